@@ -1,0 +1,1 @@
+"""What the user decides: models, YAML files, prompts, the demo."""

@@ -1,0 +1,233 @@
+"""Everything that a user decides, as pydantic models. YAML files in this folder are instances of `Config`."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+MIN_SPEEDUP = 1.2
+"""A commit becomes an instance if it is at least this much faster than its base (GSO, ISO-Bench)."""
+OPT_THRESHOLD = 0.95
+"""A prediction reaches the human if it has at least this share of the human's speed (GSO)."""
+MAX_TESTS = 20
+"""Perf tests kept per instance (GSO)."""
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and a misspelt field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class RepositoryConfig(Section):
+    """The repository to mine."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")
+    """`owner/name`. Example: `more-itertools/more-itertools`."""
+    url: str | None = None
+    """Where to clone from: a URL or a local path. Default: `https://github.com/<name>.git`."""
+    branch: str | None = None
+    """The main branch. Default: what the remote's HEAD points to."""
+    languages: list[Literal["python", "c", "cpp", "cython", "cuda", "rust"]] = ["python"]
+    """Languages whose files count as code. Anything but pure Python is rebuilt for each arm."""
+
+    @property
+    def clone_url(self) -> str:
+        """Where to clone from, with the default filled in."""
+        return self.url or f"https://github.com/{self.name}.git"
+
+
+class MiningConfig(Section):
+    """Which changes are candidates. Every filter has a name, and that name becomes the reason of a dropped change."""
+
+    since: date | None = None
+    """Consider changes of this author date and later. Example: `2020-01-01`."""
+    until: date | None = None
+    """Consider changes before this author date."""
+    max_commits: int | None = Field(default=None, gt=0)
+    """Consider only this many newest changes. Default: the whole history."""
+    use_keywords: bool = True
+    """Require a performance keyword in the message; false judges by what the diff does."""
+    keywords: list[str] = [
+        "perf", "performance", "speed up", "speedup", "speed-up", "speeds up", "sped up", "faster", "fast path", "optimize",
+        "optimise", "optimized", "optimised", "optimizing", "optimising", "optimization", "optimisation", "optimizations",
+        "slow", "slower", "latency", "throughput", "efficient", "efficiently", "efficiency", "cache", "caching",
+        "memoize", "vectorize", "vectorise", "vectorized", "quadratic", "linear time", "overhead", "bottleneck",
+    ]  # fmt: skip
+    """Whole words or phrases looked for in the message, without regard to case."""
+    ignore_phrases: list[str] = [
+        "optimize imports", "optimise imports", "optimized imports", "import optimization", "no performance",
+        "performance test", "performance tests", "slow test", "slow tests",
+    ]  # fmt: skip
+    """Phrases that are removed from the message before keywords are looked for."""
+    exclude_paths: list[str] = [
+        "docs/**", "doc/**", "examples/**", ".github/**", "benchmarks/**", "**/vendor/**", "**/_vendor/**",
+        "**/third_party/**", "**/version.py", "**/_version.py",
+    ]  # fmt: skip
+    """Globs of files that do not count as code of the project."""
+    max_files: int = Field(default=25, gt=0)
+    """Drop changes that touch more code files than this."""
+    max_changed_lines: int = Field(default=2000, gt=0)
+    """Drop changes with more added and deleted code lines than this."""
+    max_candidates: int | None = Field(default=None, gt=0)
+    """Send at most this many kept changes to the next stage, best score first. Mining itself always considers all."""
+
+
+class LLMConfig(Section):
+    """The model that classifies, ranks and writes. Left out: stages that need one are skipped, and say so."""
+
+    model: str
+    """Any litellm model name. Examples: `anthropic/claude-sonnet-4-5`, `isobench-demo/answers`."""
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    """Sampling temperature; left out, the model's own default is used."""
+    max_tokens: int = Field(default=8000, gt=0)
+    """Longest answer, in tokens."""
+    budget_usd: float | None = Field(default=None, ge=0)
+    """Stop before a run costs more than this, in US dollars. Left out: no limit."""
+    retries: int = Field(default=4, ge=0)
+    """Retries on rate limits, server faults and timeouts, with backoff and jitter."""
+    timeout_s: float = Field(default=120, gt=0)
+    """Time for one request, in seconds."""
+    fallbacks: list[str] = []
+    """Models to ask, in order, when the first keeps failing."""
+    max_concurrency: int = Field(default=4, gt=0)
+    """Requests under way at once."""
+    api_base: str | None = None
+    """Base URL of a self-hosted or proxied API."""
+
+
+class PerfTestConfig(Section):
+    """Where perf tests come from, and what they must pass."""
+
+    sources: list[Literal["llm", "seeded", "pytest", "asv"]] = ["pytest"]
+    """Sources to ask, in order."""
+    seeded: dict[str, list[str]] = {}
+    """Your own scripts, per commit sha (at least 7 digits): paths relative to the YAML file."""
+    tests_per_commit: int = Field(default=3, gt=0)
+    """Perf tests asked of each source for a commit."""
+    repair_turns: int = Field(default=2, ge=0)
+    """How often a model gets a gate's error back to repair its script."""
+    min_duration_s: float = Field(default=0.005, gt=0)
+    """Shortest experiment on base, in seconds."""
+    max_duration_s: float = Field(default=60, gt=0)
+    """Longest experiment on base, in seconds."""
+    gate_timeout_s: float = Field(default=180, gt=0)
+    """Time for all gates of one script, in seconds."""
+
+
+class EnvironmentConfig(Section):
+    """How the dependencies of a commit are installed. One environment serves all arms of a comparison."""
+
+    python: str = "3.11"
+    """Python version of local environments, as uv understands it."""
+    image: str = "python:3.11-slim"
+    """Base image of docker environments; it must hold `python3` of the wanted version."""
+    install_project: bool = True
+    """Install the project with its dependencies. False: the checkout is only put on the import path."""
+    pin_to_date: bool = True
+    """Install what was newest at the author date of the human commit (uv's `--exclude-newer`)."""
+    setup_commands: list[str] = []
+    """Shell commands run in the checkout before anything is installed (network allowed)."""
+    install_commands: list[str] = []
+    """Shell commands that install the project, instead of the default; `python` and `uv` are the environment's."""
+    packages: list[str] = []
+    """Further requirements. Example: `["pytest<8", "hypothesis"]`."""
+    import_paths: list[str] = []
+    """Folders of the checkout to import from. Default: `src` if it exists, and the checkout's root."""
+    build: Literal["auto", "never", "always"] = "auto"
+    """Build the project separately for each arm: `auto` does so if `languages` names a compiled one."""
+    build_timeout_s: float = Field(default=900, gt=0)
+    """Time for building one environment, in seconds."""
+
+
+class TimingConfig(Section):
+    """How arms are timed."""
+
+    protocol: Literal["interleaved", "duet", "sequential"] = "interleaved"
+    """`interleaved`: every arm once per round, random order. `sequential` is GSO's, for comparison only."""
+    min_rounds: int = Field(default=8, gt=1)
+    """Rounds before the first look at the interval, over all processes."""
+    max_rounds: int = Field(default=60, gt=1)
+    """Rounds at most, per perf test."""
+    processes: int = Field(default=3, gt=0)
+    """Sets of fresh processes (one per arm) that rounds are spread over."""
+    budget_s: float = Field(default=60, gt=0)
+    """Wall time at most, per perf test, in seconds; then the verdict may be `inconclusive`."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Of the intervals."""
+    call_timeout_s: float = Field(default=120, gt=0)
+    """Time for one call of one arm, in seconds: longer is status `timeout`."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """`cuda` adds device events as a clock."""
+    seed: int = 0
+    """Where the order of arms and the perf tests' seeds come from."""
+
+
+class ScoringConfig(Section):
+    """Thresholds that the field uses."""
+
+    min_speedup: float = Field(default=MIN_SPEEDUP, gt=1)
+    """A commit is kept as an instance if it is at least this many times as fast as base."""
+    opt_threshold: float = Field(default=OPT_THRESHOLD, gt=0)
+    """A prediction counts if it reaches this share of the human's speed."""
+    max_tests: int = Field(default=MAX_TESTS, gt=0)
+    """Perf tests kept per instance."""
+    bootstrap_samples: int = Field(default=2000, ge=100)
+    """Resamples of instances behind the interval of Opt@K."""
+
+
+class SandboxConfig(Section):
+    """Where perf tests and patched code run."""
+
+    kind: Literal["local", "docker"] = "local"
+    """`local`: bubblewrap where present, else a plain process with a warning. `docker`: a container per process."""
+    memory_mb: int = Field(default=4096, gt=0)
+    """Memory per process, in MiB."""
+    pids: int = Field(default=256, gt=0)
+    """Processes and threads at most."""
+    tmp_mb: int = Field(default=512, gt=0)
+    """Size of the private /tmp, in MiB."""
+    output_mb: int = Field(default=16, gt=0)
+    """Output kept per process, in MiB; the rest is dropped."""
+
+
+class PublishingConfig(Section):
+    """Where instances go besides the store."""
+
+    hub_dataset: str | None = None
+    """Hugging Face dataset to upload the instances to, `owner/name`. Left out: nothing is uploaded."""
+    private: bool = True
+    """Create the dataset as private."""
+
+
+class Config(Section):
+    """One YAML file: a repository and how its benchmark is built."""
+
+    repository: RepositoryConfig
+    """The repository to mine."""
+    mining: MiningConfig = MiningConfig()
+    """Which changes are candidates."""
+    llm: LLMConfig | None = None
+    """The model to ask, if any."""
+    perf_tests: PerfTestConfig = PerfTestConfig()
+    """Where perf tests come from, and what they must pass."""
+    environment: EnvironmentConfig = EnvironmentConfig()
+    """How dependencies are installed."""
+    timing: TimingConfig = TimingConfig()
+    """How arms are timed."""
+    scoring: ScoringConfig = ScoringConfig()
+    """Thresholds."""
+    sandbox: SandboxConfig = SandboxConfig()
+    """Where code runs."""
+    publishing: PublishingConfig = PublishingConfig()
+    """Where instances go besides the store."""
+    store: str = "./store"
+    """Folder or fsspec URL of the store, relative to the working directory."""
+
+    @field_validator("store")
+    @classmethod
+    def _expand(cls, value: str) -> str:
+        return value if "://" in value else str(Path(value).expanduser())

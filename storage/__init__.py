@@ -1,0 +1,1 @@
+"""What passes between stages: row types, the store, exports."""

@@ -1,0 +1,99 @@
+"""Arrow schemas, derived from the row types, and migrations of parts that an older version wrote."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal, Union, get_args, get_origin
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from storage.tables import Row
+
+WRITTEN_AT = "written_at"
+"""Column that the store adds: when the row was written, UTC. The newest row of a key wins."""
+VERSION_KEY = b"isobench.schema_version"
+
+Migration = Callable[[pa.Table], pa.Table]
+MIGRATIONS: dict[tuple[str, int], Migration] = {}
+"""(table, version it reads) -> function to the next version. Added when a row type changes incompatibly."""
+
+
+class SchemaError(ValueError):
+    """A part does not hold what its row type says, or comes from a newer isobench."""
+
+
+def arrow_schema(row: type[Row]) -> pa.Schema:
+    """Columns of the row type in order, then `written_at`, with the version in the metadata."""
+    fields = [_field(name, info.annotation) for name, info in row.model_fields.items()]
+    fields.append(pa.field(WRITTEN_AT, pa.timestamp("us", tz="UTC"), nullable=False))
+    return pa.schema(fields, metadata={VERSION_KEY: str(row.schema_version).encode()})
+
+
+def conform(table: pa.Table, row: type[Row], where: str) -> pa.Table:
+    """Bring a part of any older version to the current schema.
+
+    Columns that the part lacks are filled with the field's default. Raises SchemaError, naming `where`, if the part is
+    newer than this code, lacks a required column or has a column of another type.
+    """
+    version = int((table.schema.metadata or {}).get(VERSION_KEY, b"1"))
+    if version > row.schema_version:
+        raise SchemaError(f"{where}: schema version {version} is newer than {row.schema_version}; update isobench")
+    while version < row.schema_version:
+        migrate = MIGRATIONS.get((row.table, version))
+        if migrate is None:
+            raise SchemaError(f"{where}: no migration of {row.table} from version {version}")
+        table = migrate(table)
+        version += 1
+    target = arrow_schema(row)
+    columns = []
+    for field in target:
+        if field.name in table.column_names:
+            columns.append(table.column(field.name))
+            continue
+        info = row.model_fields.get(field.name)
+        if info is None or info.is_required():
+            raise SchemaError(f"{where}: column '{field.name}' is missing")
+        columns.append(pa.array([info.get_default(call_default_factory=True)] * len(table), type=field.type))
+    try:
+        return pa.table(dict(zip(target.names, columns, strict=True))).cast(target)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise SchemaError(f"{where}: {error}") from error
+
+
+def _field(name: str, annotation: Any) -> pa.Field:
+    inner, nullable = _optional(annotation)
+    return pa.field(name, _arrow_type(inner), nullable=nullable)
+
+
+def _optional(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        rest = [arg for arg in get_args(annotation) if arg is not type(None)]
+        if len(rest) == 1:
+            return rest[0], True
+        raise TypeError(f"a column cannot be a union: {annotation}")
+    return annotation, False
+
+
+def _arrow_type(annotation: Any) -> pa.DataType:
+    simple = {
+        str: pa.string(),
+        int: pa.int64(),
+        float: pa.float64(),
+        bool: pa.bool_(),
+        datetime: pa.timestamp("us", tz="UTC"),
+    }
+    if annotation in simple:
+        return simple[annotation]
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return pa.string()
+    if origin is list:
+        (item,) = get_args(annotation)
+        inner, nullable = _optional(item)
+        return pa.list_(pa.field("item", _arrow_type(inner), nullable=nullable))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return pa.struct([_field(name, info.annotation) for name, info in annotation.model_fields.items()])
+    raise TypeError(f"no Arrow type for {annotation}")

@@ -1,0 +1,1 @@
+"""A kept commit in, the public functions that the change reaches out."""

@@ -1,0 +1,1 @@
+"""A repository at a commit in, installed dependencies and checkouts (arms) out."""

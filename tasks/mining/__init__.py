@@ -1,0 +1,1 @@
+"""A git history in, candidate commits out."""

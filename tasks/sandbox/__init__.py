@@ -1,0 +1,1 @@
+"""Service: runs a command so that it can do no harm."""

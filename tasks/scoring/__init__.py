@@ -1,0 +1,1 @@
+"""Measurements in, instances, scores and Opt@K out."""

@@ -1,0 +1,1 @@
+"""Arms and perf tests in, measurements and verdicts out."""
