@@ -52,8 +52,9 @@ class MiningConfig(Section):
     use_keywords: bool = True
     """Require a performance keyword in the message; false judges by what the diff does."""
     keywords: list[str] = [
-        "perf", "performance", "speed up", "speedup", "speed-up", "speeds up", "sped up", "faster", "fast path", "optimize",
-        "optimise", "optimized", "optimised", "optimizing", "optimising", "optimization", "optimisation", "optimizations",
+        "perf", "performance", "speed up", "speedup", "speed-up", "speeds up", "sped up", "faster", "fast path",
+        "optimize", "optimise", "optimized", "optimised", "optimizing", "optimising", "optimization", "optimisation",
+        "optimizations",
         "slow", "slower", "latency", "throughput", "efficient", "efficiently", "efficiency", "cache", "caching",
         "memoize", "vectorize", "vectorise", "vectorized", "quadratic", "linear time", "overhead", "bottleneck",
     ]  # fmt: skip

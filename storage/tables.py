@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Row(BaseModel):
-    """Base of all rows. Subclasses set `table`, `key_columns` and, on an incompatible change, a higher `schema_version`."""
+    """Base of all rows. Subclasses set `table`, `key_columns` and, when they change, a higher `schema_version`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -209,6 +209,8 @@ class Instance(Row):
     version: str = "1"
     gt_commit_message: str = ""
     notes: str = ""
+    environment: str = ""
+    """The `EnvironmentConfig` it was proved in, as JSON; empty means the default one with the commands above."""
     snapshot: str = ""
     """Hash of what the instance was proved with: environment, perf tests, timing settings."""
 
