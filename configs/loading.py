@@ -1,0 +1,179 @@
+"""YAML file + overrides -> `Config`, or every problem of it with file, line, field and what was expected."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from configs.explaining import expected, options, section_of, show, suggest
+from configs.models import Config
+from configs.yamltree import Place, YamlError, parse
+
+_CREDENTIALS = re.compile(r"(?<=http|ttps)://[^/\s]*@")
+"""`https://user:password@host`, `https://token@host`; `ssh://git@host` is fine."""
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used. `problems` are lines like `x.yaml:12: mining.max_files: expected ...`."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a YAML file, apply overrides like `mining.max_files=3`, fill in defaults and validate.
+
+    An override's value is YAML; it replaces the whole value, be it a number, a list or a section. Paths in the file
+    (`repository.url` where it is a folder, `perf_tests.seeded`) are relative to the file, those in overrides to the
+    working directory; all come back absolute. Raises ConfigError with all problems at once.
+    """
+    return _Loader(Path(path)).load(list(overrides))
+
+
+class _Loader:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.where: dict[Place, str] = {}
+        """`x.yaml:12` or `--set a.b=value`, for every value."""
+
+    def load(self, overrides: list[str]) -> Config:
+        data = self._read()
+        for override in overrides:
+            self._override(data, override)
+        # a section whose options are all commented out is null in YAML and means its defaults
+        for name, field in Config.model_fields.items():
+            if data.get(name, ...) is None and section_of(field.annotation) is field.annotation:
+                del data[name]
+        try:
+            # strict, so that `max_files: "3"` or `true` is no number; as JSON, because strict Python input has no dates
+            config = Config.model_validate_json(json.dumps(data), strict=True)
+        except ValidationError as error:
+            problems = sorted(error.errors(), key=lambda problem: self._line(problem["loc"]))
+            raise ConfigError(map(self._explain, problems)) from None
+        return self._resolve(config)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            text = self.path.read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            raise ConfigError([f"{self.path}:{line}: not UTF-8: save the file as UTF-8"]) from None
+        except FileNotFoundError:
+            raise ConfigError([f"{self.path}: no such file"]) from None
+        except IsADirectoryError:
+            raise ConfigError([f"{self.path}: a folder, not a YAML file"]) from None
+        except OSError as error:
+            raise ConfigError([f"{self.path}: cannot be read: {error.strerror}"]) from None
+        try:
+            tree = parse(text)
+        except YamlError as error:
+            line_text = "" if error.line is None else f"{error.line}: "
+            raise ConfigError([f"{self.path}:{line_text or ' '}{error}"]) from None
+        if tree.data is None:
+            raise ConfigError([f"{self.path}: empty: at least `repository: {{name: owner/name}}` is needed"])
+        if not isinstance(tree.data, dict):
+            raise ConfigError([f"{self.path}:1: expected sections such as `repository:`, got {show(tree.data)}"])
+        self.where = {place: f"{self.path}:{line}" for place, line in tree.lines.items()}
+        return tree.data
+
+    def _override(self, data: dict[str, Any], override: str) -> None:
+        origin = f"--set {_CREDENTIALS.sub('://...@', override)}"
+        name, equals, text = override.partition("=")
+        keys = tuple(name.strip().split("."))
+        if not equals or not all(keys):
+            raise ConfigError([f"{origin}: expected `section.option=value`"])
+        try:
+            value = parse(text).data
+        except YamlError as error:
+            raise ConfigError([f"{origin}: {error}; quote the value as YAML wants it"]) from None
+        target = data
+        for depth, key in enumerate(keys[:-1], start=1):
+            if not isinstance(target.get(key), dict):
+                target[key] = {}
+                self.where[keys[:depth]] = origin
+            target = target[key]
+        target[keys[-1]] = value
+        self.where = {place: at for place, at in self.where.items() if place[: len(keys)] != keys}
+        self.where[keys] = origin
+
+    def _explain(self, problem: ErrorDetails) -> str:
+        place: Place = tuple(key for key in problem["loc"] if key != "[key]")
+        name = _dotted(place)
+        section = ".".join(str(key) for key in place[:-1])
+        kind = problem["type"]
+        if kind == "extra_forbidden":
+            return f"{self._at(place)}: {name}: unknown option; {suggest(str(place[-1]), Config, section)}"
+        field = options(Config).get(_dotted(place, indices=False))
+        if kind == "missing":
+            wanted = f"; expected {expected(field)}" if field else ""
+            return f"{self._at(place)}: {name}: missing{wanted}"
+        if kind == "value_error" or field is None:
+            message = problem["msg"].removeprefix("Value error, ")
+            return f"{self._at(place)}: {name}: {message}, got {show(problem['input'])}"
+        hint = ""
+        if kind == "string_type" and isinstance(problem["input"], (int, float, bool)):
+            hint = ' (put it in quotes: "...")'
+        item = isinstance(place[-1], int)
+        return f"{self._at(place)}: {name}: expected {expected(field, item)}, got {show(problem['input'])}{hint}"
+
+    def _line(self, place: Place) -> int:
+        _, _, line = self._at(place).rpartition(":")
+        return int(line) if line.isdigit() else 0
+
+    def _at(self, place: Place) -> str:
+        while place not in self.where and place:
+            place = place[:-1]
+        return self.where.get(place, str(self.path))
+
+    def _resolve(self, config: Config) -> Config:
+        problems = []
+        seeded: dict[str, list[str]] = {}
+        for sha, scripts in config.perf_tests.seeded.items():
+            place: Place = ("perf_tests", "seeded", sha)
+            if not re.fullmatch(r"[0-9a-f]{7,40}", sha):
+                problems.append(f"{self._at(place)}: {_dotted(place)}: expected a commit of 7 to 40 hex digits")
+            seeded[sha] = [str(self._absolute(script, (*place, index))) for index, script in enumerate(scripts)]
+            for index, script in enumerate(seeded[sha]):
+                if not Path(script).is_file():
+                    at = (*place, index)
+                    problems.append(f"{self._at(at)}: {_dotted(at)}: no such file: {script}")
+        url = config.repository.url
+        for place, address in ((("repository", "url"), url), (("llm", "api_base"), config.llm and config.llm.api_base)):
+            if address and _CREDENTIALS.search(address):
+                problems.append(f"{self._at(place)}: {_dotted(place)}: holds a password or token; these belong in .env")
+        if problems:
+            raise ConfigError(problems)
+        if url is not None and _is_folder(url):
+            url = str(self._absolute(url, ("repository", "url")))
+        return config.model_copy(
+            update={
+                "repository": config.repository.model_copy(update={"url": url}),
+                "perf_tests": config.perf_tests.model_copy(update={"seeded": seeded}),
+            }
+        )
+
+    def _absolute(self, text: str, place: Place) -> Path:
+        base = Path.cwd() if self._at(place).startswith("--set ") else self.path.resolve().parent
+        return (base / Path(text).expanduser()).resolve()
+
+
+def _is_folder(url: str) -> bool:
+    """Not `https://...`, and not git's short form `user@host:path`."""
+    return "://" not in url and not re.match(r"[^/]+:", url)
+
+
+def _dotted(place: Place, indices: bool = True) -> str:
+    text = ""
+    for key in place:
+        if isinstance(key, int):
+            text += f"[{key}]" if indices else ""
+        else:
+            text += f".{key}" if text else str(key)
+    return text
