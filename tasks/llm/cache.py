@@ -1,0 +1,66 @@
+"""Replies on disk, by content. One file per request, shared between runs, threads and processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from storage.ids import content_hash
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model answered to one request, and what that cost when it was bought."""
+
+    text: str
+    tokens_in: int
+    tokens_out: int
+    cost_usd: float
+    finish: str = "stop"
+    """Why the model stopped: `stop`, `length`, `content_filter`, `refusal`..."""
+
+
+def request_key(model: str, messages: Sequence[dict[str, str]], parameters: dict[str, Any], schema: Any) -> str:
+    """Name of a request: everything that decides the answer, and nothing secret."""
+    return content_hash("llm", model, list(messages), parameters, schema, length=40)
+
+
+class ReplyCache:
+    """`<folder>/<first two digits>/<key>.json`, each written to a temporary name and renamed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> Reply | None:
+        """The reply, or None. A file that cannot be read as a reply counts as absent."""
+        try:
+            return Reply(**json.loads(self._path(key).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def put(self, key: str, reply: Reply) -> None:
+        """Keep a reply. The last writer wins; readers see a whole file or none."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{key}.{uuid.uuid4().hex[:8]}.tmp")
+        temporary.write_text(json.dumps(asdict(reply), ensure_ascii=False), encoding="utf-8")
+        os.replace(temporary, path)
+
+    @contextmanager
+    def claim(self, key: str) -> Iterator[None]:
+        """Hold a request, so that threads and processes that want the same one wait and do not pay twice."""
+        folder = self._folder / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{key}.lock", thread_local=False, is_singleton=False):
+            yield
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / f"{key}.json"

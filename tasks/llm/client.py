@@ -1,0 +1,179 @@
+"""One request through litellm, with retries. The only file that imports litellm, and only when a request is sent."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from configs.models import LLMConfig
+from tasks.llm.cache import Reply
+from tasks.llm.models import LlmError
+
+BACKOFF_S = 1.0
+"""First pause between tries; doubles each time, with jitter, up to MAX_PAUSE_S."""
+MAX_PAUSE_S = 60.0
+_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)", re.IGNORECASE)
+_SECRET_SHAPE = re.compile(r"\b(sk|hf|ghp|gho|github_pat|AKIA|xox[bp])[-_]?[A-Za-z0-9*_-]{6,}")
+
+_gates: dict[tuple[str, int], threading.BoundedSemaphore] = {}
+_gates_lock = threading.Lock()
+
+
+@lru_cache
+def _litellm() -> Any:
+    # 5 s of import, hence lazy; without the variable it fetches a price list from the internet first
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    import litellm
+
+    litellm.telemetry = False
+    litellm.suppress_debug_info = True
+    litellm.drop_params = True
+    from tasks.llm.demo import register
+
+    register(litellm)
+    return litellm
+
+
+def request(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]], answer: type[BaseModel]) -> Reply:
+    """Send one request and wait for its answer.
+
+    Rate limits, server faults, timeouts and broken connections are tried again, `llm.retries` times, after the pause
+    that the server asked for or an exponential one. Raises LlmError when that did not help, or at once for what no
+    retry mends (bad key, unknown model, prompt too long).
+    """
+    litellm = _litellm()
+    options: dict[str, Any] = {
+        "model": model,
+        "messages": list(messages),
+        "max_tokens": llm.max_tokens,
+        "timeout": llm.timeout_s,
+        "num_retries": 0,  # ours are the only retries
+        "max_retries": 0,
+    }
+    if llm.temperature is not None:
+        options["temperature"] = llm.temperature
+    if llm.api_base is not None:
+        options["api_base"] = llm.api_base
+    if _takes_schema(litellm, model):
+        options["response_format"] = answer
+    for attempt in range(llm.retries + 1):
+        try:
+            with _gate(model, llm.max_concurrency):
+                return _reply(litellm, model, litellm.completion(**options))
+        except Exception as error:  # litellm raises a class per provider fault, and some of its own
+            if isinstance(error, litellm.BadRequestError) and options.pop("response_format", None) is not None:
+                continue  # this server knows no response_format: the schema stands in the prompt anyway
+            transient = _is_transient(litellm, error)
+            if not transient or attempt == llm.retries:
+                tries = f" (after {attempt + 1} tries)" if attempt else ""
+                raise LlmError(f"{model}: {describe(error)}{tries}", transient=transient) from None
+            time.sleep(pause_s(error, attempt))
+    raise LlmError(f"{model}: no try left", transient=True)
+
+
+def worst_cost(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]]) -> float:
+    """Upper bound of what a request may cost, in US dollars.
+
+    Raises LlmError if the model has no known price: then a budget cannot be kept.
+    """
+    litellm = _litellm()
+    try:
+        price = litellm.get_model_info(model)
+        per_in, per_out = price["input_cost_per_token"] or 0.0, price["output_cost_per_token"] or 0.0
+    except Exception:
+        raise LlmError(
+            f"{model} has no known price, so llm.budget_usd cannot be kept: leave it out for this model",
+            transient=False,
+        ) from None
+    # two characters per token is fewer than any tokenizer averages on text and code, so the bound holds
+    tokens_in = sum(len(message["content"]) for message in messages) / 2
+    return float(tokens_in * per_in + llm.max_tokens * per_out)
+
+
+def pause_s(error: BaseException, attempt: int) -> float:
+    """Seconds before the next try: what `Retry-After` says, else exponential; jitter on top of both."""
+    asked = _retry_after(error)
+    pause = asked if asked is not None else BACKOFF_S * 2**attempt * random.uniform(0.5, 1.0)
+    return min(MAX_PAUSE_S, pause + random.uniform(0, 0.1 * BACKOFF_S))
+
+
+def describe(error: BaseException) -> str:
+    """First lines of an error, without any secret of this process."""
+    text = re.sub(r"\s+", " ", getattr(error, "message", None) or str(error))
+    text = re.sub(r"^(litellm\.)?(\w+Error: )+", "", text)  # litellm repeats the class name
+    for name, value in os.environ.items():
+        if _SECRET_NAME.search(name) and len(value) >= 6:
+            text = text.replace(value, "***")
+    return f"{type(error).__name__}: {_SECRET_SHAPE.sub('***', text)[:400]}"
+
+
+def _reply(litellm: Any, model: str, response: Any) -> Reply:
+    choice = response.choices[0]
+    text = choice.message.content or ""
+    finish = choice.finish_reason or "stop"
+    refusal = (getattr(choice.message, "provider_specific_fields", None) or {}).get("refusal")
+    if refusal and not text:
+        text, finish = str(refusal), "refusal"
+    usage = getattr(response, "usage", None)
+    try:
+        cost = float(litellm.completion_cost(response, model=model))
+    except Exception:  # no price known for this model
+        cost = 0.0
+    return Reply(
+        text=text,
+        tokens_in=getattr(usage, "prompt_tokens", 0) or 0,
+        tokens_out=getattr(usage, "completion_tokens", 0) or 0,
+        cost_usd=cost,
+        finish=finish,
+    )
+
+
+def _takes_schema(litellm: Any, model: str) -> bool:
+    try:
+        return bool(litellm.supports_response_schema(model=model))
+    except Exception:
+        return False
+
+
+def _is_transient(litellm: Any, error: BaseException) -> bool:
+    if "insufficient_quota" in str(error):
+        return False  # a 429 that no waiting mends
+    kinds = (litellm.RateLimitError, litellm.Timeout, litellm.ServiceUnavailableError, litellm.APIConnectionError)
+    status = getattr(error, "status_code", None)
+    return isinstance(error, kinds) or (isinstance(status, int) and (status >= 500 or status in (408, 409, 429)))
+
+
+def _retry_after(error: BaseException) -> float | None:
+    for headers in (
+        getattr(error, "litellm_response_headers", None),
+        getattr(getattr(error, "response", None), "headers", None),
+    ):
+        value = headers.get("retry-after") if headers else None
+        if value is not None:
+            try:
+                return max(0.0, float(value))
+            except ValueError:
+                return _until(value)
+    return None
+
+
+def _until(http_date: str) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(http_date).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _gate(model: str, limit: int) -> threading.BoundedSemaphore:
+    with _gates_lock:
+        return _gates.setdefault((model, limit), threading.BoundedSemaphore(limit))
