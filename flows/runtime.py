@@ -1,0 +1,142 @@
+"""What every flow shares: where results are cached, how a door is mapped over items, and the funnel it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Protocol, TypeVar, cast
+
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.filesystems import LocalFileSystem, RemoteFileSystem
+from prefect.futures import PrefectFuture
+from prefect.states import State
+from prefect.tasks import Task
+from pydantic import BaseModel
+
+from storage.ids import content_hash
+from storage.store import Store
+from storage.tables import Funnel
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class Progress(Protocol):
+    """Somebody who watches a run. The command line draws bars; the default says nothing."""
+
+    def stage(self, name: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+        """A stage of `total` items begins; call the returned function once per finished item (from any thread)."""
+
+
+class Run:
+    """One run of a flow on one store: maps doors over items, counts what was cached, keeps the funnel.
+
+    A failing item is recorded as `failed` in the funnel and does not stop the others.
+    """
+
+    def __init__(self, store: Store, run_id: str, progress: Progress | None = None) -> None:
+        self.store = store
+        self.run_id = run_id
+        self.executed = 0
+        self.cached = 0
+        self._progress = progress
+        self._funnel: dict[tuple[str, str], Funnel] = {}
+        self._storage = _result_storage(store)
+
+    def door(self, task: Task[..., Any]) -> Task[..., Any]:
+        """The door with its results kept in this store's cache."""
+        return task.with_options(result_storage=self._storage, persist_result=True, result_serializer="json")
+
+    def call(self, stage: str, task: Task[..., T], *, key: str = "", repo: str = "", **arguments: Any) -> T | None:
+        """Run one door once. Returns None after a fault, which stands in the funnel under `key`."""
+        return self.map(stage, task, {key or stage: arguments}, repo=repo).get(key or stage)
+
+    def map(
+        self, stage: str, task: Task[..., T], items: Mapping[str, Mapping[str, Any]], *, repo: str = ""
+    ) -> dict[str, T]:
+        """Run a door for every item: key -> its arguments. Returns key -> result, without the items that failed."""
+        if not items:
+            return {}
+        door = self.door(task)
+        artifact = create_progress_artifact(progress=0.0, key=_slug(f"{stage}-progress"), description=f"{stage}: items")
+        results: dict[str, T] = {}
+        done = 0
+        with self._watch(stage, len(items)) as advance:
+            futures: dict[str, PrefectFuture[T]] = {}
+            for key, arguments in items.items():
+                future = door.submit(**arguments, store=self.store.root)
+                future.add_done_callback(lambda _: advance())
+                futures[key] = future
+            for key, future in futures.items():
+                future.wait()
+                state = future.state
+                self._count(state)
+                if state.is_completed():
+                    results[key] = cast(T, future.result())
+                else:
+                    self.note(stage, key, "failed", _why(state), repo=repo)
+                done += 1
+                if done == len(items) or done % max(1, len(items) // 20) == 0:
+                    update_progress_artifact(artifact_id=cast(Any, artifact), progress=100.0 * done / len(items))
+        return results
+
+    def note(
+        self, stage: str, key: str, outcome: Literal["kept", "dropped", "failed"], reason: str = "", *, repo: str = ""
+    ) -> None:
+        """Record what a stage did with an item; the last word on an item in a stage counts."""
+        row = Funnel(run_id=self.run_id, stage=stage, key=key, repo=repo, outcome=outcome, reason=reason)
+        self._funnel[(stage, key)] = row
+
+    def failures(self) -> dict[str, str]:
+        """`stage key` -> reason of every item that met a fault."""
+        return {f"{row.stage} {row.key}": row.reason for row in self._funnel.values() if row.outcome == "failed"}
+
+    def close(self) -> None:
+        """Write the funnel: only rows that are new or changed since an earlier run of the same id."""
+        known = {(row.stage, row.key): row for row in self.store.rows(Funnel, run_id=self.run_id)}
+        self.store.append(row for key, row in self._funnel.items() if known.get(key) != row)
+
+    def publish_table(self, key: str, rows: list[dict[str, Any]], description: str) -> None:
+        """Publish a table artifact, for the Prefect UI."""
+        create_table_artifact(table=rows, key=_slug(key), description=description)
+
+    def _count(self, state: State[Any]) -> None:
+        if state.name == "Cached":
+            self.cached += 1
+        else:
+            self.executed += 1
+
+    def _watch(self, stage: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+        return self._progress.stage(stage, total) if self._progress else _Silent()
+
+
+class _Silent(AbstractContextManager[Callable[[], None]]):
+    def __enter__(self) -> Callable[[], None]:
+        return lambda: None
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+
+def _result_storage(store: Store) -> LocalFileSystem | RemoteFileSystem:
+    """A saved block, which Prefect demands; its name comes from the root so that stores do not share it."""
+    block = LocalFileSystem(basepath=store.cache) if store.is_local else RemoteFileSystem(basepath=store.cache)
+    block.save(f"isobench-{content_hash(store.root)}", overwrite=True)
+    return block
+
+
+def _why(state: State[Any]) -> str:
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, BaseException):
+        return f"{type(error).__name__}: {error}"
+    return state.message or state.name
+
+
+def _slug(text: str) -> str:
+    return "".join(char if char.isalnum() else "-" for char in text.lower())
+
+
+def chunks_of(reasons: Iterable[str], limit: int = 5) -> str:
+    """The first few reasons as one line, with how many were left out."""
+    found = list(reasons)
+    more = f" (and {len(found) - limit} more)" if len(found) > limit else ""
+    return "; ".join(found[:limit]) + more

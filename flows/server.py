@@ -1,0 +1,112 @@
+"""A temporary Prefect server for one command, where no server is configured.
+
+Prefect would start one itself, but only after importing its whole server into this process too, which doubles the
+wait. Started here, as a child and before anything else is imported, it comes up while the command gets ready.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+START_TIMEOUT_S = 180
+"""The first start creates the database, which takes a slow machine half a minute."""
+
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(START_TIMEOUT_S),
+}
+"""Defaults of our commands: no telemetry, no log lines between the progress bars. A user's own settings win."""
+
+
+class ServerError(RuntimeError):
+    """The temporary server did not come up: the message says where its log is."""
+
+
+def quiet_defaults() -> None:
+    """Set what the user has not set. Must run before Prefect is imported."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def configured() -> bool:
+    """Whether the user points at a server of their own, by environment variable or in a Prefect profile."""
+    if os.environ.get("PREFECT_API_URL"):
+        return True
+    home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
+    return profiles.is_file() and "PREFECT_API_URL" in profiles.read_text(encoding="utf-8", errors="replace")
+
+
+@contextmanager
+def prefect_server(folder: Path) -> Iterator[None]:
+    """Make sure that flows find a Prefect API while the context lasts.
+
+    The temporary server keeps its database and log in `folder`. Raises ServerError if it does not come up; ending the
+    context ends it.
+    """
+    quiet_defaults()
+    if configured():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app", "--lifespan", "on",
+             "--host", "127.0.0.1", "--port", str(port), "--log-level", "error"],
+            env={
+                **os.environ,
+                "PREFECT_UI_ENABLED": "false",
+                "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+                "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the command, which then ends its server in order
+        )  # fmt: skip
+    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    try:
+        import prefect  # noqa: F401  # loads while the server starts
+
+        _wait(process, port, log)
+        yield
+    finally:
+        os.environ.pop("PREFECT_API_URL", None)
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ServerError(f"the Prefect server ended with code {process.returncode}; its log: {log}")
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/api/health", timeout=2):
+                return
+        except (URLError, OSError):
+            time.sleep(0.05)
+    raise ServerError(f"the Prefect server did not answer within {START_TIMEOUT_S} s; its log: {log}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,69 @@
+"""What flows return: small typed summaries. The rows themselves are in the store."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+
+class Summary(BaseModel):
+    """Common to all flows."""
+
+    run_id: str
+    store: str
+    executed: int
+    """Task runs that did work."""
+    cached: int
+    """Task runs whose result came from the store's cache."""
+    failures: dict[str, str] = {}
+    """`stage item` -> reason, of items that met a fault (not of items that were judged and dropped)."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 if nothing failed, else 1."""
+        return 1 if self.failures else 0
+
+
+class DatasetSummary(Summary):
+    """What `build_dataset` did."""
+
+    repo: str
+    head_sha: str
+    considered: int
+    """Changes that mining looked at."""
+    candidates: int
+    """Changes that went on to the stages after mining."""
+    perf_tests: int
+    """Perf tests that passed the gates."""
+    instances: list[str]
+    """Ids of the instances that hold."""
+
+
+class OptRow(BaseModel):
+    """One line of the Opt@K table."""
+
+    model: str
+    k: int
+    opt: float
+    ci_low: float
+    ci_high: float
+    opt_if_inconclusive_no: float
+    opt_if_inconclusive_yes: float
+    n_instances: int
+    n_samples: int
+
+
+class EvaluationSummary(Summary):
+    """What `evaluate` did."""
+
+    instances: list[str]
+    predictions: int
+    statuses: dict[str, int]
+    """Score status -> how many predictions have it."""
+    opt_at_k: list[OptRow]
+    problems: list[str] = []
+    """Lines of the dataset or of prediction files that could not be used, with file, line and reason."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 if nothing failed and every input line was used, else 1."""
+        return 1 if self.failures or self.problems else 0
