@@ -73,6 +73,12 @@ class MiningConfig(Section):
     """Drop changes that touch more code files than this."""
     max_changed_lines: int = Field(default=2000, gt=0)
     """Drop changes with more added and deleted code lines than this."""
+    ignore_authors: list[str] = [
+        "*[[]bot]*", "dependabot*", "renovate*", "pre-commit-ci*", "*github-actions*", "*noreply@weblate*",
+    ]  # fmt: skip
+    """Globs, without regard to case, of author names or e-mail addresses whose changes are dropped."""
+    min_score: float = Field(default=3.0, ge=0)
+    """With `use_keywords: false`: keep changes whose score is at least this."""
     max_candidates: int | None = Field(default=None, gt=0)
     """Send at most this many kept changes to the next stage, best score first. Mining itself always considers all."""
 

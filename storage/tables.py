@@ -43,6 +43,10 @@ class Commit(Row):
     """Commits that a merge brought in, newest first; empty for an ordinary commit."""
     score: float = 0.0
     """How much the change looks like an optimisation; larger is more. Comparable within one filter version only."""
+    score_features: list[str] = Field(default_factory=list)
+    """What the score is made of, e.g. `+2 keyword in subject`."""
+    filter_version: str = ""
+    """Hash of the settings and the code that judged the change: equal means judged alike."""
     files: list[str] = Field(default_factory=list)
     additions: int = 0
     deletions: int = 0
