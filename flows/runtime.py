@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 from prefect.futures import PrefectFuture
 from prefect.states import State
+from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 from pydantic import BaseModel
 
@@ -27,18 +30,35 @@ class Progress(Protocol):
         """A stage of `total` items begins; call the returned function once per finished item (from any thread)."""
 
 
+_watcher: ContextVar[Progress | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched_by(progress: Progress) -> Iterator[None]:
+    """Flows that are called inside report their stages to `progress`."""
+    token = _watcher.set(progress)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+def task_runner() -> ThreadPoolTaskRunner[Any]:
+    """Items of a stage side by side, as many as there are cores. Timing sessions queue up by themselves."""
+    return ThreadPoolTaskRunner(max_workers=max(2, os.cpu_count() or 2))
+
+
 class Run:
     """One run of a flow on one store: maps doors over items, counts what was cached, keeps the funnel.
 
     A failing item is recorded as `failed` in the funnel and does not stop the others.
     """
 
-    def __init__(self, store: Store, run_id: str, progress: Progress | None = None) -> None:
+    def __init__(self, store: Store, run_id: str) -> None:
         self.store = store
         self.run_id = run_id
         self.executed = 0
         self.cached = 0
-        self._progress = progress
         self._funnel: dict[tuple[str, str], Funnel] = {}
         self._storage = _result_storage(store)
 
@@ -51,12 +71,27 @@ class Run:
         return self.map(stage, task, {key or stage: arguments}, repo=repo).get(key or stage)
 
     def map(
-        self, stage: str, task: Task[..., T], items: Mapping[str, Mapping[str, Any]], *, repo: str = ""
+        self,
+        stage: str,
+        task: Task[..., T],
+        items: Mapping[str, Mapping[str, Any]],
+        *,
+        repo: str = "",
+        stale: Callable[[T], bool] | None = None,
     ) -> dict[str, T]:
-        """Run a door for every item: key -> its arguments. Returns key -> result, without the items that failed."""
+        """Run a door for every item: key -> its arguments. Returns key -> result, without the items that failed.
+
+        A cached result for which `stale` is true (it names a folder or an image that is gone) is made again.
+        """
+        results = self._submit(stage, self.door(task), items, repo)
+        gone = {key: items[key] for key, result in results.items() if stale and stale(result)}
+        return results | self._submit(stage, self.door(task).with_options(refresh_cache=True), gone, repo)
+
+    def _submit(
+        self, stage: str, door: Task[..., T], items: Mapping[str, Mapping[str, Any]], repo: str
+    ) -> dict[str, T]:
         if not items:
             return {}
-        door = self.door(task)
         artifact = create_progress_artifact(progress=0.0, key=_slug(f"{stage}-progress"), description=f"{stage}: items")
         results: dict[str, T] = {}
         done = 0
@@ -90,6 +125,10 @@ class Run:
         """`stage key` -> reason of every item that met a fault."""
         return {f"{row.stage} {row.key}": row.reason for row in self._funnel.values() if row.outcome == "failed"}
 
+    def rows(self) -> list[Funnel]:
+        """The funnel so far."""
+        return list(self._funnel.values())
+
     def close(self) -> None:
         """Write the funnel: only rows that are new or changed since an earlier run of the same id."""
         known = {(row.stage, row.key): row for row in self.store.rows(Funnel, run_id=self.run_id)}
@@ -106,15 +145,8 @@ class Run:
             self.executed += 1
 
     def _watch(self, stage: str, total: int) -> AbstractContextManager[Callable[[], None]]:
-        return self._progress.stage(stage, total) if self._progress else _Silent()
-
-
-class _Silent(AbstractContextManager[Callable[[], None]]):
-    def __enter__(self) -> Callable[[], None]:
-        return lambda: None
-
-    def __exit__(self, *exc: object) -> None:
-        return None
+        progress = _watcher.get()
+        return progress.stage(stage, total) if progress else nullcontext(lambda: None)
 
 
 def _result_storage(store: Store) -> LocalFileSystem | RemoteFileSystem:
@@ -135,7 +167,7 @@ def _slug(text: str) -> str:
     return "".join(char if char.isalnum() else "-" for char in text.lower())
 
 
-def chunks_of(reasons: Iterable[str], limit: int = 5) -> str:
+def first_few(reasons: Iterable[str], limit: int = 5) -> str:
     """The first few reasons as one line, with how many were left out."""
     found = list(reasons)
     more = f" (and {len(found) - limit} more)" if len(found) > limit else ""

@@ -110,3 +110,10 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def server_folder(store: str) -> Path:
+    """Where the temporary server of a store keeps its database: inside a local store, else in the user's cache."""
+    if "://" not in store:
+        return Path(store).expanduser() / ".cache" / "prefect"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "isobench" / "prefect"

@@ -1,0 +1,172 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` is instant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from configs.errors import UserError
+
+app = typer.Typer(
+    help="Mines real performance commits, proves their speedups in sandboxes, and scores coding agents against them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+StoreOption = Annotated[str, typer.Option("--store", help="Folder or fsspec URL of the store.")]
+StoreOverride = Annotated[str | None, typer.Option("--store", help="Store to use instead of the one in CONFIG.")]
+ConfigArgument = Annotated[Path, typer.Argument(help="YAML file, e.g. configs/more-itertools.yaml.", metavar="CONFIG")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override one setting, e.g. `--set sandbox.kind=docker`. May be repeated."),
+]
+SandboxOption = Annotated[Literal["local", "docker"] | None, typer.Option(help="Where code runs.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log.")]
+
+
+@app.command(epilog="Example: `isobench demo --store /tmp/demo --sandbox docker`")
+def demo(store: StoreOption = "./store", sandbox: SandboxOption = None, verbose: VerboseOption = False) -> int:
+    """Build a benchmark from the embedded demo repository and score three sets of predictions. Needs no network."""
+    from flows.commands import run_demo
+
+    return run_demo(store, sandbox, verbose)
+
+
+@app.command(epilog="Example: `isobench build configs/more-itertools.yaml --set mining.max_candidates=10`")
+def build(
+    config: ConfigArgument, store: StoreOverride = None, settings: SetOption = None, verbose: VerboseOption = False
+) -> int:
+    """Build a dataset: every stage from mining to instances."""
+    return _build(config, store, settings, verbose, "instances")
+
+
+@app.command(epilog="Example: `isobench mine configs/more-itertools.yaml --set mining.since=2020-01-01`")
+def mine(
+    config: ConfigArgument, store: StoreOverride = None, settings: SetOption = None, verbose: VerboseOption = False
+) -> int:
+    """Mine the history for candidate changes (and ask the model about them, if there is one)."""
+    return _build(config, store, settings, verbose, "mining")
+
+
+@app.command(epilog="Example: `isobench apis configs/more-itertools.yaml`")
+def apis(
+    config: ConfigArgument, store: StoreOverride = None, settings: SetOption = None, verbose: VerboseOption = False
+) -> int:
+    """Mine, then find the public APIs that each candidate reaches."""
+    return _build(config, store, settings, verbose, "apis")
+
+
+@app.command(epilog="Example: `isobench perftests configs/more-itertools.yaml --set perf_tests.sources=[pytest]`")
+def perftests(
+    config: ConfigArgument, store: StoreOverride = None, settings: SetOption = None, verbose: VerboseOption = False
+) -> int:
+    """All stages up to perf tests that passed the gates."""
+    return _build(config, store, settings, verbose, "perftests")
+
+
+@app.command("time", epilog="Example: `isobench time configs/more-itertools.yaml --set timing.budget_s=120`")
+def time_command(
+    config: ConfigArgument, store: StoreOverride = None, settings: SetOption = None, verbose: VerboseOption = False
+) -> int:
+    """All stages up to timing base against human."""
+    return _build(config, store, settings, verbose, "timing")
+
+
+@app.command(
+    epilog="Example: `isobench evaluate --dataset instances.jsonl --predictions a.jsonl b.jsonl --k 3 --run-id paper`"
+)
+def evaluate(
+    dataset: Annotated[str, typer.Option(help="A store, or a .jsonl or .parquet file of canonical instances.")],
+    predictions: Annotated[list[Path], typer.Option(help="Files with instance_id, model_patch, model_name_or_path.")],
+    more: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Further prediction files.")] = None,
+    k: Annotated[int, typer.Option(min=1, help="Report Opt@1 to Opt@K.")] = 1,
+    run_id: Annotated[str | None, typer.Option(help="Name of this evaluation. Default: from its content.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds for one call of one arm.")] = None,
+    store: Annotated[str | None, typer.Option(help="Where results go. Default: the dataset, if it is a store.")] = None,
+    sandbox: SandboxOption = None,
+    verbose: VerboseOption = False,
+) -> int:
+    """Time predictions beside the human's patch and report Opt@K."""
+    from flows.commands import run_evaluation
+
+    return run_evaluation(dataset, [*predictions, *(more or [])], k, run_id, timeout, store, sandbox, verbose)
+
+
+@app.command(epilog="Example: `isobench report ./store --out ./report`")
+def report(
+    store: Annotated[str, typer.Argument(help="Folder or fsspec URL of the store.")] = "./store",
+    out: Annotated[Path, typer.Option(help="Folder to write index.html to.")] = Path("./report"),
+) -> int:
+    """Write one self-contained HTML page: funnel, instances with their timing strips, Opt@K."""
+    from flows.commands import run_report
+
+    return run_report(store, out)
+
+
+@app.command(epilog="Example: `isobench show commits --where kept --limit 20`")
+def show(
+    table: Annotated[str, typer.Argument(help="commits, apis, perf_tests, measurements, comparisons, instances, ...")],
+    store: StoreOption = "./store",
+    where: Annotated[
+        str | None, typer.Option(help="SQL condition, e.g. `kept` or `score > 2 AND repo = 'a/b'`.")
+    ] = None,
+    columns: Annotated[str | None, typer.Option(help="Comma-separated columns, or `all`.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 50,
+) -> int:
+    """Show a table of the store."""
+    from flows.commands import run_show
+
+    return run_show(table, store, where, columns, limit)
+
+
+@app.command(epilog="Example: `isobench validate configs/*.yaml`")
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="YAML files.", metavar="FILE...")], settings: SetOption = None
+) -> int:
+    """Check configuration files; names file, line, field and what was expected."""
+    from flows.commands import run_validate
+
+    return run_validate(files, settings or [])
+
+
+@app.command()
+def doctor() -> int:
+    """Say what is here, what is missing, and how to get it."""
+    from flows.commands import run_doctor
+
+    return run_doctor()
+
+
+def _build(config: Path, store: str | None, settings: list[str] | None, verbose: bool, until: Any) -> int:
+    from flows.commands import run_build
+
+    return run_build(config, store, settings or [], verbose, until)
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 some items failed (listed), 2 the user's mistake, 130 interrupted."""
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        from flows.terminal import complain
+
+        complain(str(error))
+        code = 2
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        from flows.terminal import err
+
+        err.print("\nInterrupted. Finished work is in the store; the same command goes on from there.")
+        code = 130
+    except Exception as error:
+        if not hasattr(error, "show"):  # usage errors of the command line know how to show themselves
+            raise
+        error.show()
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)

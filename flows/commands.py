@@ -1,0 +1,180 @@
+"""What the commands do: load, run the flow with progress, print the outcome, choose the exit code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from configs.errors import UserError
+from flows.server import prefect_server, server_folder
+from flows.terminal import Bars, complain, out, table, warn
+
+if TYPE_CHECKING:
+    from flows.dataset import Stage
+    from flows.summaries import DatasetSummary, EvaluationSummary, Summary
+
+DEMO = Path(__file__).parent.parent / "configs" / "demo"
+DEMO_K = 3
+
+
+@contextmanager
+def _running(store: str, verbose: bool) -> Iterator[None]:
+    """Everything that a flow needs around it: secrets, a Prefect API, progress bars."""
+    if verbose:
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
+    from configs.secrets import export_secrets
+
+    export_secrets()
+    with prefect_server(server_folder(store)):
+        from flows.runtime import watched_by
+
+        with watched_by(Bars()):
+            yield
+
+
+def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bool) -> int:
+    """Build the demo dataset, evaluate its predictions, write the report."""
+    from configs.loading import load_config
+
+    overrides = [f"store={store}", *([f"sandbox.kind={sandbox}"] if sandbox else [])]
+    config = load_config(DEMO / "demo.yaml", overrides)
+    with _running(store, verbose):
+        from flows.dataset import build_dataset
+        from flows.evaluation import evaluate
+
+        built = build_dataset(config, run_id="demo")
+        _print_dataset(built)
+        files = sorted(str(path) for path in (DEMO / "predictions").glob("*.jsonl"))
+        scored = evaluate(
+            store, files, DEMO_K, run_id="demo", sandbox=config.sandbox, timing=config.timing, scoring=config.scoring
+        )
+        _print_evaluation(scored)
+    run_report(store, Path(store) / "report" if "://" not in store else Path("report"))
+    return _finish(built, scored)
+
+
+def run_build(config: Path, store: str | None, settings: list[str], verbose: bool, until: Stage) -> int:
+    """Run `build_dataset` up to a stage."""
+    from configs.loading import load_config
+
+    loaded = load_config(config, [*settings, *([f"store={store}"] if store else [])])
+    with _running(loaded.store, verbose):
+        from flows.dataset import build_dataset
+
+        summary = build_dataset(loaded, until=until)
+    _print_dataset(summary)
+    return _finish(summary)
+
+
+def run_evaluation(
+    dataset: str,
+    predictions: Sequence[Path],
+    k: int,
+    run_id: str | None,
+    timeout_s: float | None,
+    store: str | None,
+    sandbox: Literal["local", "docker"] | None,
+    verbose: bool,
+) -> int:
+    """Run `evaluate`."""
+    from configs.models import SandboxConfig, TimingConfig
+    from storage.datasets import is_file
+
+    missing = [str(path) for path in predictions if not path.is_file()]
+    if missing:
+        raise UserError(f"no such prediction file: {', '.join(missing)}")
+    results = store or ("./store" if is_file(dataset) else dataset)
+    timing = TimingConfig() if timeout_s is None else TimingConfig(call_timeout_s=timeout_s)
+    with _running(results, verbose):
+        from flows.evaluation import evaluate
+
+        summary = evaluate(
+            dataset,
+            [str(path) for path in predictions],
+            k,
+            store=results,
+            run_id=run_id,
+            sandbox=SandboxConfig(kind=sandbox or "local"),
+            timing=timing,
+        )
+    _print_evaluation(summary)
+    return _finish(summary)
+
+
+def run_report(store: str, folder: Path) -> int:
+    """Write the HTML page."""
+    from storage.store import Store
+    from tasks.reporting.report import write_report
+
+    page = write_report(Store(store), folder)
+    out.print(f"Report: {page}")
+    return 0
+
+
+def run_show(name: str, store: str, where: str | None, columns: str | None, limit: int) -> int:
+    """Print a table of the store."""
+    from storage.query import show
+    from storage.store import Store
+
+    wanted = None if columns in (None, "all") else [column.strip() for column in str(columns).split(",")]
+    found = show(Store(store), name, where, wanted, limit, everything=columns == "all")
+    table(f"{name}: {len(found)} of {found.total} rows", found.rows, found.columns)
+    return 0
+
+
+def run_validate(files: Sequence[Path], settings: list[str]) -> int:
+    """Check configuration files; exit code 2 if one is bad."""
+    from configs.loading import ConfigError, load_config
+
+    bad = 0
+    for path in files:
+        try:
+            load_config(path, settings)
+        except ConfigError as error:
+            complain(str(error))
+            bad += 1
+        else:
+            out.print(f"{path}: ok")
+    return 2 if bad else 0
+
+
+def run_doctor() -> int:
+    """Print the checks; exit code 1 if something that local runs need is missing."""
+    from tasks.sandbox.doctor import examine
+
+    checks = examine()
+    table(
+        "What is here",
+        [{"": "ok" if c.ok else "--", "what": c.name, "found": c.found, "advice": c.advice} for c in checks],
+    )
+    return 1 if any(c.required and not c.ok for c in checks) else 0
+
+
+def _print_dataset(summary: DatasetSummary) -> None:
+    from storage.store import Store
+    from tasks.reporting.tables import funnel_table, instances_table
+
+    store = Store(summary.store)
+    table(f"Funnel: {summary.repo} at {summary.head_sha[:10]}", funnel_table(store, summary.run_id))
+    if summary.instances:
+        table("Instances", [row for row in instances_table(store) if row["instance_id"] in summary.instances])
+
+
+def _print_evaluation(summary: EvaluationSummary) -> None:
+    for problem in summary.problems:
+        warn(problem)
+    statuses = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
+    out.print(f"{summary.predictions} predictions on {len(summary.instances)} instances: {statuses}")
+    table("Opt@K", [row.model_dump() for row in summary.opt_at_k])
+
+
+def _finish(*summaries: Summary) -> int:
+    executed, cached = sum(s.executed for s in summaries), sum(s.cached for s in summaries)
+    out.print(f"Task runs: {executed} executed, {cached} from the cache. Store: {summaries[0].store}")
+    for summary in summaries:
+        for item, reason in summary.failures.items():
+            complain(f"{item}: {reason}")
+    return max(summary.exit_code for summary in summaries)

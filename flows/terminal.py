@@ -1,0 +1,89 @@
+"""How runs look in a terminal: progress bars, tables, messages. Falls back to plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Bars:
+    """Progress of a run: one bar per stage, which stays when the stage is done."""
+
+    @contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Callable[[], None]]:
+        """See `flows.runtime.Progress`."""
+        if not err.is_terminal:
+            with _lines(name, total) as advance:
+                yield advance
+            return
+        columns = (
+            TextColumn("{task.description:<13}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=err) as progress:
+            task = progress.add_task(name, total=total)
+            yield lambda: progress.advance(task)
+
+
+@contextmanager
+def _lines(name: str, total: int) -> Iterator[Callable[[], None]]:
+    """For logs: a line when a stage ends, and one every 15 s while it lasts."""
+    started = last = time.monotonic()
+    lock = threading.Lock()
+    done = 0
+
+    def advance() -> None:
+        nonlocal done, last
+        with lock:
+            done += 1
+            if time.monotonic() - last > 15:
+                last = time.monotonic()
+                err.print(f"{name}: {done}/{total}")
+
+    yield advance
+    err.print(f"{name}: {total} done in {time.monotonic() - started:.1f} s")
+
+
+def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+    """Print rows as a table; numbers to the right, None as a dash."""
+    if not rows:
+        out.print(f"{title}: nothing yet")
+        return
+    shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    names = list(columns or rows[0])
+    for name in names:
+        numeric = all(isinstance(row[name], (int, float)) or row[name] is None for row in rows)
+        shown.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(_cell(row[name]) for name in names))
+    out.print(shown)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return escape(str(value))
+
+
+def complain(message: str) -> None:
+    """Say what went wrong, on stderr."""
+    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Say what the user should know, on stderr."""
+    err.print(f"[yellow]warning:[/] {escape(message)}", soft_wrap=True)
