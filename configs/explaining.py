@@ -21,13 +21,22 @@ _SIMPLE = {
 }
 
 
-def expected(field: FieldInfo, item: bool = False) -> str:
-    """What a field takes, e.g. `an integer greater than 0`; with `item`, what an item of its list or mapping takes."""
-    args = get_args(field.annotation)
-    if item and args:
-        inner = args[-1]
-        return f"{_phrase(inner)} in the list" if get_origin(field.annotation) is list else _phrase(inner)
-    return _phrase(field.annotation, field.metadata)
+def expected(field: FieldInfo, inside: int = 0) -> str:
+    """What a field takes, e.g. `an integer greater than 0`; `inside` steps into its lists and mappings."""
+    annotation = field.annotation
+    for _ in range(inside):
+        annotation = get_args(annotation)[-1] if get_args(annotation) else annotation
+    return _phrase(annotation, () if inside else field.metadata)
+
+
+def field_at(model: type[BaseModel], place: Sequence[str | int]) -> tuple[FieldInfo | None, int]:
+    """The field that a place belongs to, and how many steps into its lists and mappings the place goes."""
+    known = options(model)
+    for steps in range(len(place)):
+        found = known.get(".".join(str(key) for key in place[: len(place) - steps]))
+        if found is not None:
+            return found, steps
+    return None, 0
 
 
 def show(value: Any) -> str:
@@ -104,4 +113,4 @@ def _bounds(metadata: Sequence[Any]) -> list[str]:
         if getattr(item, name, None) is not None
     ]
     patterns = [item.pattern for item in metadata if getattr(item, "pattern", None)]
-    return [" and ".join(found)] * bool(found) + [f"that matches {pattern}" for pattern in patterns]
+    return [" and ".join(found)] * bool(found) + [f"that matches `{pattern}`" for pattern in patterns]

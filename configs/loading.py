@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from configs.explaining import expected, options, section_of, show, suggest
+from configs.explaining import expected, field_at, section_of, show, suggest
 from configs.models import Config
 from configs.yamltree import Place, YamlError, parse
 
@@ -110,7 +110,7 @@ class _Loader:
         kind = problem["type"]
         if kind == "extra_forbidden":
             return f"{self._at(place)}: {name}: unknown option; {suggest(str(place[-1]), Config, section)}"
-        field = options(Config).get(_dotted(place, indices=False))
+        field, inside = field_at(Config, place)
         if kind == "missing":
             wanted = f"; expected {expected(field)}" if field else ""
             return f"{self._at(place)}: {name}: missing{wanted}"
@@ -120,8 +120,7 @@ class _Loader:
         hint = ""
         if kind == "string_type" and isinstance(problem["input"], (int, float, bool)):
             hint = ' (put it in quotes: "...")'
-        item = isinstance(place[-1], int)
-        return f"{self._at(place)}: {name}: expected {expected(field, item)}, got {show(problem['input'])}{hint}"
+        return f"{self._at(place)}: {name}: expected {expected(field, inside)}, got {show(problem['input'])}{hint}"
 
     def _line(self, place: Place) -> int:
         _, _, line = self._at(place).rpartition(":")
@@ -169,11 +168,5 @@ def _is_folder(url: str) -> bool:
     return "://" not in url and not re.match(r"[^/]+:", url)
 
 
-def _dotted(place: Place, indices: bool = True) -> str:
-    text = ""
-    for key in place:
-        if isinstance(key, int):
-            text += f"[{key}]" if indices else ""
-        else:
-            text += f".{key}" if text else str(key)
-    return text
+def _dotted(place: Place) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).removeprefix(".")

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Secrets(BaseSettings):
     """What other services want to see. Each is optional; `isobench doctor` says which are set, never their values.
 
-    An environment variable wins over `.env`. Values are `SecretStr`: printing, dumping and pickling show `**********`;
+    An environment variable wins over `.env`. Values are `SecretStr`: printing and dumping show `**********`;
     code that talks to the service calls `get_secret_value()` at the last moment.
     """
 
