@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from configs.errors import UserError
 from configs.explaining import expected, field_at, section_of, show, suggest
 from configs.models import Config
 from configs.yamltree import Place, YamlError, parse
@@ -19,7 +20,7 @@ _CREDENTIALS = re.compile(r"(?<=http|ttps)://[^/\s]*@")
 """`https://user:password@host`, `https://token@host`; `ssh://git@host` is fine."""
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """The configuration cannot be used. `problems` are lines like `x.yaml:12: mining.max_files: expected ...`."""
 
     def __init__(self, problems: Iterable[str]) -> None:

@@ -1,0 +1,160 @@
+"""The tables of a store as plain rows: for the command line, for Prefect artifacts, for the page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from storage.store import Store
+from storage.tables import Funnel, Instance, OptAtK, Score
+
+STAGES = ("mining", "classify", "apis", "environments", "perftests", "timing", "instances", "scores")
+"""The order of stages; others follow in the order in which they were recorded."""
+
+
+def funnel_table(source: Store | Iterable[Funnel], run_id: str | None = None, reasons: int = 3) -> list[dict[str, Any]]:
+    """One row per stage: `stage, kept, dropped, failed, why` with the most frequent reasons of what fell out.
+
+    `source` is a store or rows at hand; `run_id` keeps one run, else all runs are shown together, each item once.
+    """
+    stages: dict[str, list[Funnel]] = {}
+    for row in _funnel(source, run_id):
+        stages.setdefault(row.stage, []).append(row)
+    table = []
+    for stage in _in_order(stages):
+        outcomes = Counter(row.outcome for row in stages[stage])
+        fallen = funnel_reasons(stages[stage])
+        why = [f"{reason} ({count})" for _, reason, count in fallen[:reasons]]
+        if len(fallen) > reasons:
+            why.append(f"and {len(fallen) - reasons} more")
+        table.append(
+            {
+                "stage": stage,
+                "kept": outcomes["kept"],
+                "dropped": outcomes["dropped"],
+                "failed": outcomes["failed"],
+                "why": "; ".join(why),
+            }
+        )
+    return table
+
+
+def funnel_reasons(rows: Iterable[Funnel]) -> list[tuple[str, str, int]]:
+    """`(outcome, reason, count)` of what was dropped or failed, most frequent first.
+
+    A reason's detail (what follows `: `) is left out, so that `max_files: 31` and `max_files: 40` count as one.
+    """
+    counts = Counter((row.outcome, _kind(row.reason)) for row in rows if row.outcome != "kept")
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [(outcome, reason, count) for (outcome, reason), count in ordered]
+
+
+def latest_runs(store: Store) -> list[str]:
+    """Ids of the runs in the funnel, in the order in which they first wrote."""
+    return list(dict.fromkeys(store.frame(Funnel)["run_id"].to_list()))
+
+
+def opt_table(store: Store, run_id: str | None = None) -> list[dict[str, Any]]:
+    """One row per model and k: `model, k, opt, ci_low, ci_high, at_least, at_most, instances, samples`.
+
+    Shares are in percent. `at_least` and `at_most` count `inconclusive` as no and as yes.
+    """
+    rows = [row for row in store.rows(OptAtK) if run_id in (None, row.run_id)]
+    return [
+        {
+            **({} if run_id else {"run": row.run_id}),
+            "model": row.model,
+            "k": row.k,
+            "opt": _percent(row.opt),
+            "ci_low": _percent(row.ci_low),
+            "ci_high": _percent(row.ci_high),
+            "at_least": _percent(row.opt_if_inconclusive_no),
+            "at_most": _percent(row.opt_if_inconclusive_yes),
+            "instances": row.n_instances,
+            "samples": row.n_samples,
+        }
+        for row in sorted(rows, key=lambda row: (row.run_id, row.model, row.k))
+    ]
+
+
+def instances_table(store: Store, repo: str | None = None) -> list[dict[str, Any]]:
+    """One row per instance: `instance_id, speedup, ci_low, ci_high, tests, api, subject`."""
+    return [
+        {
+            "instance_id": row.instance_id,
+            "speedup": row.human_performance,
+            "ci_low": row.human_ci_low,
+            "ci_high": row.human_ci_high,
+            "tests": len(row.efficiency_test),
+            "api": row.api,
+            "subject": (row.gt_commit_message.splitlines() or [""])[0],
+        }
+        for row in sorted(store.rows(Instance, repo), key=lambda row: row.instance_id)
+    ]
+
+
+def scores_table(store: Store, run_id: str | None = None) -> list[dict[str, Any]]:
+    """One row per prediction: `instance_id, model, sample, status, speedup_human, ci_low, ci_high, reaches, reason`."""
+    rows = [row for row in store.rows(Score) if run_id in (None, row.run_id)]
+    return [
+        {
+            **({} if run_id else {"run": row.run_id}),
+            "instance_id": row.instance_id,
+            "model": row.model,
+            "sample": row.sample,
+            "status": row.status,
+            "speedup_human": row.speedup_human,
+            "ci_low": row.ci_low,
+            "ci_high": row.ci_high,
+            "reaches": row.opt_human,
+            "reason": "; ".join([*([row.reason] if row.reason else []), *(f"flag {flag}" for flag in row.flags)]),
+        }
+        for row in sorted(rows, key=lambda row: (row.run_id, row.instance_id, row.model, row.sample))
+    ]
+
+
+def to_markdown(rows: Sequence[Mapping[str, Any]], empty: str = "Nothing yet.") -> str:
+    """A Markdown table, for artifacts. Text is escaped: it comes from commits, patches and models."""
+    if not rows:
+        return empty
+    names = list(rows[0])
+    lines = [
+        "| " + " | ".join(name.replace("_", " ") for name in names) + " |",
+        "|" + "|".join(" ---: " if _numeric(rows, name) else " --- " for name in names) + "|",
+    ]
+    return "\n".join([*lines, *("| " + " | ".join(_cell(row.get(name)) for name in names) + " |" for row in rows)])
+
+
+def _funnel(source: Store | Iterable[Funnel], run_id: str | None) -> list[Funnel]:
+    rows = source.rows(Funnel) if isinstance(source, Store) else list(source)
+    if run_id is not None:
+        return [row for row in rows if row.run_id == run_id]
+    return list({(row.repo, row.stage, row.key): row for row in rows}.values())
+
+
+def _in_order(stages: Iterable[str]) -> list[str]:
+    return sorted(stages, key=lambda stage: STAGES.index(stage) if stage in STAGES else len(STAGES))
+
+
+def _kind(reason: str) -> str:
+    return reason.split(": ", 1)[0].splitlines()[0].strip() if reason.strip() else "no reason given"
+
+
+def _percent(share: float) -> float:
+    return round(100 * share, 1)
+
+
+def _numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    return all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = " ".join(str(value).split())
+    for char, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\\", "\\\\"), ("|", "\\|"), ("`", "\\`")):
+        text = text.replace(char, escaped)
+    return text.replace("[", "\\[").replace("*", "\\*").replace("_", "\\_")
