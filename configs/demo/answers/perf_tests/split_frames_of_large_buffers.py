@@ -1,0 +1,30 @@
+"""split_frames on buffers that hold a second of traffic."""
+
+import random
+import zlib
+
+from logkit import join_frames, split_frames
+
+
+def setup(seed):
+    """Eight buffers of some 200 KB with frames of 100 to 300 bytes; the last frame of each is unfinished."""
+    rng = random.Random(seed)
+    buffers = []
+    for _ in range(8):
+        payloads = [rng.randbytes(size) for size in rng.choices(range(100, 300), k=1000)]
+        buffers.append(join_frames(payloads)[: -rng.randint(1, 50)])
+    return buffers
+
+
+def experiment(state):
+    """Split them all; a checksum stands for each payload."""
+    found = []
+    for buffer in state:
+        payloads, rest = split_frames(buffer)
+        found.append([len(rest), [zlib.crc32(payload) for payload in payloads]])
+    return found
+
+
+def check_equivalence(reference, candidate):
+    """Same payloads, same rest."""
+    assert [list(buffer) for buffer in candidate] == [list(buffer) for buffer in reference]
