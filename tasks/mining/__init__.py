@@ -1,1 +1,1 @@
-"""A git history in, candidate commits out."""
+"""Turns a git history into `commits`: every change considered, kept or rejected with its reason."""

@@ -1,0 +1,63 @@
+"""Looks into the files of a change that passed the other filters: functions touched, whether code differs at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import git
+
+from tasks.mining.changes import NO_BLOB, Change, FileDiff
+from tasks.mining.functions import touched
+from tasks.mining.gitio import GitFailed, read_blob
+from tasks.mining.patches import split_patch
+
+MAX_BLOB_BYTES = 4 << 20
+MAX_PATCH_BYTES = 8 << 20
+"""Of one change's patch in the table; a change with more is dropped."""
+
+
+class Dropped(Exception):
+    """The content speaks against the change; the message is the reason."""
+
+
+def functions_of(repo: git.Repo, code: Sequence[FileDiff]) -> list[str]:
+    """`path::Class.function` of every Python function that exists after the change and differs.
+
+    Raises Dropped: `missing_object`, or `cosmetic` if nothing that runs differs.
+    """
+    found: list[str] = []
+    cosmetic = True
+    for file in code:
+        if not file.path.endswith(".py") or file.status == "D":
+            # other languages are not parsed: what they do counts as a difference
+            cosmetic = cosmetic and file.path.endswith(".py") and file.status != "D"
+            continue
+        before, after = (_content(repo, oid) for oid in (file.old_oid, file.new_oid))
+        if before is None or after is None:
+            cosmetic = False
+            continue
+        result = touched(before, after, file.body)
+        cosmetic = cosmetic and result.cosmetic and file.status == "M"
+        found += [f"{file.path}::{name}" for name in result.functions]
+    if cosmetic:
+        raise Dropped("cosmetic: imports/comments/docstrings/whitespace only")
+    return found
+
+
+def patches_of(repo: git.Repo, change: Change) -> tuple[str, str]:
+    """(code, tests). Raises Dropped if they cannot be read or are too long."""
+    try:
+        code, tests = split_patch(repo, change)
+    except GitFailed as error:
+        raise Dropped(f"missing_object: {error}") from error
+    except ValueError as error:
+        raise Dropped(f"huge_diff: {error}") from error
+    if len(code) + len(tests) > MAX_PATCH_BYTES:
+        raise Dropped(f"huge_diff: a patch of more than {MAX_PATCH_BYTES >> 20} MiB")
+    return code, tests
+
+
+def _content(repo: git.Repo, oid: str) -> bytes | None:
+    if oid == NO_BLOB:
+        return b""
+    return read_blob(repo, oid, MAX_BLOB_BYTES)

@@ -1,0 +1,15 @@
+"""Which failures a retry may cure."""
+
+from __future__ import annotations
+
+from tasks.llm import LlmError
+from tasks.mining.models import MiningError
+
+
+def is_outside_fault(error: object) -> bool:
+    """Whether the fault lies outside (network, model provider, disk), so that the same call may work later."""
+    if isinstance(error, MiningError):
+        return error.outside
+    if isinstance(error, LlmError):
+        return error.transient
+    return isinstance(error, OSError)

@@ -1,0 +1,116 @@
+"""Decides about a change: kept, or dropped by the first filter that objects. The filter's name is the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import translate
+
+from configs.models import MiningConfig
+from tasks.mining.changes import MAX_RECORD_BYTES, Change, FileDiff
+from tasks.mining.history import Inner
+from tasks.mining.message import Keywords, is_revert, is_sync_merge
+from tasks.mining.paths import PathKinds
+from tasks.mining.score import Score, score_diff, score_message
+
+Verdict = tuple[bool, str]
+
+
+@dataclass
+class Judged:
+    """A change with what was found about it."""
+
+    kept: bool
+    reason: str
+    score: Score = field(default_factory=Score)
+    code: list[FileDiff] = field(default_factory=list)
+    additions: int = 0
+    deletions: int = 0
+
+
+class Filters:
+    """The filters of a configuration, in the order in which they are asked.
+
+    1. the kind of change: missing_object, root_commit, empty, bot, revert, sync_merge
+    2. the files: no_code_files, docs_only, tests_only
+    3. the size: huge_diff, too_many_files, too_many_lines
+    4. what it says (`no_keyword`) or, with `use_keywords: false`, what the diff does (`low_score`)
+
+    Content is looked at later, for what is left: see `tasks.mining.content` (cosmetic, no_content).
+    """
+
+    def __init__(self, mining: MiningConfig, languages: Sequence[str]) -> None:
+        self._config = mining
+        self._kinds = PathKinds(languages, mining.exclude_paths)
+        self.keywords = Keywords(mining.keywords, mining.ignore_phrases)
+        bots = "|".join(translate(glob.lower()) for glob in mining.ignore_authors)
+        self._bots = re.compile(bots) if bots else None
+
+    def judge(self, change: Change, inner: Inner | None = None) -> Judged:
+        """The verdict, with a score for whatever touches code and is not too large."""
+        judged = Judged(kept=False, reason="")
+        for file in change.files:
+            added, deleted = file.line_counts()
+            judged.additions += added
+            judged.deletions += deleted
+        judged.reason = self._by_kind(change) or self._by_files(change, judged) or self._by_size(change, judged)
+        if judged.reason:
+            return judged
+        subject = self.keywords.find(change.subject)
+        message = subject or self.keywords.find(change.message)
+        said = inner.said if inner else {}
+        score_message(judged.score, subject, message or next(iter(said.values()), None), change.message)
+        score_diff(judged.score, judged.code, any(self._kinds.kind(file.path) == "benchmark" for file in change.files))
+        judged.kept, judged.reason = self._by_promise(message, said, judged.score)
+        return judged
+
+    def _by_kind(self, change: Change) -> str:
+        names = (change.author, change.email)
+        bot = next((name for name in names if self._bots and self._bots.match(name.lower())), None)
+        merge = len(change.parents) > 1
+        checks = (
+            (f"missing_object: {change.problem}", bool(change.problem)),
+            ("root_commit", not change.parents),
+            ("empty", not change.files and not change.truncated),
+            (f"bot: {bot}", bot is not None),
+            ("revert", is_revert(change.subject)),
+            ("sync_merge", merge and is_sync_merge(change.subject)),
+        )
+        return next((reason for reason, holds in checks if holds), "")
+
+    def _by_files(self, change: Change, judged: Judged) -> str:
+        files = [file for file in change.files if not file.is_submodule]
+        kinds = {file.path: self._kinds.kind(file.path) for file in files}
+        judged.code = [file for file in files if kinds[file.path] == "code"]
+        if judged.code or change.truncated:
+            return ""
+        found = set(kinds.values())
+        if not files:
+            return "no_code_files: submodules only"
+        if found == {"docs"}:
+            return "docs_only"
+        if "test" in found and found <= {"test", "docs"}:
+            return "tests_only"
+        return f"no_code_files: {', '.join(sorted(kinds)[:3])}"
+
+    def _by_size(self, change: Change, judged: Judged) -> str:
+        if change.truncated:
+            return f"huge_diff: {change.diff_bytes / 2**20:.1f} MiB, more than {MAX_RECORD_BYTES >> 20}"
+        if len(judged.code) > self._config.max_files:
+            return f"too_many_files: {len(judged.code)}"
+        lines = sum(sum(file.line_counts()) for file in judged.code)
+        if lines > self._config.max_changed_lines:
+            return f"too_many_lines: {lines}"
+        return ""
+
+    def _by_promise(self, keyword: str | None, said: dict[str, str], score: Score) -> Verdict:
+        if not self._config.use_keywords:
+            if score.value >= self._config.min_score:
+                return True, f"kept: score {score.value:g}"
+            return False, f"low_score: {score.value:g}"
+        if keyword:
+            return True, f"kept: keyword '{keyword}'"
+        for sha, word in said.items():
+            return True, f"kept: keyword '{word}' in inner commit {sha[:9]}"
+        return False, "no_keyword"

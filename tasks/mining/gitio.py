@@ -1,0 +1,99 @@
+"""git processes that stream: the same output whatever the user's own git configuration says."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import git
+
+from tasks.mining.models import MiningError
+
+CHUNK = 1 << 18
+SETTINGS = (
+    "-c", "core.quotePath=true", "-c", "core.attributesFile=/dev/null", "-c", "diff.noprefix=false",
+    "-c", "diff.mnemonicPrefix=false", "-c", "diff.suppressBlankEmpty=false", "-c", "diff.interHunkContext=0",
+    "-c", "diff.orderFile=/dev/null", "-c", "log.showSignature=false", "-c", "diff.algorithm=myers",
+)  # fmt: skip
+"""What a line of the output depends on besides the history."""
+DIFF_OPTIONS = (
+    "--raw", "-p", "--no-abbrev", "--full-index", "-M", "-l1000", "--diff-merges=first-parent", "--root", "-U3",
+    "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short", "--ignore-submodules=none",
+)  # fmt: skip
+
+
+class GitFailed(RuntimeError):
+    """A git process ended with an error; the message is the end of what it said."""
+
+
+def open_repository(path: Path) -> git.Repo:
+    """The clone, deaf to the user's git configuration. Raises MiningError if there is none."""
+    try:
+        repo = git.Repo(path)
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
+        raise MiningError(f"there is no clone at {path}: synchronise the repository first") from error
+    repo.git.update_environment(
+        GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL=os.devnull, GIT_NO_REPLACE_OBJECTS="1", GIT_TERMINAL_PROMPT="0",
+        LC_ALL="C",
+    )  # fmt: skip
+    return repo
+
+
+def stream(repo: git.Repo, command: str, *arguments: str, lines_in: Sequence[str] = ()) -> Iterator[bytes]:
+    """Output of `git <command>` in chunks of at most 256 KiB; `lines_in` go to its standard input.
+
+    Raises GitFailed at the end if the exit status is not 0. Closing the iterator ends the process.
+    """
+    # git reads all revisions before it answers, so writing them first cannot block both sides
+    argv = ["git", *SETTINGS, command, *arguments]
+    started: Any = repo.git.execute(argv, as_process=True, istream=-1 if lines_in else None)
+    process = started.proc
+    said = _Tail(process.stderr)
+    try:
+        if lines_in:
+            process.stdin.write("".join(f"{line}\n" for line in lines_in).encode())
+            process.stdin.close()
+        while chunk := process.stdout.read1(CHUNK):
+            yield chunk
+        if process.wait() != 0:
+            raise GitFailed(said.text() or f"git {command} ended with status {process.returncode}")
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        said.text()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def read_blob(repo: git.Repo, oid: str, limit: int) -> bytes | None:
+    """Content of a blob, through one long-lived `git cat-file --batch`; None if missing or above `limit` bytes."""
+    try:
+        _, kind, size, source = repo.git.stream_object_data(oid)
+    except ValueError:
+        return None
+    data: bytes = source.read(limit + 1)
+    source.read()  # the rest must leave the pipe before the next question
+    return data if kind == b"blob" and size <= limit else None
+
+
+class _Tail:
+    """Reads a pipe in the background, so that the process never blocks on it, and keeps the end."""
+
+    def __init__(self, pipe: Any, keep: int = 4096) -> None:
+        self._kept = b""
+        self._keep = keep
+        self._thread = threading.Thread(target=self._read, args=(pipe,), daemon=True)
+        self._thread.start()
+
+    def _read(self, pipe: Any) -> None:
+        while chunk := pipe.read1(4096):
+            self._kept = (self._kept + chunk)[-self._keep :]
+
+    def text(self) -> str:
+        self._thread.join(timeout=10)
+        return self._kept.decode("utf-8", "replace").strip()

@@ -1,0 +1,51 @@
+"""What the doors of mining return, and the one error that they raise."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class MiningError(RuntimeError):
+    """Mining cannot go on. The message says what to do; `outside` is true for faults that a retry may cure."""
+
+    def __init__(self, message: str, *, outside: bool = False) -> None:
+        super().__init__(message)
+        self.outside = outside
+
+
+class Clone(BaseModel):
+    """A local bare clone of the repository."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    """Folder, relative to `Store.work`."""
+    head_sha: str
+    """Newest commit of the branch."""
+    branch: str | None = None
+    """The branch that was resolved; None where the remote's HEAD is detached."""
+    rewritten: bool = False
+    """Whether the branch no longer contains the commit that it pointed to at the last synchronisation."""
+
+
+class Mined(BaseModel):
+    """What mining a history came to; the changes themselves are rows in `commits`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    considered: int
+    """Changes in the history, within the dates and the number asked for."""
+    kept: list[str]
+    """Shas of the kept changes, best score first: all of them, `max_candidates` is for the caller to apply."""
+    new: int = 0
+    """Changes that this run read; the others were already judged by the same filters."""
+
+
+class Classified(BaseModel):
+    """A model's verdict on one kept change."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha: str
+    kept: bool
+    reason: str

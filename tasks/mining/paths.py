@@ -1,0 +1,80 @@
+"""What kind of file a path is: code of the project, a test, documentation, or something else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Literal
+
+Kind = Literal["code", "test", "docs", "benchmark", "other"]
+
+LANGUAGE_SUFFIXES: dict[str, tuple[str, ...]] = {
+    "python": (".py",),
+    "c": (".c", ".h"),
+    "cpp": (".cc", ".cpp", ".cxx", ".hpp", ".hh", ".h", ".inl"),
+    "cython": (".pyx", ".pxd", ".pxi"),
+    "cuda": (".cu", ".cuh"),
+    "rust": (".rs",),
+}
+_TEST_FOLDERS = {"tests", "test"}
+_TEST_NAME = re.compile(r"(test_.*|.*_tests?|conftest|tests)\.(py|c|cc|cpp|cu|rs|pyx)")
+_BENCHMARK_FOLDERS = {"benchmarks", "benchmark", "asv_bench", "bench", "benches"}
+_BENCHMARK_NAME = re.compile(r"(bench_.*|benchmark.*|.*_bench(mark)?)\.py")
+_DOC_FOLDERS = {"docs", "doc", "documentation", "changelog.d", "newsfragments", "changes"}
+_DOC_SUFFIXES = {".md", ".rst", ".txt", ".ipynb", ".html", ".css", ".png", ".svg"}
+_DOC_NAMES = re.compile(
+    r"(readme|changelog|changes|history|news|authors|contributors|licen[cs]e|copying|notice|whatsnew)(\..*)?",
+    re.IGNORECASE,
+)
+
+
+def is_test_path(path: str) -> bool:
+    """`tests/`, `test/`, `test_*.py`, `*_test.py`, `conftest.py` and their like in compiled languages."""
+    pure = PurePosixPath(path)
+    return bool(_TEST_FOLDERS.intersection(pure.parts[:-1])) or _TEST_NAME.fullmatch(pure.name) is not None
+
+
+def is_benchmark_path(path: str) -> bool:
+    """Benchmarks that the project keeps of itself."""
+    pure = PurePosixPath(path)
+    return bool(_BENCHMARK_FOLDERS.intersection(pure.parts[:-1])) or _BENCHMARK_NAME.fullmatch(pure.name) is not None
+
+
+def is_docs_path(path: str) -> bool:
+    """Documentation, change logs, licences."""
+    pure = PurePosixPath(path)
+    return (
+        pure.parts[0].lower() in _DOC_FOLDERS
+        or pure.suffix.lower() in _DOC_SUFFIXES
+        or _DOC_NAMES.fullmatch(pure.name) is not None
+    )
+
+
+class PathKinds:
+    """Tells the kind of a path, for the languages and the exclusions of a configuration."""
+
+    def __init__(self, languages: Sequence[str], exclude: Sequence[str]) -> None:
+        self._suffixes = tuple(suffix for language in languages for suffix in LANGUAGE_SUFFIXES[language])
+        self._excluded = [glob_pattern(glob) for glob in exclude]
+        self.kind = lru_cache(maxsize=20_000)(self._kind)
+
+    def _kind(self, path: str) -> Kind:
+        if is_test_path(path):
+            return "test"
+        if is_benchmark_path(path):
+            return "benchmark"
+        if is_docs_path(path):
+            return "docs"
+        if not path.endswith(self._suffixes) or any(pattern.fullmatch(path) for pattern in self._excluded):
+            return "other"
+        return "code"
+
+
+def glob_pattern(glob: str) -> re.Pattern[str]:
+    """A glob as a pattern of the whole path: `**` crosses folders, `*` and `?` do not."""
+    parts = []
+    for token in re.split(r"(\*\*/|\*\*|\*|\?)", glob):
+        parts.append({"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(token, re.escape(token)))
+    return re.compile("".join(parts))

@@ -1,0 +1,82 @@
+"""Doors of the mining stage: synchronise the clone, mine its history, let a model look at what was kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+from prefect.tasks import exponential_backoff
+
+from configs.models import LLMConfig, MiningConfig, RepositoryConfig
+from storage.store import Store
+from tasks.caching import cache_key, code_version
+from tasks.llm import template_text
+from tasks.mining import classify, clone, mine
+from tasks.mining.faults import is_outside_fault
+from tasks.mining.models import Classified, Clone, Mined
+
+
+def _mine_key(context: Any, parameters: dict[str, Any]) -> str:
+    repository: RepositoryConfig = parameters["repository"]
+    mining: MiningConfig = parameters["mining"]
+    settings = mining.model_dump(mode="json", exclude={"max_candidates"})
+    return cache_key(
+        "mining", "mine_repository", repository.name, repository.languages, settings, parameters["head_sha"]
+    )
+
+
+def _classify_key(context: Any, parameters: dict[str, Any]) -> str:
+    llm: LLMConfig = parameters["llm"]
+    asked = llm.model_dump(mode="json", include={"model", "temperature", "max_tokens", "fallbacks", "api_base"})
+    template = template_text(classify.PROMPT)
+    name = parameters["repository"].name
+    return cache_key("mining", "classify_commit", name, parameters["sha"], asked, template, services=("llm",))
+
+
+def _outside(task: Any, run: Any, state: Any) -> bool:
+    return is_outside_fault(state.result(raise_on_failure=False))
+
+
+@task(
+    retries=4,
+    retry_delay_seconds=exponential_backoff(backoff_factor=3),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_outside,
+    timeout_seconds=3 * 3600,
+    tags=["network"],
+    persist_result=True,
+    result_serializer="json",
+)
+def sync_repository(repository: RepositoryConfig, store: str) -> Clone:
+    """Clone the repository or fetch what is new; says where its branch stands. Never cached: it may have moved."""
+    return clone.sync_repository(repository, Store(store, run="sync"))
+
+
+@task(
+    retries=2,
+    retry_delay_seconds=10,
+    retry_condition_fn=_outside,
+    timeout_seconds=6 * 3600,
+    cache_key_fn=_mine_key,
+    persist_result=True,
+    result_serializer="json",
+)
+def mine_repository(repository: RepositoryConfig, mining: MiningConfig, head_sha: str, store: str) -> Mined:
+    """Judge every change of the first-parent history; rows in `commits`. Only what is new is read."""
+    return mine.mine_repository(repository, mining, head_sha, Store(store, run="mine"), code_version("mining"))
+
+
+@task(
+    retries=2,
+    retry_delay_seconds=exponential_backoff(backoff_factor=5),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_outside,
+    timeout_seconds=1800,
+    tags=["llm"],
+    cache_key_fn=_classify_key,
+    persist_result=True,
+    result_serializer="json",
+)
+def classify_commit(repository: RepositoryConfig, sha: str, llm: LLMConfig, store: str) -> Classified:
+    """Ask a model whether a kept change is about performance; a newer row in `commits` holds its verdict."""
+    return classify.classify_commit(repository, sha, llm, Store(store, run="classify"))
