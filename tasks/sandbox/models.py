@@ -100,6 +100,12 @@ class Sandbox(Protocol):
     def close(self) -> None:
         """End whatever is still running. Idempotent; also called on exit and on Ctrl-C."""
 
+    def __enter__(self) -> Sandbox:
+        """The sandbox itself."""
+
+    def __exit__(self, *exception: object) -> None:
+        """Close it."""
+
 
 class SandboxError(RuntimeError):
     """The sandbox itself failed (no engine, no image, no space): an outside fault, worth a retry."""

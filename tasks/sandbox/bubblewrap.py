@@ -1,0 +1,157 @@
+"""The argument list that makes bubblewrap hide the machine: what is visible, what is writable, what is cut off."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from tasks.sandbox import seccomp
+from tasks.sandbox.models import WORK_DIR, Command, Mount
+
+MEBIBYTE = 1024 * 1024
+USER_ID = 1000
+"""User and group inside, whoever runs the sandbox outside."""
+_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_ETC = (
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "alternatives",
+    "mime.types",
+    "fonts",
+    "nsswitch.conf",
+)
+_ETC_NETWORK = ("ssl", "ca-certificates", "ca-certificates.conf", "pki", "hosts", "resolv.conf", "gai.conf", "services")
+
+
+@dataclass(frozen=True)
+class Bubblewrap:
+    """A bubblewrap that works on this machine, and which of its newer options it knows."""
+
+    path: str
+    sizes: bool
+    disable_userns: bool
+    seccomp_file: Path | None
+    etc: Path
+    """Folder with a `passwd` and a `group` that name nobody of the host."""
+
+
+@lru_cache
+def find_bubblewrap() -> Bubblewrap | None:
+    """Bubblewrap if it is installed and may make namespaces here, tried out once; else None."""
+    path = shutil.which("bwrap")
+    if path is None:
+        return None
+    known = subprocess.run([path, "--help"], capture_output=True, text=True, check=False).stdout
+    folder = Path(tempfile.mkdtemp(prefix="isobench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "passwd").write_text(f"sandbox:x:{USER_ID}:{USER_ID}::{WORK_DIR}:/bin/sh\n")
+    (folder / "group").write_text(f"sandbox:x:{USER_ID}:\n")
+    filter_file = None
+    if (code := seccomp.program()) is not None:
+        filter_file = folder / "seccomp.bpf"
+        filter_file.write_bytes(code)
+    # Best first: an old kernel or a strict host may refuse the last two hardenings but allow the rest.
+    for disable_userns, filtered in ((True, True), (False, True), (False, False)):
+        if (disable_userns and "--disable-userns" not in known) or (filtered and filter_file is None):
+            continue
+        found = Bubblewrap(path, "--size" in known, disable_userns, filter_file if filtered else None, folder)
+        if _works(found):
+            return found
+    return None
+
+
+def _works(found: Bubblewrap) -> bool:
+    with seccomp_fd(found) as fd:
+        argv = arguments(found, Command(argv=("/bin/sh", "-c", "exit 7")), seccomp_fd=fd)
+        try:
+            done = subprocess.run(argv, capture_output=True, pass_fds=[fd] if fd >= 0 else [], timeout=30, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+    return done.returncode == 7
+
+
+class seccomp_fd:
+    """An open descriptor of the filter (-1 for none), read once by bubblewrap and closed at the end of the block."""
+
+    def __init__(self, found: Bubblewrap) -> None:
+        self._fd = -1 if found.seccomp_file is None else os.open(found.seccomp_file, os.O_RDONLY)
+
+    def __enter__(self) -> int:
+        return self._fd
+
+    def __exit__(self, *exception: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+
+def arguments(found: Bubblewrap, command: Command, seccomp_fd: int = -1, info_fd: int = -1) -> list[str]:
+    """The whole command line: bubblewrap, its options, and the command."""
+    argv = [
+        found.path, "--unshare-user", "--uid", str(USER_ID), "--gid", str(USER_ID), "--unshare-pid", "--unshare-ipc",
+        "--unshare-uts", "--hostname", "sandbox", "--unshare-cgroup-try", "--die-with-parent", "--new-session",
+    ]  # fmt: skip
+    if not command.network:
+        argv.append("--unshare-net")
+    if found.disable_userns:
+        argv.append("--disable-userns")
+    if seccomp_fd >= 0:
+        argv += ["--seccomp", str(seccomp_fd)]
+    if info_fd >= 0:
+        argv += ["--info-fd", str(info_fd)]
+    argv += _system(found, command)
+    sources = [sys.base_prefix, *interpreters_of(command.mounts)]
+    for prefix in dict.fromkeys(sources):
+        if not Path(prefix).is_relative_to("/usr"):
+            argv += ["--ro-bind", prefix, prefix]
+    for mount in command.mounts:
+        argv += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target]
+    argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", command.cwd, "--clearenv"]
+    for name, value in command.variables.items():
+        argv += ["--setenv", name, value]
+    return [*argv, "--", *command.argv]
+
+
+def _system(found: Bubblewrap, command: Command) -> list[str]:
+    argv = ["--ro-bind", "/usr", "/usr"]
+    for folder in _SYSTEM:
+        if os.path.islink(folder):
+            argv += ["--symlink", os.readlink(folder), folder]
+        elif os.path.isdir(folder):
+            argv += ["--ro-bind", folder, folder]
+    for name in (*_ETC, *(_ETC_NETWORK if command.network else ())):
+        if os.path.exists(f"/etc/{name}"):
+            argv += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
+    for name in ("passwd", "group"):
+        argv += ["--ro-bind", str(found.etc / name), f"/etc/{name}"]
+    argv += ["--proc", "/proc", "--dev", "/dev", "--ro-bind-try", "/sys/devices/system", "/sys/devices/system"]
+    for folder in ("/tmp", WORK_DIR, "/dev/shm"):
+        if found.sizes:
+            argv += ["--size", str(command.limits.tmp_mb * MEBIBYTE)]
+        argv += ["--tmpfs", folder]
+    return argv
+
+
+def interpreters_of(mounts: Iterable[Mount]) -> list[str]:
+    """Installations that mounted virtual environments borrow their interpreter from: `home` in `pyvenv.cfg`."""
+    found = []
+    for mount in mounts:
+        settings = mount.source / "pyvenv.cfg"
+        if not settings.is_file():
+            continue
+        for line in settings.read_text().splitlines():
+            name, _, value = line.partition("=")
+            if name.strip() == "home" and value.strip():
+                # The path as written must exist inside, and what it links to as well.
+                home = Path(value.strip()).parent
+                found += [str(home), str(home.resolve())]
+    return [prefix for prefix in dict.fromkeys(found) if os.path.isdir(prefix)]

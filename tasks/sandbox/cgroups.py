@@ -1,0 +1,169 @@
+"""Memory and process limits for a whole tree of processes, where control groups (v1 or v2) are writable.
+
+A group is a folder; its name holds the owner's process id and start time, so that a later run can sweep what a killed
+one left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from tasks.sandbox.models import Limits
+from tasks.sandbox.owners import OWNER, owner_is_alive
+
+MEBIBYTE = 1024 * 1024
+_ROOT = Path("/sys/fs/cgroup")
+_PREFIX = "isobench-"
+_counter = itertools.count()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders under which groups can be made: one for v2, one per controller for v1."""
+
+    version: int
+    memory: Path
+    pids: Path
+
+
+class Group:
+    """One command's control group. Create, let the command join, read how it ended, remove."""
+
+    def __init__(self, places: Places, limits: Limits) -> None:
+        """Raises OSError where the groups cannot be made after all."""
+        name = f"{_PREFIX}{OWNER}-{next(_counter)}"
+        self._places = places
+        self.folders = list(dict.fromkeys([places.memory / name, places.pids / name]))
+        try:
+            for folder in self.folders:
+                folder.mkdir()
+            self._limit(limits)
+        except OSError:
+            self.remove()
+            raise
+
+    def _limit(self, limits: Limits) -> None:
+        memory, pids = self.folders[0], self.folders[-1]
+        size = str(limits.memory_mb * MEBIBYTE)
+        if self._places.version == 2:
+            (memory / "memory.max").write_text(size)
+            _write_if_possible(memory / "memory.swap.max", "0")
+        else:
+            (memory / "memory.limit_in_bytes").write_text(size)
+            _write_if_possible(memory / "memory.memsw.limit_in_bytes", size)
+        # Bubblewrap's own two processes and the shell that starts it count too.
+        (pids / "pids.max").write_text(str(limits.pids + 2))
+
+    @property
+    def join_files(self) -> list[str]:
+        """Files to which a process writes its id to join."""
+        return [str(folder / "cgroup.procs") for folder in self.folders]
+
+    def out_of_memory(self) -> bool:
+        """Whether the kernel killed a process of the group for memory."""
+        name = "memory.events" if self._places.version == 2 else "memory.oom_control"
+        try:
+            lines = (self.folders[0] / name).read_text().splitlines()
+        except OSError:
+            return False
+        return any(line.startswith("oom_kill ") and line.split()[1] != "0" for line in lines)
+
+    def kill(self) -> None:
+        """Send SIGKILL to every member."""
+        for folder in self.folders:
+            with contextlib.suppress(OSError, ValueError):
+                for pid in (folder / "cgroup.procs").read_text().split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+
+    def remove(self, timeout_s: float = 2.0) -> None:
+        """Remove the folders, killing stragglers, for at most `timeout_s`."""
+        end = time.monotonic() + timeout_s
+        for folder in self.folders:
+            while folder.exists():
+                try:
+                    folder.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    if time.monotonic() > end:
+                        break
+                    self.kill()
+                    time.sleep(0.005)
+
+
+def _write_if_possible(path: Path, value: str) -> None:
+    with contextlib.suppress(OSError):
+        path.write_text(value)
+
+
+@lru_cache
+def find_places() -> Places | None:
+    """Where groups can be made, or None. Tries it out once, and sweeps what dead owners left there."""
+    places = _places_v1() or _places_v2()
+    if places is None:
+        return None
+    for folder in {places.memory, places.pids}:
+        _sweep(folder)
+    try:
+        Group(places, Limits()).remove()
+    except OSError:
+        return None
+    return places
+
+
+def _own_groups() -> dict[str, str]:
+    """Own group per controller; the key of v2 is the empty string."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            for controller in controllers.split(","):
+                found[controller] = path.lstrip("/")
+    return found
+
+
+def _places_v1() -> Places | None:
+    own = _own_groups()
+    if "memory" not in own or "pids" not in own:
+        return None
+    folders = {}
+    for controller in ("memory", "pids"):
+        # Inside a container the path is often the host's, which is not mounted there: then the mount's root is ours.
+        candidates = [_ROOT / controller / own[controller], _ROOT / controller]
+        writable = [folder for folder in candidates if os.access(folder, os.W_OK)]
+        if not writable:
+            return None
+        folders[controller] = writable[0]
+    return Places(version=1, memory=folders["memory"], pids=folders["pids"])
+
+
+def _places_v2() -> Places | None:
+    own = _own_groups().get("")
+    if own is None or not (_ROOT / "cgroup.controllers").exists():
+        return None
+    here = _ROOT / own
+    # A group with processes of its own cannot hand out controllers (unless it is the root): a sibling of ours can.
+    for folder in (here, *[parent for parent in here.parents if parent.is_relative_to(_ROOT)][:1]):
+        control = folder / "cgroup.subtree_control"
+        _write_if_possible(control, "+memory +pids")
+        with contextlib.suppress(OSError):
+            if {"memory", "pids"} <= set(control.read_text().split()) and os.access(folder, os.W_OK):
+                return Places(version=2, memory=folder, pids=folder)
+    return None
+
+
+def _sweep(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        for left in folder.glob(f"{_PREFIX}*"):
+            owner = left.name.removeprefix(_PREFIX).rsplit("-", 1)[0]
+            if not owner_is_alive(owner):
+                with contextlib.suppress(OSError):
+                    left.rmdir()

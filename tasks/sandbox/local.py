@@ -1,0 +1,171 @@
+"""The local sandbox: a command in bubblewrap where that works, else a plain process, with a warning once."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+import warnings
+import weakref
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from tasks.sandbox import bubblewrap, cgroups, plain
+from tasks.sandbox.local_process import Launch, LocalProcess, spawn
+from tasks.sandbox.models import WORK_DIR, Command, Completed, Limits, SandboxError
+from tasks.sandbox.streams import MEBIBYTE, run_to_end
+
+DEFAULT_VARIABLES = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": WORK_DIR,
+    "LANG": "C.UTF-8",
+}
+"""What a process finds in its environment besides `Command.variables`, in both sandboxes."""
+
+
+class LocalSandbox:
+    """Runs commands on this machine. Works as root and as a normal user.
+
+    With bubblewrap: own user, process, network, IPC and host-name namespaces; only the system, the interpreter and the
+    command's mounts are visible, read-only; /tmp, /work and /dev/shm are private and of limited size; a small seccomp
+    filter keeps a process from changing its cores or priority. Memory and process limits hold for the whole tree where
+    control groups are writable; else per process (memory) and per user namespace (processes, not as root).
+    Without bubblewrap: only resource limits, a process group and a private folder.
+    """
+
+    kind: Literal["local", "docker"] = "local"
+
+    def __init__(self, use_bubblewrap: bool | None = None) -> None:
+        """`use_bubblewrap`: None takes it where it works; False never; True raises SandboxError where it does not."""
+        self._bubblewrap = None if use_bubblewrap is False else bubblewrap.find_bubblewrap()
+        if use_bubblewrap and self._bubblewrap is None:
+            raise SandboxError("bubblewrap is not installed, or may not make namespaces here: see `isobench doctor`")
+        if self._bubblewrap is None and use_bubblewrap is None:
+            _warn_once()
+        self._running: weakref.WeakSet[LocalProcess] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._closed = False
+        _open.add(self)
+
+    @property
+    def isolated(self) -> bool:
+        """Whether commands are hidden from the machine, and it from them."""
+        return self._bubblewrap is not None
+
+    def run(self, command: Command, stdin: bytes = b"") -> Completed:
+        """Run to the end. Raises SandboxError if the sandbox itself fails."""
+        return run_to_end(self._start(command), stdin, command.limits.output_mb * MEBIBYTE)
+
+    def start(self, command: Command) -> LocalProcess:
+        """Start and talk to it over pipes. Raises SandboxError if the sandbox itself fails."""
+        return self._start(command)
+
+    def _start(self, command: Command) -> LocalProcess:
+        if self._closed:
+            raise SandboxError("the sandbox is closed")
+        if not command.argv:
+            raise SandboxError("the command is empty")
+        for mount in command.mounts:
+            if not mount.source.exists():
+                raise SandboxError(f"{mount.source} does not exist, and was to be mounted at {mount.target}")
+        command = command.model_copy(update={"variables": {**DEFAULT_VARIABLES, **command.variables}})
+        process = self._launch(command)
+        with self._lock:
+            self._running.add(process)
+        if self._closed:  # closed by another thread while this one was starting
+            process.close(0)
+            raise SandboxError("the sandbox is closed")
+        return process
+
+    def _launch(self, command: Command) -> LocalProcess:
+        places = cgroups.find_places()
+        try:
+            group = cgroups.Group(places, command.limits) if places else None
+        except OSError as error:
+            raise SandboxError(f"cannot make a control group: {error}") from error
+        private: Path | None = None
+        try:
+            if self._bubblewrap is not None:
+                return self._launch_isolated(self._bubblewrap, command, group)
+            private = Path(tempfile.mkdtemp(prefix="isobench-"))
+            command = plain.rewritten(command, private)
+            shell = _shell(command.limits, group)
+            launch = Launch((*shell, *plain.arguments(command)), command.cpus, command.variables, command.cwd)
+            return spawn(launch, command.limits, group, private)
+        except OSError as error:
+            if group is not None:
+                group.remove()
+            if private is not None:
+                shutil.rmtree(private, ignore_errors=True)
+            raise SandboxError(f"cannot start {command.argv[0]}: {error}") from error
+
+    def _launch_isolated(
+        self, found: bubblewrap.Bubblewrap, command: Command, group: cgroups.Group | None
+    ) -> LocalProcess:
+        # A limit on processes counts per user namespace, so it must be set inside; root's are never counted.
+        if group is None and os.getuid() != 0:
+            inner = ("/bin/sh", "-c", f'ulimit -p {command.limits.pids}; exec "$@"', "sh")
+            command = command.model_copy(update={"argv": (*inner, *command.argv)})
+        info_read, info_write = os.pipe()
+        try:
+            with bubblewrap.seccomp_fd(found) as filter_fd:
+                argv = bubblewrap.arguments(found, command, filter_fd, info_write)
+                fds = (info_write, *((filter_fd,) if filter_fd >= 0 else ()))
+                shell = _shell(command.limits, group)
+                return spawn(
+                    Launch((*shell, *argv), command.cpus, {}, "/", fds, info_read), command.limits, group, None
+                )
+        except OSError:
+            os.close(info_read)
+            raise
+        finally:
+            os.close(info_write)
+
+    def close(self) -> None:
+        """End whatever is still running. Idempotent; also called on exit and on Ctrl-C."""
+        self._closed = True
+        with self._lock:
+            running = list(self._running)
+        for process in running:
+            process.close(0)
+
+    def __enter__(self) -> LocalSandbox:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _shell(limits: Limits, group: cgroups.Group | None) -> tuple[str, ...]:
+    """A shell that joins the control group, sets limits and becomes the command: 1 ms, and safe in threads."""
+    # ulimit counts files in 512-byte blocks and memory in KiB.
+    steps = ["ulimit -c 0", f"ulimit -f {limits.tmp_mb * 2048}"]
+    if group is None:
+        steps.append(f"ulimit -d {limits.memory_mb * 1024}")
+    else:
+        steps += [f"echo $$ > '{path}'" for path in group.join_files]
+    return ("/bin/sh", "-c", " && ".join(steps) + ' && exec "$@"', "sh")
+
+
+@lru_cache
+def _warn_once() -> None:
+    warnings.warn(
+        "bubblewrap is missing or may not make namespaces here: code runs as a plain process and is NOT isolated. "
+        "Install it (`apt install bubblewrap`) or use the docker sandbox.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+_open: weakref.WeakSet[LocalSandbox] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for sandbox in list(_open):
+        with contextlib.suppress(Exception):
+            sandbox.close()
