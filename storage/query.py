@@ -97,9 +97,11 @@ def select(store: Store, table: str, where: str | None = None) -> pl.DataFrame:
     """The rows of a table that match `where`, all columns.
 
     `where` is `kept`, `not kept`, `status=ok`, `score>1.5`, several of these joined by `and` (values need no quotes; on
-    a list column `=` means "contains", on a hash "starts with"), or else what may follow WHERE in polars' SQL: `reason LIKE '%docs%' OR k IN
-    (1, 2)`. Raises QueryError.
+    a list column `=` means "contains", on a hash "starts with"), or else what may follow WHERE in polars' SQL:
+    `reason LIKE '%docs%' OR k IN (1, 2)`. Raises QueryError.
     """
+    if not store.exists():
+        raise QueryError(f"no store at {store.root}: `isobench demo` makes one, or name another with --store")
     frame = store.frame(_kind(table))
     if not where or not where.strip():
         return frame

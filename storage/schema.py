@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import pyarrow as pa
 from pydantic import BaseModel
 
+from configs.errors import UserError
 from storage.tables import Row
 
 WRITTEN_AT = "written_at"
@@ -21,7 +22,7 @@ MIGRATIONS: dict[tuple[str, int], Migration] = {}
 """(table, version it reads) -> function to the next version. Added when a row type changes incompatibly."""
 
 
-class SchemaError(ValueError):
+class SchemaError(UserError, ValueError):
     """A part does not hold what its row type says, or comes from a newer isobench."""
 
 
@@ -32,13 +33,34 @@ def arrow_schema(row: type[Row]) -> pa.Schema:
     return pa.schema(fields, metadata={VERSION_KEY: str(row.schema_version).encode()})
 
 
-def conform(table: pa.Table, row: type[Row], where: str) -> pa.Table:
-    """Bring a part of any older version to the current schema.
+def conform(table: pa.Table, row: type[Row], where: str, columns: tuple[str, ...] | None = None) -> pa.Table:
+    """Bring a part of any older version to the current schema, all columns or those named.
 
-    Columns that the part lacks are filled with the field's default. Raises SchemaError, naming `where`, if the part is
-    newer than this code, lacks a required column or has a column of another type.
+    Columns that the part lacks are filled with the field's default; columns that the row type does not know are left
+    out. Raises SchemaError, naming `where`, if the part is newer than this code, lacks a required column, or has a
+    column of another type or with missing values that may not be missing.
     """
-    version = int((table.schema.metadata or {}).get(VERSION_KEY, b"1"))
+    table = _migrate(table, row, where)
+    target = arrow_schema(row)
+    if columns is not None:
+        target = pa.schema([field for field in target if field.name in columns], metadata=target.metadata)
+    found = {}
+    for field in target:
+        if field.name in table.column_names:
+            found[field.name] = _column(table.column(field.name), field, where)
+            continue
+        info = row.model_fields.get(field.name)
+        if info is None or info.is_required():
+            raise SchemaError(f"{where}: column '{field.name}' is missing")
+        found[field.name] = pa.array([info.get_default(call_default_factory=True)] * len(table), type=field.type)
+    return pa.table(found, schema=target)
+
+
+def _migrate(table: pa.Table, row: type[Row], where: str) -> pa.Table:
+    text = (table.schema.metadata or {}).get(VERSION_KEY, b"1")
+    if not text.isdigit():
+        raise SchemaError(f"{where}: schema version {text!r} is not a number")
+    version = int(text)
     if version > row.schema_version:
         raise SchemaError(f"{where}: schema version {version} is newer than {row.schema_version}; update isobench")
     while version < row.schema_version:
@@ -47,20 +69,33 @@ def conform(table: pa.Table, row: type[Row], where: str) -> pa.Table:
             raise SchemaError(f"{where}: no migration of {row.table} from version {version}")
         table = migrate(table)
         version += 1
-    target = arrow_schema(row)
-    columns = []
-    for field in target:
-        if field.name in table.column_names:
-            columns.append(table.column(field.name))
-            continue
-        info = row.model_fields.get(field.name)
-        if info is None or info.is_required():
-            raise SchemaError(f"{where}: column '{field.name}' is missing")
-        columns.append(pa.array([info.get_default(call_default_factory=True)] * len(table), type=field.type))
+    return table
+
+
+def _column(column: pa.ChunkedArray, field: pa.Field, where: str) -> pa.ChunkedArray:
+    if column.null_count and not field.nullable:
+        raise SchemaError(f"{where}: column '{field.name}' lacks {column.null_count} values")
+    # other tools write the same texts and times in other widths; a number in a text column is a mistake
+    if column.type != field.type and _sort_of(column.type) not in (_sort_of(field.type), "nothing"):
+        raise SchemaError(f"{where}: column '{field.name}' holds {column.type}, not {field.type}")
     try:
-        return pa.table(dict(zip(target.names, columns, strict=True))).cast(target)
+        return column.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise SchemaError(f"{where}: {error}") from error
+        raise SchemaError(f"{where}: column '{field.name}': {error}") from error
+
+
+def _sort_of(kind: pa.DataType) -> str:
+    sorts = {
+        "nothing": pa.types.is_null,
+        "whole numbers": pa.types.is_integer,
+        "numbers": pa.types.is_floating,
+        "texts": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t),
+        "times": pa.types.is_timestamp,
+        "lists": lambda t: pa.types.is_list(t) or pa.types.is_large_list(t),
+    }
+    if pa.types.is_dictionary(kind):
+        return _sort_of(kind.value_type)
+    return next((name for name, test in sorts.items() if test(kind)), str(kind))
 
 
 def _field(name: str, annotation: Any) -> pa.Field:

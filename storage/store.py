@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
+import re
 import threading
 import uuid
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
+from pydantic import ValidationError
 
-from storage.schema import WRITTEN_AT, arrow_schema, conform
+from configs.errors import UserError
+from storage.parts import read_part, write_part
+from storage.schema import WRITTEN_AT, SchemaError, arrow_schema
 from storage.tables import TABLES, Row, partition_of
 
 R = TypeVar("R", bound=Row)
 
+_clock = threading.Lock()
+_last = datetime.min.replace(tzinfo=UTC)
 
-class StoreError(RuntimeError):
+
+class StoreError(UserError, RuntimeError):
     """The store cannot be read or written: the message says which path and what to do."""
 
 
@@ -34,10 +41,14 @@ class Store:
     """
 
     def __init__(self, root: str | Path, run: str = "run") -> None:
-        """`run` goes into part names, to tell by eye who wrote what."""
-        self.root = str(root) if "://" in str(root) else str(Path(root).expanduser().resolve())
-        self.run = run
-        self._fs, self._path = fsspec.core.url_to_fs(self.root)
+        """`run` goes into part names, to tell by eye who wrote what. Raises StoreError for a URL nobody can open."""
+        place = str(root).removeprefix("file://")
+        self.root = place if "://" in place else str(Path(place).expanduser().resolve())
+        self.run = re.sub(r"[^\w.-]+", "-", run).lstrip(".") or "run"
+        try:
+            self._fs, self._path = fsspec.core.url_to_fs(self.root)
+        except (ImportError, ValueError) as error:
+            raise StoreError(f"cannot open a store at {self.root}: {error}") from error
         self._count = 0
         self._lock = threading.Lock()
 
@@ -65,6 +76,10 @@ class Store:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
+    def exists(self) -> bool:
+        """Whether anything was ever written here."""
+        return bool(self._fs.exists(self._path))
+
     def append(self, rows: Iterable[Row]) -> int:
         """Write rows, one part per table and repository; returns how many. A row with a known key replaces it.
 
@@ -73,7 +88,7 @@ class Store:
         groups: dict[tuple[type[Row], str], list[Row]] = {}
         for row in rows:
             groups.setdefault((type(row), partition_of(row)), []).append(row)
-        now = datetime.now(UTC)
+        now = _now()
         for (kind, partition), members in groups.items():
             records = [{**row.model_dump(), WRITTEN_AT: now} for row in members]
             self._write(kind, partition, pa.Table.from_pylist(records, schema=arrow_schema(kind)))
@@ -83,31 +98,40 @@ class Store:
         with self._lock:
             self._count += 1
             count = self._count
-        folder = f"{self._path}/{kind.table}/repo={partition}"
-        name = f"{self.run}-{count}-{uuid.uuid4().hex[:8]}.parquet"
-        temporary = f"{folder}/.{name}.tmp"
+        path = f"{self._path}/{kind.table}/repo={partition}/{self.run}-{count}-{uuid.uuid4().hex[:8]}.parquet"
         try:
-            self._fs.makedirs(folder, exist_ok=True)
-            with self._fs.open(temporary, "wb") as file:
-                pq.write_table(table, file, compression="zstd")
-            self._fs.mv(temporary, f"{folder}/{name}")
+            write_part(self._fs, path, table)
         except OSError as error:
-            try:
-                if self._fs.exists(temporary):
-                    self._fs.rm(temporary)
-            except OSError:
-                pass  # the first error is the one to report
-            raise StoreError(f"cannot write {folder}/{name}: {error}") from error
+            raise StoreError(f"cannot write {path}: {error}") from error
 
-    def frame(self, kind: type[Row], repo: str | None = None) -> pl.DataFrame:
+    def frame(
+        self,
+        kind: type[Row],
+        repo: str | None = None,
+        columns: Sequence[str] | None = None,
+        keys: dict[str, Any] | None = None,
+    ) -> pl.DataFrame:
         """The newest row per key as a polars frame, in the order of writing; without `written_at`.
 
-        `repo` (`owner/name`) reads that partition only. An absent table is an empty frame with the right columns.
-        Raises SchemaError for a part that does not hold what the row type says.
+        `repo` (`owner/name`) reads that partition only; `columns` reads those and the key columns only; `keys` keeps
+        rows with that value, or one of those values, in a key column. An absent table is an empty frame with the right
+        columns. Raises SchemaError for a part that does not hold what the row type says, StoreError for one that cannot
+        be read.
         """
-        parts = [conform(self._read(path), kind, path) for path in self._parts(kind, repo)]
-        table = pa.concat_tables(parts) if parts else arrow_schema(kind).empty_table()
-        frame: pl.DataFrame = pl.DataFrame(table)
+        wanted: tuple[str, ...] | None = None
+        if columns is not None:
+            chosen = {*columns, *kind.key_columns, *(["repo"] if "repo" in kind.model_fields else []), WRITTEN_AT}
+            wanted = tuple(name for name in (*kind.model_fields, WRITTEN_AT) if name in chosen)
+        parts = [self._read(path, kind, wanted) for path in self._parts(kind, repo)]
+        schema = arrow_schema(kind)
+        empty = pa.schema([field for field in schema if wanted is None or field.name in wanted]).empty_table()
+        frame: pl.DataFrame = pl.DataFrame(pa.concat_tables(parts) if parts else empty)
+        if repo is not None and "repo" in frame.columns:
+            # `a__b/c` and `a/b__c` share a partition
+            frame = frame.filter(pl.col("repo") == repo)
+        # before the newest rows are chosen, so that little is sorted; right for key columns only
+        for name, value in (keys or {}).items():
+            frame = frame.filter(_matches(name, value))
         return (
             frame.sort(WRITTEN_AT, maintain_order=True)
             .unique(subset=list(kind.key_columns), keep="last", maintain_order=True)
@@ -115,27 +139,47 @@ class Store:
         )
 
     def rows(self, kind: type[R], repo: str | None = None, **equals: Any) -> list[R]:
-        """The newest row per key as validated models; keyword arguments keep rows whose column has that value."""
-        frame = self.frame(kind, repo)
-        for column, value in equals.items():
-            if isinstance(value, (list, tuple, set)):
-                frame = frame.filter(pl.col(column).is_in(list(value)))
-            else:
-                frame = frame.filter(pl.col(column) == value)
-        return [kind.model_validate(record) for record in frame.iter_rows(named=True)]
+        """The newest row per key as validated models; keyword arguments keep rows whose column has that value.
+
+        A list, tuple or set keeps rows whose column has one of its values. Raises as `frame` does.
+        """
+        keys = {name: value for name, value in equals.items() if name in kind.key_columns}
+        frame = self.frame(kind, repo, keys=keys)
+        for name, value in equals.items():
+            if name not in keys:
+                frame = frame.filter(_matches(name, value))
+        try:
+            return [kind.model_validate(record) for record in frame.iter_rows(named=True)]
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_context=False)[0]
+            place = ".".join(map(str, problem["loc"]))
+            raise SchemaError(f"{self.root}/{kind.table}: a row's {place}: {problem['msg']}") from error
 
     def tables(self) -> list[str]:
         """Names of the tables that have at least one part."""
         return [name for name, kind in TABLES.items() if self._parts(kind, None)]
 
     def _parts(self, kind: type[Row], repo: str | None) -> Sequence[str]:
-        partition = repo.replace("/", "__") if repo else "*"
-        found = self._fs.glob(f"{self._path}/{kind.table}/repo={partition}/*.parquet")
+        partition = glob.escape(repo.replace("/", "__")) if repo else "*"
+        found = self._fs.glob(f"{glob.escape(self._path)}/{kind.table}/repo={partition}/*.parquet")
         return sorted(path for path in found if not path.rsplit("/", 1)[-1].startswith("."))
 
-    def _read(self, path: str) -> pa.Table:
+    def _read(self, path: str, kind: type[Row], columns: tuple[str, ...] | None) -> pa.Table:
         try:
-            with self._fs.open(path, "rb") as file:
-                return pq.ParquetFile(file).read()
-        except (OSError, pa.ArrowInvalid) as error:
-            raise StoreError(f"cannot read {path}: {error}") from error
+            return read_part(self._fs, path, kind, columns)
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"cannot read {path}: {error}; if it is damaged, delete it and run again") from error
+
+
+def _now() -> datetime:
+    """The time, later than any time it gave before: what is appended later is newer, whatever the clock does."""
+    global _last  # noqa: PLW0603
+    with _clock:
+        _last = max(datetime.now(UTC), _last + timedelta(microseconds=1))
+        return _last
+
+
+def _matches(name: str, value: Any) -> pl.Expr:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return pl.col(name).is_in(list(value), nulls_equal=True)
+    return pl.col(name).eq_missing(pl.lit(value))
