@@ -153,7 +153,7 @@ class EnvironmentConfig(Section):
 class TimingConfig(Section):
     """How arms are timed."""
 
-    protocol: Literal["interleaved", "duet", "sequential"] = "interleaved"
+    protocol: Literal["interleaved", "sequential"] = "interleaved"
     """`interleaved`: every arm once per round, random order. `sequential` is GSO's, for comparison only."""
     min_rounds: int = Field(default=8, gt=1)
     """Rounds before the first look at the interval, over all processes."""
@@ -168,9 +168,11 @@ class TimingConfig(Section):
     call_timeout_s: float = Field(default=120, gt=0)
     """Time for one call of one arm, in seconds: longer is status `timeout`."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """`cuda` adds device events as a clock."""
-    seed: int = 0
-    """Where the order of arms and the perf tests' seeds come from."""
+    """`cuda` adds device events as a clock, for perf tests that load torch."""
+    cores: int = Field(default=1, gt=0)
+    """Cores that each process is pinned to. Raise it for changes that use several cores."""
+    seed: int | None = None
+    """Where the order of arms and the perf tests' seeds come from. Left out, no patch can know them beforehand."""
 
 
 class ScoringConfig(Section):

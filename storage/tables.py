@@ -174,6 +174,26 @@ class Comparison(Row):
     machine_id: str
 
 
+class Machine(Row):
+    """Fingerprint of a machine that timed something."""
+
+    table: ClassVar[str] = "machines"
+    key_columns: ClassVar[tuple[str, ...]] = ("machine_id",)
+
+    machine_id: str
+    """Hash of the columns below, but for `seen_at`."""
+    cpu_model: str
+    cores: int
+    memory_mb: int
+    kernel: str
+    architecture: str
+    governor: str
+    """Frequency governor of the first core; empty where the system does not say."""
+    python: str
+    """Version of the driver's interpreter."""
+    seen_at: datetime
+
+
 class TestDurations(BaseModel):
     """Seconds per call that one perf test took on both sides, one number per round."""
 
@@ -338,7 +358,7 @@ class LlmCall(Row):
 TABLES: dict[str, type[Row]] = {
     row.table: row
     for row in (
-        Commit, Api, PerfTest, Measurement, Comparison, Instance, Prediction, Score, OptAtK, Funnel, LlmCall,
+        Commit, Api, PerfTest, Measurement, Comparison, Machine, Instance, Prediction, Score, OptAtK, Funnel, LlmCall,
     )
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ import inspect
 import timeit
 import traceback
 import types
+from typing import Any
 
 FILENAME = "<perf test>"
 OURS = ("<string>", "<probe>")
@@ -15,7 +16,7 @@ OURS = ("<string>", "<probe>")
 class Failure(Exception):
     """A request that failed: kind as in `probing.ProbeError`."""
 
-    def __init__(self, kind, message, trace=""):
+    def __init__(self, kind: Any, message: Any, trace: Any = "") -> None:
         super().__init__(message)
         self.kind = kind
         self.trace = trace
@@ -25,7 +26,7 @@ class Captured(BaseException):
     """Carries the workload out of a run_test that is about to time it; not an Exception, so that nobody swallows it."""
 
 
-def user_code(function, *args, **kwargs):
+def user_code(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Call into the perf test; whatever it raises, also SystemExit, becomes a Failure with its traceback."""
     try:
         return function(*args, **kwargs)
@@ -35,12 +36,12 @@ def user_code(function, *args, **kwargs):
         raise Failure("exception", describe(error), trace_of(error)) from None
 
 
-def describe(error):
+def describe(error: Any) -> Any:
     """One line: type and message."""
     return f"{type(error).__name__}: {error}".strip().rstrip(":")[:2000]
 
 
-def trace_of(error):
+def trace_of(error: Any) -> Any:
     """The traceback without the probe's own frames, 8000 characters at most."""
     frames = traceback.extract_tb(error.__traceback__)
     kept = [frame for frame in frames if frame.filename not in OURS]
@@ -56,7 +57,7 @@ class GsoScript:
     directly; one without them has run_test timed as a whole.
     """
 
-    def __init__(self, module):
+    def __init__(self, module: Any) -> None:
         self.space = module.__dict__
         self.direct = callable(self.space.get("experiment")) and callable(self.space.get("setup"))
         run_test = self.space.get("run_test")
@@ -69,7 +70,7 @@ class GsoScript:
         else:
             raise Failure("missing_function", "the script defines neither run_test nor setup and experiment")
 
-    def prepare(self, seed):
+    def prepare(self, seed: Any) -> Any:
         """A callable without arguments that does the work once and returns its result."""
         if self.mode == "captured":
             call = self._capture()
@@ -82,8 +83,8 @@ class GsoScript:
         data = user_code(setup, seed) if positional(setup, "seed") else user_code(setup)
         return (lambda: experiment(data)) if positional(experiment) else experiment
 
-    def _capture(self):
-        def instead(stmt="pass", setup="pass", *args, **kwargs):
+    def _capture(self) -> Any:
+        def instead(stmt: Any = "pass", setup: Any = "pass", *args: Any, **kwargs: Any) -> Any:
             space = kwargs.get("globals") or self.space
             if callable(setup):
                 setup()
@@ -107,10 +108,10 @@ class GsoScript:
             self.space.update(aliases)
         return None
 
-    def _call_run_test(self):
+    def _call_run_test(self) -> Any:
         return self.space["run_test"](eqcheck=False, reference=False, prefix="isobench")
 
-    def _whole(self):
+    def _whole(self) -> Any:
         kept = []
         store = self.space.get("store_result")
         self.space["store_result"] = lambda result, *args, **kwargs: kept.append(result)
@@ -120,7 +121,7 @@ class GsoScript:
             self.space["store_result"] = store
         return kept[-1] if kept else None
 
-    def check(self, reference, candidate):
+    def check(self, reference: Any, candidate: Any) -> Any:
         """Call check_equivalence as the script does: the reference goes through store_result and load_result."""
         check = self.space.get("check_equivalence")
         if not callable(check):
@@ -136,27 +137,27 @@ class IsobenchScript:
     mode = "direct"
     stores_reference = False
 
-    def __init__(self, module):
+    def __init__(self, module: Any) -> None:
         self.space = module.__dict__
         wanted = ("setup", "experiment", "check_equivalence")
         missing = [name for name in wanted if not callable(self.space.get(name))]
         if missing:
             raise Failure("missing_function", "the script does not define " + ", ".join(missing))
 
-    def prepare(self, seed):
+    def prepare(self, seed: Any) -> Any:
         """A callable without arguments that does the work once and returns its result."""
         state = user_code(self.space["setup"], seed)
         experiment = self.space["experiment"]
-        call = lambda: experiment(state)  # noqa: E731
+        call: Any = lambda: experiment(state)  # noqa: E731
         call.state = state
         return call
 
-    def check(self, reference, candidate):
+    def check(self, reference: Any, candidate: Any) -> Any:
         """Call check_equivalence."""
         return self.space["check_equivalence"](reference, candidate)
 
 
-def names_used(function):
+def names_used(function: Any) -> Any:
     """Names that a function and those nested in it refer to."""
     names, codes = set(), [getattr(function, "__code__", None)]
     while codes:
@@ -167,7 +168,7 @@ def names_used(function):
     return names
 
 
-def positional(function, *named):
+def positional(function: Any, *named: Any) -> Any:
     """Names of the positional parameters without a default, or of those in `named`; [] where unknown."""
     try:
         found = inspect.signature(function).parameters.values()

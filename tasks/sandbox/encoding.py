@@ -132,7 +132,7 @@ def _unpack(data: Any) -> Any:
     if tag == "record":
         return Record(data[1], {name: _unpack(item) for name, item in data[2]})
     if tag == "namedtuple":
-        return collections.namedtuple(data[1], data[2])(*map(_unpack, data[3]))  # type: ignore[misc]
+        return collections.namedtuple(data[1], data[2])(*map(_unpack, data[3]))
     if tag in ("array", "scalar", "objects"):
         return _unpack_array(data)
     raise ValueError(f"not an encoded result: unknown tag {tag!r}")
@@ -162,8 +162,8 @@ def _delta(value: datetime.timedelta) -> List[int]:
     return [value.days, value.seconds, value.microseconds]
 
 
-_ITEMS = {list: "list", tuple: "tuple", collections.deque: "deque"}
-_MAPPINGS = {
+_ITEMS: Dict[type, str] = {list: "list", tuple: "tuple", collections.deque: "deque"}
+_MAPPINGS: Dict[type, str] = {
     dict: "dict",
     collections.OrderedDict: "OrderedDict",
     collections.Counter: "Counter",

@@ -7,6 +7,7 @@ file descriptors 0 and 1 before a perf test can print. Every answer repeats the 
 be prepared before the question.
 """
 
+# ruff: noqa: UP006, UP035 -- the forms that Python 3.8 evaluates
 import base64
 import gc
 import hashlib
@@ -22,6 +23,7 @@ import tempfile
 import threading
 import time
 import types
+from typing import Any, Dict, List
 
 from tasks.sandbox.dialects import FILENAME, SCRIPTS, Failure, describe, trace_of, user_code
 from tasks.sandbox.encoding import decode, encode
@@ -46,10 +48,10 @@ class DataOnly:
 
     armed = False
 
-    def find_class(self, module, name):
+    def find_class(self, module: Any, name: Any) -> Any:
         """Once armed, allow the types of SAFE_PICKLES only."""
         if not DataOnly.armed or name in SAFE_PICKLES.get(module, ()):
-            return super().find_class(module, name)
+            return super().find_class(module, name)  # type: ignore[misc]
         raise pickle.UnpicklingError(f"{module}.{name} may not be unpickled by load_result")
 
 
@@ -61,27 +63,45 @@ class PythonUnpickler(DataOnly, pickle._Unpickler):
     """Takes the place of pickle._Unpickler, from which some libraries derive theirs."""
 
 
-def restrict_pickle():
+def restrict_pickle() -> Any:
     """Before the arm's imports, so that whatever they derive from an unpickler is restricted too."""
-    pickle.Unpickler, pickle._Unpickler = Unpickler, PythonUnpickler
-    pickle.load = lambda file, **kwargs: Unpickler(file, **kwargs).load()
-    pickle.loads = lambda data, **kwargs: Unpickler(io.BytesIO(data), **kwargs).load()
+    replaced: Any = pickle
+    replaced.Unpickler, replaced._Unpickler = Unpickler, PythonUnpickler
+    replaced.load = lambda file, **kwargs: Unpickler(file, **kwargs).load()
+    replaced.loads = lambda data, **kwargs: Unpickler(io.BytesIO(data), **kwargs).load()
+
+
+class GpuClock:
+    """Device events around the timed calls. Work in flight ends before the start and before the stop."""
+
+    def __init__(self) -> None:
+        self.cuda = sys.modules["torch"].cuda
+        self.cuda.synchronize()
+        self.start, self.end = (self.cuda.Event(enable_timing=True) for _ in range(2))
+        self.start.record()
+
+    def stop(self) -> Any:
+        """Nanoseconds between the events."""
+        self.end.record()
+        self.cuda.synchronize()
+        return int(self.start.elapsed_time(self.end) * 1e6)
 
 
 class Probe:
     """The state of one perf test in one process, and the operations that the driver may ask for."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.wall, self.cpu, self.usage = time.perf_counter_ns, time.process_time_ns, resource.getrusage
         self.collect, self.gc_on, self.gc_threshold = gc.collect, gc.enable, gc.set_threshold
         self.thresholds, self.pid, self.getpid = gc.get_threshold(), os.getpid(), os.getpid
         self.threads = sys.modules["_thread"]._count
-        self.script = None
-        self.calls, self.results = [], []
+        self.script: Any = None
+        self.calls: List[Any] = []
+        self.results: List[Any] = []
         self.root = os.path.realpath(os.environ.pop("PROBE_ROOT", "/arm"))
         self.paths = [path for path in os.environ.pop("PROBE_PATH", "").split(os.pathsep) if path]
 
-    def hello(self, checker):
+    def hello(self, checker: Any) -> Any:
         """Make the arm importable."""
         if checker:
             restrict_pickle()
@@ -89,11 +109,11 @@ class Probe:
         os.environ["PYTHONPATH"] = os.pathsep.join(self.paths)
         return {"python": sys.version.split()[0], "pid": self.pid}
 
-    def ping(self):
+    def ping(self) -> Any:
         """Nothing."""
         return {}
 
-    def load(self, script, dialect):
+    def load(self, script: Any, dialect: Any) -> Any:
         """Execute the script's top level."""
         try:
             code = compile(script, FILENAME, "exec")
@@ -107,14 +127,14 @@ class Probe:
         self.script = SCRIPTS[dialect](module)
         return {"mode": self.script.mode}
 
-    def reseed(self, seed):
+    def reseed(self, seed: Any) -> Any:
         """Equal global generators for every arm, whatever it drew before."""
         random.seed(seed)
         numpy = sys.modules.get("numpy")
         if numpy is not None:
             numpy.random.seed(seed % (1 << 32))
 
-    def setup(self, seed, count, digest):
+    def setup(self, seed: Any, count: Any, digest: Any) -> Any:
         """Build `count` workloads, of seed, seed + 1, ..."""
         if self.script is None:
             raise Failure("protocol", "setup before load")
@@ -133,7 +153,7 @@ class Probe:
         self.collect()  # here, because the driver's clock is running during `run`
         return {"digest": found, "wall_ns": wall_ns}
 
-    def run(self, number):
+    def run(self, number: Any, device: Any) -> Any:
         """Time `number` calls; with fewer workloads than calls, they are used in turn."""
         if not self.calls:
             raise Failure("protocol", "run before setup")
@@ -143,12 +163,14 @@ class Probe:
         self.gc_on()
         wall, cpu, usage, before = self.wall, self.cpu, self.usage, self.threads()
         self.reseed(number)
+        gpu = GpuClock() if device == "cuda" and "torch" in sys.modules else None
         child = usage(resource.RUSAGE_CHILDREN)
         cpu_start = cpu()
         start = wall()
         try:
             for call in chosen:
                 results.append(call())
+            gpu_ns = gpu.stop() if gpu else None
             stop = wall()
         except BaseException as error:
             raise Failure("exception", describe(error), trace_of(error)) from None
@@ -156,9 +178,11 @@ class Probe:
         after = usage(resource.RUSAGE_CHILDREN)
         cpu_ns += int((after.ru_utime + after.ru_stime - child.ru_utime - child.ru_stime) * 1e9)
         flags = ["threads_left"] if self.threads() > before else []
-        return {"wall_ns": stop - start, "cpu_ns": cpu_ns, "flags": flags}
+        if device == "cuda" and gpu is None:
+            flags.append("no_gpu_clock")
+        return {"wall_ns": stop - start, "cpu_ns": cpu_ns, "gpu_ns": gpu_ns, "flags": flags}
 
-    def result(self, index):
+    def result(self, index: Any) -> Any:
         """One result of the last run, in the safe encoding or else as the script's store_result writes it."""
         if not self.results:
             raise Failure("protocol", "result before run")
@@ -170,7 +194,7 @@ class Probe:
                 raise Failure("unserialisable", str(error) + ", or define store_result and load_result") from None
         return {"blob": base64.b64encode(b"f" + self.stored(value)).decode()}
 
-    def stored(self, value):
+    def stored(self, value: Any) -> Any:
         """What store_result writes."""
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "result")
@@ -181,7 +205,7 @@ class Probe:
             with open(os.path.join(folder, names[0]), "rb") as file:
                 return names[0][len("result") :].encode() + b"\0" + file.read()
 
-    def restored(self, data):
+    def restored(self, data: Any) -> Any:
         """What load_result reads; pickles in it are held to data."""
         load = self.script.space.get("load_result")
         if not callable(load):
@@ -193,7 +217,7 @@ class Probe:
                 file.write(content)
             return load(path)
 
-    def check(self, reference, candidate):
+    def check(self, reference: Any, candidate: Any) -> Any:
         """Raise Failure("mismatch") unless the script accepts the candidate. Called in a process with base code."""
         DataOnly.armed = True
         values = []
@@ -218,23 +242,24 @@ class Probe:
             raise Failure("mismatch", "check_equivalence returned False")
         return {}
 
-    def round_trip(self, value):
+    def round_trip(self, value: Any) -> Any:
         """A reference as check_equivalence of the gso dialect expects it: stored and loaded."""
         if all(callable(self.script.space.get(name)) for name in ("store_result", "load_result")):
             return self.restored(self.stored(value))
         return value
 
-    def trace(self, seed, with_setup):
+    def trace(self, seed: Any, with_setup: Any) -> Any:
         """Lines of the checkout that one setup and experiment execute, in all threads."""
-        seen, mine = {}, {}
+        seen: Dict[Any, Any] = {}
+        mine: Dict[Any, Any] = {}
         prefix = self.root + os.sep
 
-        def on_line(frame, event, arg):
+        def on_line(frame: Any, event: Any, arg: Any) -> Any:
             if event == "line":
                 seen[frame.f_code].add(frame.f_lineno)
             return on_line
 
-        def on_call(frame, event, arg):
+        def on_call(frame: Any, event: Any, arg: Any) -> Any:
             code = frame.f_code
             if code not in mine:
                 path = os.path.realpath(code.co_filename)
@@ -244,7 +269,7 @@ class Probe:
             seen.setdefault(code, set()).add(frame.f_lineno)
             return on_line
 
-        def traced(function, *args):
+        def traced(function: Any, *args: Any) -> Any:
             threading.settrace(on_call)
             sys.settrace(on_call)
             try:
@@ -256,13 +281,13 @@ class Probe:
         self.reseed(seed)
         call = traced(self.script.prepare, seed) if with_setup else self.script.prepare(seed)
         user_code(traced, call)
-        lines = {}
+        lines: Dict[str, Any] = {}
         for code, numbers in seen.items():
             lines.setdefault(mine[code], set()).update(numbers)
         return {"lines": {path: sorted(numbers) for path, numbers in lines.items()}}
 
 
-def serve(probe, requests, answers):
+def serve(probe: Any, requests: Any, answers: Any) -> Any:
     """Answer requests, one JSON line each, until the pipe closes."""
     loads, dumps, write, leave, getpid = json.loads, json.dumps, os.write, os._exit, os.getpid
     with os.fdopen(requests, "rb") as lines:
@@ -282,7 +307,7 @@ def serve(probe, requests, answers):
                 data = data[write(answers, data) :]
 
 
-def main():
+def main() -> Any:
     """Take the pipes away from file descriptors 0 and 1, and serve."""
     requests, answers = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)

@@ -78,7 +78,7 @@ class Timed(BaseModel):
     """The driver's clock, from sending the request to reading the answer; the pipe costs it what `ping` costs."""
     gpu_ns: int | None = None
     flags: list[str] = []
-    """`threads_left`: more threads after the call than before it."""
+    """`threads_left`: more threads after the call than before it. `no_gpu_clock`: torch is not loaded."""
 
 
 class ProbeSession:
@@ -147,14 +147,15 @@ class ProbeSession:
         answer = self._ask("setup", seed=seed, count=count, digest=digest)
         return SetupInfo(digest=_maybe(answer, "digest", str), wall_ns=_field(answer, "wall_ns", int))
 
-    def run(self, number: int = 1) -> Timed:
-        """Call the experiment `number` times, on the workloads in turn."""
-        answer = self._ask("run", number=number)
+    def run(self, number: int = 1, device: str = "cpu") -> Timed:
+        """Call the experiment `number` times, on the workloads in turn. `cuda` adds device events where torch is."""
+        answer = self._ask("run", number=number, device=device)
         flags = _field(answer, "flags", list)
         return Timed(
             wall_ns=_field(answer, "wall_ns", int),
             cpu_ns=_field(answer, "cpu_ns", int),
             outside_ns=answer["outside_ns"],
+            gpu_ns=_maybe(answer, "gpu_ns", int),
             flags=[str(flag)[:80] for flag in flags[:20]],
         )
 

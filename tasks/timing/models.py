@@ -1,0 +1,126 @@
+"""Values of timing: questions, samples, and what a session reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Status = Literal["ok", "incorrect", "error", "timeout"]
+Verdict = Literal["yes", "no", "inconclusive"]
+
+
+class Frozen(BaseModel):
+    """Immutable value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Question(Frozen):
+    """Is `arm` at least `threshold` times as fast as `against`?"""
+
+    arm: str
+    against: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One timed batch of one arm in one round; becomes a row of `measurements`."""
+
+    arm: str
+    process: int
+    round: int
+    order: int
+    seed: int
+    number: int
+    wall_ns: int
+    cpu_ns: int
+    outside_ns: int
+    setup_ns: int
+    """What setup took, by the probe's clock."""
+    correct: bool | None
+    warmup: bool
+    started_at: datetime
+    flags: tuple[str, ...] = ()
+    gpu_ns: int | None = None
+
+
+@dataclass
+class ArmState:
+    """Where an arm stands. `ok` until something happens; then it is out of the race for good."""
+
+    name: str
+    status: Status = "ok"
+    reason: str = ""
+
+
+@dataclass
+class Race:
+    """Everything that the rounds of a session left behind."""
+
+    states: dict[str, ArmState]
+    samples: list[Sample] = field(default_factory=list)
+    number: int = 1
+    """Calls per batch."""
+    fresh: bool = False
+    """Whether every round had processes of its own."""
+    base_failure: str = ""
+    """Why base itself could not be timed: then nothing is known about any arm."""
+
+    def drop(self, name: str, status: Status, reason: str) -> None:
+        """Take an arm out of the race; the first reason stays."""
+        state = self.states[name]
+        if state.status == "ok":
+            state.status, state.reason = status, reason[:2000]
+
+    def alive(self, name: str) -> bool:
+        """Whether the arm is still in the race."""
+        return self.states[name].status == "ok" and not self.base_failure
+
+
+class Answer(Frozen):
+    """What the session says about one question, or about a pair of arms that no question was asked about."""
+
+    arm: str
+    against: str
+    verdict: Verdict
+    ratio: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    question: float | None = None
+
+
+class ArmOutcome(Frozen):
+    """How one arm came through the session."""
+
+    arm: str
+    status: Status
+    reason: str = ""
+    answers: list[Answer] = []
+    flags: list[str] = []
+
+
+class Session(Frozen):
+    """One perf test, all arms, one machine. Rows: `measurements` and `comparisons` under `session_id`."""
+
+    session_id: str
+    test_id: str
+    outcomes: list[ArmOutcome]
+    base_failure: str = ""
+    """Why base could not be timed; empty if it could."""
+    n_rounds: int
+    number: int
+    """Calls per timed batch."""
+    protocol: str
+    machine_id: str
+    duration_s: float
+
+    def outcome(self, arm: str) -> ArmOutcome:
+        """The outcome of one arm; KeyError if it was not in the session."""
+        for found in self.outcomes:
+            if found.arm == arm:
+                return found
+        raise KeyError(arm)

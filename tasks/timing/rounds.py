@@ -1,0 +1,196 @@
+"""One round: every arm once on the same workload, then every result against base's. And the processes behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from configs.models import TimingConfig
+from tasks.sandbox.models import Arm, Limits, Sandbox
+from tasks.sandbox.probing import CheckFailed, Dialect, ProbeError, ProbeSession, SetupInfo, Timed
+from tasks.timing.models import Race, Sample, Status
+
+
+@dataclass(frozen=True)
+class Track:
+    """What stays the same for a whole session."""
+
+    sandbox: Sandbox
+    work: Path
+    arms: dict[str, Arm]
+    """By name; `base` is among them."""
+    script: str
+    dialect: Dialect
+    timing: TimingConfig
+    limits: Limits
+
+    def probe(self, name: str, cpus: tuple[int, ...] | None, hash_seed: int, checker: bool = False) -> ProbeSession:
+        """A process of one arm, not yet started."""
+        return ProbeSession(
+            self.sandbox,
+            self.arms[name],
+            self.work,
+            cpus=cpus,
+            limits=self.limits,
+            hash_seed=hash_seed,
+            timeout_s=self.timing.call_timeout_s,
+            checker=checker,
+        )
+
+
+@dataclass(frozen=True)
+class Heat:
+    """What one round is called with."""
+
+    process: int
+    round: int
+    seed: int
+    order: Sequence[str]
+    number: int = 1
+    result: int = 0
+    """Which of the `number` results is compared; no arm knows it while it runs."""
+    warmup: bool = False
+
+
+def status_of(error: ProbeError) -> Status:
+    """A probe's failure as the status of its arm."""
+    return "timeout" if error.kind == "timeout" else "error"
+
+
+class Referee:
+    """Compares results in a process of its own, with base's code. Bytes that equal the reference need no comparison."""
+
+    def __init__(self, track: Track) -> None:
+        self._track = track
+        self._probe: ProbeSession | None = None
+
+    def __enter__(self) -> Referee:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._probe is not None:
+            self._probe.close()
+
+    def judge(self, reference: bytes, candidate: bytes) -> tuple[Status, str]:
+        """(`ok`, "") or how the candidate failed."""
+        if candidate == reference:
+            return "ok", ""
+        return self.compare(reference, candidate)
+
+    def compare(self, reference: bytes, candidate: bytes) -> tuple[Status, str]:
+        """Like judge, but always asks the script. A candidate that breaks the process costs only that process."""
+        try:
+            if self._probe is None:
+                self._probe = self._track.probe("base", None, 0, checker=True).__enter__()
+                self._probe.load(self._track.script, self._track.dialect)
+            self._probe.check(reference, candidate)
+        except CheckFailed as error:
+            return "incorrect", str(error)
+        except ProbeError as error:
+            if self._probe is not None:
+                self._probe.close()
+            self._probe = None
+            return status_of(error), f"check_equivalence: {error}"
+        return "ok", ""
+
+
+class ProcessSet:
+    """One process per arm, started together, each with the perf test loaded. An arm that cannot load drops out."""
+
+    def __init__(
+        self, track: Track, race: Race, names: Sequence[str], cpus: tuple[int, ...] | None, hash_seed: int
+    ) -> None:
+        self._race = race
+        self._stack = ExitStack()
+        self.probes: dict[str, ProbeSession] = {}
+        with ExitStack() as stack:  # so that those already started end if one cannot be
+            for name in names:
+                self.probes[name] = stack.enter_context(track.probe(name, cpus, hash_seed))
+            for name in names:
+                self.ask(name, "load", track.script, track.dialect)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> ProcessSet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def ask(self, name: str, method: str, *args: object) -> object:
+        """Call a method of the arm's probe; None, and the arm out of the race, if it fails."""
+        if name not in self.probes or not self._race.alive(name):
+            return None
+        try:
+            answer: object = getattr(self.probes[name], method)(*args)
+        except ProbeError as error:
+            self.probes[name].close()
+            detail = error.traceback.strip().splitlines()
+            reason = f"{method}: {error}" + (f" | {detail[-1]}" if error.kind == "died" and detail else "")
+            if name == "base":
+                self._race.base_failure = reason
+            else:
+                self._race.drop(name, status_of(error), reason)
+            return None
+        return answer if answer is not None else True
+
+
+def play(
+    processes: ProcessSet, race: Race, heat: Heat, referee: Referee, device: str = "cpu", reference: bytes | None = None
+) -> bytes | None:
+    """Play one round: all setups, then all timed calls, then all comparisons, each in the heat's order.
+
+    Adds samples to the race. An arm that fails or differs from base drops out; its sample of this round stays if it was
+    timed. Returns base's result; `reference` is that result of an earlier round where base does not run in this one.
+    """
+    infos, timings, started = {}, {}, {}
+    for name in heat.order:
+        infos[name] = processes.ask(name, "setup", heat.seed, heat.number, False)
+    for name in heat.order:
+        if infos[name] is not None:
+            started[name] = datetime.now(UTC)
+            timings[name] = processes.ask(name, "run", heat.number, device)
+    if "base" in heat.order:
+        found = processes.ask("base", "result", heat.result)
+        reference = found if isinstance(found, bytes) else None
+    if reference is None:
+        return None
+    for position, name in enumerate(heat.order):
+        timed, info = timings.get(name), infos[name]
+        if not isinstance(timed, Timed) or not isinstance(info, SetupInfo):
+            continue
+        correct = True
+        if name != "base":
+            candidate = processes.ask(name, "result", heat.result)
+            if not isinstance(candidate, bytes):
+                continue
+            status, reason = referee.judge(reference, candidate)
+            correct = status == "ok"
+            if not correct:
+                race.drop(name, status, reason)
+        race.samples.append(_sample(name, position, heat, timed, info, correct, started[name]))
+    return reference
+
+
+def _sample(
+    name: str, position: int, heat: Heat, timed: Timed, info: SetupInfo, correct: bool, started_at: datetime
+) -> Sample:
+    return Sample(
+        arm=name,
+        process=heat.process,
+        round=heat.round,
+        order=position,
+        seed=heat.seed,
+        number=heat.number,
+        wall_ns=timed.wall_ns,
+        cpu_ns=timed.cpu_ns,
+        gpu_ns=timed.gpu_ns,
+        outside_ns=timed.outside_ns,
+        setup_ns=info.wall_ns,
+        correct=correct,
+        warmup=heat.warmup,
+        started_at=started_at,
+        flags=tuple(timed.flags),
+    )

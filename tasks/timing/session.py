@@ -1,0 +1,206 @@
+"""One session: all arms of one instance on one perf test, on leased cores, as rows and a summary."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+
+from configs.models import SandboxConfig, ScoringConfig, TimingConfig
+from storage.ids import content_hash
+from storage.store import Store
+from storage.tables import Comparison, Measurement
+from tasks.sandbox import limits_of, open_sandbox
+from tasks.sandbox.models import Arm
+from tasks.sandbox.probing import Dialect
+from tasks.timing.machine import fingerprint, leased_cores
+from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Session, Verdict
+from tasks.timing.protocol import PROTOCOLS
+from tasks.timing.rounds import Track
+from tasks.timing.stats import Interval
+from tasks.timing.verdict import clock_flags, compare, counted, judge, point_verdict, questions_for
+
+
+def run_session(
+    repo: str,
+    instance_id: str | None,
+    arms: Sequence[Arm],
+    test_id: str,
+    script: str,
+    dialect: Dialect,
+    timing: TimingConfig,
+    scoring: ScoringConfig,
+    sandbox: SandboxConfig,
+    store: Store,
+) -> Session:
+    """Time the arms (`base` among them) and append `measurements`, `comparisons` and the `machines` row.
+
+    An arm that fails is an outcome. Raises ValueError without `base` or with two arms of one name, SandboxError if the
+    sandbox itself fails.
+    """
+    by_name = {arm.name: arm for arm in arms}
+    if "base" not in by_name or len(by_name) != len(arms):
+        raise ValueError(f"arms must be distinct and include base, not {[arm.name for arm in arms]}")
+    questions = questions_for([arm.name for arm in arms], scoring.min_speedup, scoring.opt_threshold)
+    judgement = _Judgement(questions, timing)
+    start = time.monotonic()
+    with leased_cores(timing.cores) as cores, open_sandbox(sandbox) as opened:
+        track = Track(
+            sandbox=opened,
+            work=store.work,
+            arms=by_name,
+            script=script,
+            dialect=dialect,
+            timing=timing,
+            limits=limits_of(sandbox, None),
+        )
+        race = PROTOCOLS[timing.protocol](track, cores, judgement.open_arms)
+    machine = fingerprint()
+    arm_ids = [(arm.name, arm.arm_id) for arm in arms]
+    name = content_hash("session", test_id, arm_ids, timing, sandbox, machine.machine_id)
+    report = _Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id)
+    comparisons = [report.comparison(race, question, *judgement.answer(race, question)) for question in questions]
+    store.append([machine, *(report.measurement(sample) for sample in race.samples), *comparisons])
+    return Session(
+        session_id=report.session_id,
+        test_id=test_id,
+        outcomes=[_outcome(race, arm.name, comparisons) for arm in arms],
+        base_failure=race.base_failure,
+        n_rounds=len(counted(race.samples, "base")),
+        number=race.number,
+        protocol=timing.protocol,
+        machine_id=machine.machine_id,
+        duration_s=round(time.monotonic() - start, 3),
+    )
+
+
+class _Judgement:
+    """Remembers the level at which each look is taken; a settled question keeps the interval that settled it."""
+
+    def __init__(self, questions: Sequence[Question], timing: TimingConfig) -> None:
+        self._questions = questions
+        self._timing = timing
+        self._level = timing.confidence
+        self._settled: dict[Question, tuple[Interval | None, Verdict]] = {}
+
+    def open_arms(self, race: Race, level: float) -> set[str]:
+        """Arms that some open question is about, after a look at this confidence."""
+        self._level = level
+        found = set()
+        for question in self._questions:
+            if question in self._settled or not (race.alive(question.arm) and race.alive(question.against)):
+                continue
+            interval, verdict = self.answer(race, question)
+            if verdict == "inconclusive":
+                found.add(question.arm)
+            else:
+                self._settled[question] = interval, verdict
+        return found
+
+    def answer(self, race: Race, question: Question) -> tuple[Interval | None, Verdict]:
+        """Interval and verdict by all rounds so far; none for an arm that is out of the race."""
+        if not (race.alive(question.arm) and race.alive(question.against)):
+            return None, "inconclusive"
+        if question in self._settled:
+            return self._settled[question]
+        found = compare(race, question.arm, question.against, self._level, self._timing.protocol)
+        decide = point_verdict if self._timing.protocol == "sequential" else judge
+        return found, decide(found, question.threshold)
+
+
+class _Report:
+    """Makes rows with what they share."""
+
+    def __init__(self, session_id: str, test_id: str, repo: str, instance_id: str | None, machine_id: str) -> None:
+        self.session_id = session_id
+        self._test_id, self._repo, self._instance_id, self._machine_id = test_id, repo, instance_id, machine_id
+
+    def measurement(self, sample: Sample) -> Measurement:
+        """The row of one sample."""
+        return Measurement(
+            session_id=self.session_id,
+            test_id=self._test_id,
+            arm=sample.arm,
+            process=sample.process,
+            round=sample.round,
+            repo=self._repo,
+            instance_id=self._instance_id,
+            wall_ns=sample.wall_ns,
+            cpu_ns=sample.cpu_ns,
+            gpu_ns=sample.gpu_ns,
+            outside_ns=sample.outside_ns,
+            number=sample.number,
+            order=sample.order,
+            seed=sample.seed,
+            correct=sample.correct,
+            warmup=sample.warmup,
+            flags=list(sample.flags),
+            machine_id=self._machine_id,
+            started_at=sample.started_at,
+        )
+
+    def comparison(self, race: Race, question: Question, found: Interval | None, verdict: Verdict) -> Comparison:
+        """The row of one question. An arm whose opponent fell out has status `error` and flag `against_failed`."""
+        state, against = race.states[question.arm], race.states[question.against]
+        status, reason, flags = state.status, state.reason, arm_flags(race, question.arm)
+        if race.base_failure:
+            status, reason, flags = "error", f"base: {race.base_failure}", ["base_failed"]
+        elif status == "ok" and against.status != "ok":
+            status, reason = "error", f"{against.name} is {against.status}: {against.reason}"
+            flags = [*flags, "against_failed"]
+        return Comparison(
+            session_id=self.session_id,
+            test_id=self._test_id,
+            arm=question.arm,
+            against=question.against,
+            repo=self._repo,
+            instance_id=self._instance_id,
+            status=status,
+            reason=reason,
+            ratio=found.ratio if found else None,
+            ci_low=found.low if found else None,
+            ci_high=found.high if found else None,
+            median_s=_median_s(race, question.arm),
+            against_median_s=_median_s(race, question.against),
+            n_rounds=found.n_rounds if found else 0,
+            question=question.threshold,
+            verdict="no" if state.status != "ok" and not race.base_failure else verdict,
+            flags=flags,
+            machine_id=self._machine_id,
+        )
+
+
+def arm_flags(race: Race, arm: str) -> list[str]:
+    """Everything suspicious about an arm: what its samples say, and what its clocks say."""
+    found = {flag for sample in race.samples if sample.arm == arm for flag in sample.flags}
+    return sorted(found | set(clock_flags(race.samples, arm)))
+
+
+def _median_s(race: Race, arm: str) -> float | None:
+    times = sorted(sample.wall_ns / sample.number for sample in counted(race.samples, arm).values())
+    return (times[(len(times) - 1) // 2] + times[len(times) // 2]) / 2e9 if times else None
+
+
+def _outcome(race: Race, arm: str, comparisons: Sequence[Comparison]) -> ArmOutcome:
+    mine = [row for row in comparisons if row.arm == arm]
+    state = race.states[arm]
+    if race.base_failure:
+        return ArmOutcome(arm=arm, status="error", reason=f"base: {race.base_failure}", flags=["base_failed"])
+    return ArmOutcome(
+        arm=arm,
+        status=state.status,
+        reason=state.reason,
+        flags=arm_flags(race, arm),
+        answers=[
+            Answer(
+                arm=arm,
+                against=row.against,
+                verdict=row.verdict,
+                ratio=row.ratio,
+                ci_low=row.ci_low,
+                ci_high=row.ci_high,
+                question=row.question,
+            )
+            for row in mine
+        ],
+    )
