@@ -1,0 +1,151 @@
+"""Source `llm`: a model writes the scripts, and gets a gate's complaint back to repair them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from configs.models import LLMConfig, PerfTestConfig
+from storage.store import Store
+from storage.tables import Commit
+from tasks.llm import Answer, AnswerInvalid, Prompt, Turn, ask, cut_diff, render, template_text
+from tasks.perftests.models import Proposal, Verdict
+
+DIFF_CHARS = 40_000
+MESSAGE_CHARS = 6_000
+Judged = list[tuple[Proposal, Verdict]]
+
+
+class WrittenTest(BaseModel):
+    """One perf test, as the model writes it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = Field(min_length=1, description="Short identifier in snake_case.")
+    api: str = Field(min_length=1, description="Dotted name of the public API that the test calls.")
+    script: str = Field(min_length=1, description="The whole Python file.")
+
+
+class WrittenTests(BaseModel):
+    """The answer to the prompt `perf_test`."""
+
+    tests: list[WrittenTest] = Field(min_length=1)
+
+
+def build_prompt(commit: Commit, apis: Sequence[str], config: PerfTestConfig) -> Prompt:
+    """The prompt for a commit. `apis` are descriptions, best first (see `signatures.describe_apis`)."""
+    return render(
+        "perf_test",
+        sha=commit.sha,
+        subject=commit.subject,
+        repo=commit.repo,
+        message=commit.message[:MESSAGE_CHARS].strip(),
+        apis=list(apis),
+        functions_changed=commit.functions_changed,
+        diff=cut_diff(commit.patch, DIFF_CHARS).rstrip(),
+        count=config.tests_per_commit,
+        min_duration_s=config.min_duration_s,
+        max_duration_s=config.max_duration_s,
+    )
+
+
+def prompt_texts() -> list[str]:
+    """Templates that decide what this source asks, for cache keys."""
+    return [template_text(name) for name in ("perf_test", "perf_test_repair", "repair")]
+
+
+def from_model(
+    llm: LLMConfig,
+    commit: Commit,
+    apis: Sequence[str],
+    config: PerfTestConfig,
+    store: Store,
+    judge: Callable[[Proposal], Verdict],
+) -> Judged:
+    """Ask for tests, judge them, and send the rejected ones back up to `config.repair_turns` times.
+
+    Returns every test once, with its last verdict. An answer that stays invalid is a test without a script, rejected
+    by `answer`. Raises LlmError and BudgetExceeded.
+    """
+    prompt = build_prompt(commit, apis, config)
+    judged: dict[str, tuple[Proposal, Verdict]] = {}
+    turns: tuple[Turn, ...] = ()
+    attempt = 0
+    for _ in range(1 + config.repair_turns):
+        try:
+            answer = ask(
+                llm,
+                prompt,
+                WrittenTests,
+                store=store,
+                repo=commit.repo,
+                stage="perftests",
+                item=commit.sha,
+                turns=turns,
+            )
+        except AnswerInvalid as error:
+            if not judged:
+                judged["answer"] = (_no_answer(error), Verdict("answer", str(error)))
+            break  # what was proposed before keeps its verdict
+        attempt += answer.attempts
+        tests = _distinct(answer.value.tests)[: config.tests_per_commit]
+        for name, test in tests:
+            known = judged.get(name)
+            if known is not None and known[1].accepted:
+                continue  # it was not asked for again
+            cost_usd = answer.cost_usd / len(tests) + (known[0].cost_usd if known else 0.0)
+            proposal = _proposal(test, answer, prompt, attempt, cost_usd)
+            judged[name] = (replace(proposal, name=name), judge(proposal))
+        failures = {name: verdict.reason for name, (_, verdict) in judged.items() if not verdict.accepted}
+        if not failures:
+            break
+        turns = (*answer.turns, Turn("user", render("perf_test_repair", failures=failures).user))
+    return list(judged.values())
+
+
+def _proposal(
+    test: WrittenTest, answer: Answer[WrittenTests], prompt: Prompt, attempt: int, cost_usd: float
+) -> Proposal:
+    return Proposal(
+        name=test.name,
+        api=test.api,
+        script=_unfenced(test.script),
+        source="llm",
+        model=answer.model,
+        prompt_sha=prompt.sha,
+        attempts=attempt,
+        cost_usd=cost_usd,
+    )
+
+
+def _no_answer(error: AnswerInvalid) -> Proposal:
+    return Proposal(
+        name="answer",
+        api="",
+        script="",
+        source="llm",
+        model=error.model,
+        prompt_sha=error.prompt_sha,
+        attempts=error.attempts,
+        cost_usd=error.cost_usd,
+    )
+
+
+def _distinct(tests: Sequence[WrittenTest]) -> list[tuple[str, WrittenTest]]:
+    """Tests by name; one that repeats a name gets a number."""
+    named: dict[str, WrittenTest] = {}
+    for test in tests:
+        name, number = test.name, 2
+        while name in named:
+            name, number = f"{test.name}_{number}", number + 1
+        named[name] = test
+    return list(named.items())
+
+
+def _unfenced(script: str) -> str:
+    """The script without a Markdown fence around it, which models add even inside JSON."""
+    match = re.fullmatch(r"\s*```[\w-]*\n(.*?)\n?```\s*", script, re.DOTALL)
+    return (match[1] if match else script).strip("\n") + "\n"

@@ -1,0 +1,63 @@
+"""What moves through this stage: proposals of the sources, verdicts of the gates, and the door's result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Dialect = Literal["isobench", "gso"]
+Source = Literal["llm", "seeded", "pytest"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A script that a source offers for a commit."""
+
+    name: str
+    api: str
+    script: str
+    source: Source
+    dialect: Dialect = "isobench"
+    model: str | None = None
+    prompt_sha: str | None = None
+    attempts: int = 1
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gates say about a script."""
+
+    gate: str | None = None
+    """The gate that failed; None if all passed."""
+    detail: str = ""
+    """What it saw, fit to be quoted to whoever repairs the script."""
+    covered: list[str] = field(default_factory=list)
+    """Changed functions that were seen executing, named as in `Commit.functions_changed`."""
+    base_duration_s: float | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every gate passed."""
+        return self.gate is None
+
+    @property
+    def reason(self) -> str:
+        """`gate: detail`, or empty."""
+        return "" if self.gate is None else f"{self.gate}: {self.detail}"
+
+
+class Written(BaseModel):
+    """What `write_perf_tests` did for one commit. The scripts are rows of table `perf_tests`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha: str
+    accepted: list[str]
+    """Ids of the tests that passed every gate, in the order of sources and proposals."""
+    rejected: dict[str, str]
+    """Id -> the gate that failed and what it saw."""
+    reason: str = ""
+    """What sources had nothing to offer, and why; also filled when others were accepted."""

@@ -1,0 +1,114 @@
+"""Tests that may execute the changed functions, found by reading: they mention a changed name or a public one."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tasks.perftests.changed import FunctionNode, parse_file
+
+TEST_FOLDERS = frozenset({"tests", "test", "testing"})
+SKIPPED_FOLDERS = frozenset({"node_modules", "build", "dist", "site-packages", "__pycache__"})
+MAX_FILES, MAX_TESTS = 8, 48
+MAX_FILE_BYTES = 2_000_000
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A test function: its file relative to the checkout, and `function` or `Class.method`."""
+
+    path: str
+    name: str
+    score: float
+
+    @property
+    def nodeid(self) -> str:
+        """As pytest names it, relative to the root."""
+        return f"{self.path}::{self.name.replace('.', '::')}"
+
+
+def find_candidates(
+    checkout: Path, functions_changed: Sequence[str], apis: Sequence[str], changed_tests: Sequence[str]
+) -> list[Candidate]:
+    """Tests worth trying, best first; at most MAX_TESTS of at most MAX_FILES files.
+
+    Files that the change touched (`changed_tests`) come first, then tests by how many of the names they mention. Tests
+    of a file that mentions names only outside of its tests (in a fixture, a helper) come last.
+    """
+    names = _names(functions_changed, apis)
+    if not names:
+        return []
+    pattern = re.compile(r"\b(" + "|".join(sorted(map(re.escape, names), key=len, reverse=True)) + r")\b")
+    by_file: list[list[Candidate]] = []
+    for path in test_files(checkout):
+        text = _read(checkout / path)
+        if not pattern.search(text):
+            continue
+        bonus = 100.0 if path in changed_tests else 0.0
+        tree = parse_file(checkout / path)
+        found = (
+            [
+                Candidate(path, name, bonus + sum(names[word] for word in set(pattern.findall(part))))
+                for name, part in _tests_of(tree, text)
+            ]
+            if tree is not None
+            else []
+        )
+        if found:
+            by_file.append(sorted(found, key=lambda item: -item.score))
+    by_file.sort(key=lambda found: -found[0].score)
+    chosen = [item for found in by_file[:MAX_FILES] for item in found[: MAX_TESTS // 2]]
+    return sorted(chosen, key=lambda item: -item.score)[:MAX_TESTS]
+
+
+def test_files(checkout: Path) -> Iterator[str]:
+    """Paths of test modules, by pytest's naming, sorted within each folder."""
+    for folder, folders, files in os.walk(checkout):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in SKIPPED_FOLDERS)
+        for name in sorted(files):
+            if is_test_file(name):
+                yield (Path(folder) / name).relative_to(checkout).as_posix()
+
+
+def is_test_file(path: str) -> bool:
+    """Whether pytest would collect it, or unittest projects would name it so."""
+    name = PurePosixPath(path).name
+    return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py") or name == "tests.py")
+
+
+def _names(functions_changed: Iterable[str], apis: Iterable[str]) -> dict[str, float]:
+    """Words to look for, with their weight: changed names tell more than public names that reach them."""
+    weights: dict[str, float] = {}
+    for api in apis:
+        weights[api.rsplit(".", 1)[-1]] = 1.0
+    for function in functions_changed:
+        parts = function.partition("::")[2].split(".")
+        for part in parts:
+            if part and not (part.startswith("__") and part.endswith("__")):
+                weights[part] = 2.0
+    return weights
+
+
+def _tests_of(tree: ast.Module, text: str) -> Iterator[tuple[str, str]]:
+    """Every test function of a module with its source text."""
+    lines = text.splitlines()
+    for node in tree.body:
+        if isinstance(node, FunctionNode) and node.name.startswith("test"):
+            yield node.name, "\n".join(lines[node.lineno - 1 : node.end_lineno])
+        elif isinstance(node, ast.ClassDef):
+            for child in node.body:
+                if isinstance(child, FunctionNode) and child.name.startswith("test"):
+                    yield f"{node.name}.{child.name}", "\n".join(lines[child.lineno - 1 : child.end_lineno])
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            return ""
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

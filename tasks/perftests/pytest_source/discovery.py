@@ -1,0 +1,148 @@
+"""Which tests execute the changed functions, for how much of their time, and can be repeated. Runs inside a sandbox.
+
+Its text follows that of `workload.py`, whose names it uses. Reads a request from stdin (`files`, `packages`, `nodeids`,
+`targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s`), and writes one JSON line per test to stdout.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+if "collect" not in globals():  # in a sandbox both texts are one module
+    from tasks.perftests.pytest_source.workload import FILES, PACKAGES, collect, prepare
+
+ENOUGH_S = 0.05  # of repetitions, to know how long one call takes
+
+
+class TooSlow(BaseException):
+    """A test used up its time."""
+
+
+def main() -> None:
+    """Answer the request on stdin."""
+    request = json.load(sys.stdin)
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+    def tell(**answer: Any) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    try:
+        import pytest  # noqa: F401
+    except ImportError:
+        tell(problem="the environment has no pytest: add it to environment.packages")
+        return
+    FILES.update(request["files"])
+    PACKAGES.extend(request["packages"])
+    end = time.monotonic() + request["total_s"]
+    signal.signal(signal.SIGALRM, _stop)
+    try:
+        items, problems = collect(request["nodeids"])
+    except BaseException as error:
+        tell(problem=f"pytest cannot be started: {type(error).__name__}: {error}")
+        return
+    if problems:
+        tell(problem=problems)
+    for item in items:
+        if time.monotonic() > end:
+            tell(problem="time was up before all tests were tried")
+            break
+        signal.setitimer(signal.ITIMER_REAL, request["test_s"])
+        try:
+            answer = look(item, request["targets"], request["root"])
+        except TooSlow:
+            answer = {"why_not": "takes longer than {} s".format(request["test_s"])}
+        except BaseException as error:
+            answer = {"why_not": f"{type(error).__name__}: {error}"[:300]}
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        tell(nodeid=item.nodeid, **answer)
+    answers.close()
+    os._exit(0)  # tests may have left threads behind
+
+
+def _stop(*_: Any) -> None:
+    raise TooSlow
+
+
+def look(item: Any, targets: dict, root: str) -> dict:
+    """Run one test: once watched, then alone until its time is known."""
+    if hasattr(getattr(item, "obj", None), "hypothesis"):
+        return {"why_not": "hypothesis draws other examples at every call"}
+    body = prepare(item)
+    watch = Watch(targets, root)
+    outcome = watch.run(body)
+    if outcome != "passed":
+        return {"why_not": outcome}
+    if not watch.seen:
+        return {"functions": []}
+    best, spent, calls = float("inf"), 0.0, 0
+    while calls < 3 or (spent < ENOUGH_S and calls < 1000):
+        start = time.perf_counter()
+        outcome = body()
+        took = time.perf_counter() - start
+        if outcome != "passed":
+            return {"why_not": "it passes only once per set of fixtures: " + outcome}
+        best = min(best, took)
+        spent, calls = spent + took, calls + 1
+        if took > 1:
+            break
+    return {"functions": sorted(watch.seen), "share": watch.share, "seconds": best}
+
+
+class Watch:
+    """Notes calls of the target functions, and the share of time spent in them (callees included)."""
+
+    def __init__(self, targets: dict, root: str) -> None:
+        self.targets, self.root = targets, os.path.realpath(root) + os.sep
+        self.known: dict = {}
+        self.seen: set = set()
+        self.depth, self.start, self.inside, self.share = 0, 0.0, 0.0, 0.0
+
+    def run(self, body: Any) -> str:
+        """Run it and return what it returns."""
+        begin = time.perf_counter()
+        sys.setprofile(self.event)
+        try:
+            return body()
+        finally:
+            sys.setprofile(None)
+            self.share = self.inside / max(time.perf_counter() - begin, 1e-9)
+
+    def event(self, frame: Any, event: str, arg: Any) -> None:
+        """sys.setprofile's callback."""
+        if event not in ("call", "return"):
+            return
+        code = frame.f_code
+        if code not in self.known:
+            self.known[code] = self.name_of(code)
+        name = self.known[code]
+        if name is None:
+            return
+        if event == "call":
+            self.seen.add(name)
+            if self.depth == 0:
+                self.start = time.perf_counter()
+            self.depth += 1
+        elif self.depth:
+            self.depth -= 1
+            if self.depth == 0:
+                self.inside += time.perf_counter() - self.start
+
+    def name_of(self, code: Any) -> Any:
+        """The target that a code object belongs to, or None."""
+        path = os.path.realpath(code.co_filename)
+        if not path.startswith(self.root):
+            return None
+        for first, last, name in self.targets.get(path[len(self.root) :], ()):
+            if first <= code.co_firstlineno <= last:
+                return name
+        return None
+
+
+if __name__ == "__main__":
+    main()

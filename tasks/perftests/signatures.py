@@ -1,0 +1,66 @@
+"""What an API looks like at the base commit, read without importing it: signature and the start of its docstring."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+DOCSTRING_CHARS = 600
+
+
+def describe_apis(apis: Sequence[str], checkout: Path, import_paths: Sequence[str]) -> list[str]:
+    """One text per API, in order: its dotted name and, where it is found statically, signature and docstring."""
+    import griffe
+
+    logging.getLogger("griffe").setLevel(logging.ERROR)
+    loader = griffe.GriffeLoader(
+        search_paths=[str(checkout / path) for path in import_paths], allow_inspection=False, store_source=False
+    )
+    return [_describe(api, loader) for api in apis]
+
+
+def _describe(api: str, loader: object) -> str:
+    import griffe
+
+    assert isinstance(loader, griffe.GriffeLoader)
+    package, _, rest = api.partition(".")
+    try:
+        if package not in loader.modules_collection:
+            loader.load(package)
+        found = loader.modules_collection[package]
+        item = found[rest] if rest else found
+        if item.is_alias:
+            item = item.final_target
+    except Exception:  # griffe: a missing module, a name that is made at run time, a cycle of aliases
+        return api
+    docstring = item.docstring.value.strip() if item.docstring else ""
+    if len(docstring) > DOCSTRING_CHARS:
+        docstring = docstring[:DOCSTRING_CHARS].rsplit("\n", 1)[0] + "\n..."
+    text = api + _signature(item)
+    return f"{text}\n{_indent(docstring)}" if docstring else text
+
+
+def _signature(item: object) -> str:
+    import griffe
+
+    if isinstance(item, griffe.Class):
+        init = item.all_members.get("__init__")
+        return _signature(init) if init is not None and not init.is_alias else " (class)"
+    if not isinstance(item, griffe.Function):
+        return ""
+    marks = {"positional-only": "", "keyword-only": "", "variadic positional": "*", "variadic keyword": "**"}
+    parts = []
+    for parameter in item.parameters:
+        kind = parameter.kind.value if parameter.kind else ""
+        text = marks.get(kind, "") + parameter.name
+        text += f": {parameter.annotation}" if parameter.annotation is not None else ""
+        if parameter.default is not None and kind not in ("variadic positional", "variadic keyword"):
+            text += f" = {parameter.default}"
+        parts.append(text)
+    returns = f" -> {item.returns}" if item.returns is not None else ""
+    return f"({', '.join(parts)}){returns}"
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in text.splitlines())

@@ -1,0 +1,79 @@
+"""Door of the perftests stage: from a commit and its APIs to scripts that passed the gates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+from prefect.tasks import exponential_backoff
+
+from configs.models import LLMConfig, PerfTestConfig, RepositoryConfig, SandboxConfig
+from storage.store import Store
+from storage.tables import Api
+from tasks.caching import cache_key, code_version
+from tasks.llm import LlmError
+from tasks.perftests import writing
+from tasks.perftests.llm_source import prompt_texts
+from tasks.perftests.models import Written
+from tasks.sandbox.models import Arm, SandboxError
+
+
+def _key(context: Any, parameters: dict[str, Any]) -> str:
+    config: PerfTestConfig = parameters["perf_tests"]
+    llm: LLMConfig | None = parameters["llm"] if "llm" in config.sources else None
+    asked: list[Any] = []
+    if llm is not None:
+        fields = {"model", "temperature", "max_tokens", "fallbacks", "api_base"}
+        asked = [llm.model_dump(mode="json", include=fields), *prompt_texts()]
+    name, sha = parameters["repository"].name, parameters["sha"]
+    apis = Store(parameters["store"]).rows(Api, name, sha=sha)
+    return cache_key(
+        "perftests",
+        "write_perf_tests",
+        name,
+        sha,
+        code_version("mining"),  # the functions changed follow from the commit and from mining's code
+        sorted([api.rank, api.api] for api in apis),
+        config.model_dump(mode="json", exclude={"seeded"}),  # those are paths; their texts count
+        parameters["seeded"] if "seeded" in config.sources else [],
+        parameters["sandbox"],
+        [parameters["base"].arm_id, parameters["human"].arm_id],
+        *asked,
+        services=("sandbox", "llm") if llm is not None else ("sandbox",),
+    )
+
+
+def _outside(task: Any, run: Any, state: Any) -> bool:
+    error = state.result(raise_on_failure=False)
+    return error.transient if isinstance(error, LlmError) else isinstance(error, OSError | SandboxError)
+
+
+@task(
+    retries=2,
+    retry_delay_seconds=exponential_backoff(backoff_factor=5),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_outside,
+    timeout_seconds=7200,
+    cache_key_fn=_key,
+    persist_result=True,
+    result_serializer="json",
+)
+def write_perf_tests(
+    repository: RepositoryConfig,
+    perf_tests: PerfTestConfig,
+    llm: LLMConfig | None,
+    sandbox: SandboxConfig,
+    sha: str,
+    base: Arm,
+    human: Arm,
+    seeded: list[str],
+    store: str,
+) -> Written:
+    """Ask the configured sources for perf tests of a kept commit and put each through the gates; rows in `perf_tests`.
+
+    `seeded` are texts of the user's own scripts for this commit. The APIs are read from table `apis`. A script that
+    fails a gate is a row with its reason; only outside faults (model, sandbox) fail the task.
+    """
+    return writing.write_perf_tests(
+        repository.name, perf_tests, llm, sandbox, sha, base, human, seeded, Store(store, run="perftests")
+    )

@@ -1,0 +1,152 @@
+"""One commit's perf tests: ask every source, put what they offer through the gates, keep both outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from configs.models import LLMConfig, PerfTestConfig, SandboxConfig
+from storage.ids import perf_test_id
+from storage.store import Store
+from storage.tables import Api, Commit, PerfTest
+from tasks.perftests.changed import find_targets
+from tasks.perftests.gates import Bench, judge
+from tasks.perftests.llm_source import from_model
+from tasks.perftests.models import Proposal, Source, Verdict, Written
+from tasks.perftests.pytest_source.source import NothingFound, from_tests
+from tasks.perftests.seeded_source import from_scripts
+from tasks.perftests.signatures import describe_apis
+from tasks.sandbox import limits_of, open_sandbox
+from tasks.sandbox.models import Arm, Sandbox
+
+
+class UnknownCommit(LookupError):
+    """The store does not hold the commit: mining comes first."""
+
+
+class Writer:
+    """The perf tests of one commit in the making."""
+
+    def __init__(self, commit: Commit, apis: Sequence[Api], config: PerfTestConfig, store: Store, bench: Bench) -> None:
+        """`apis` in order of rank."""
+        self._commit = commit
+        self._apis = [api.api for api in apis]
+        self._config = config
+        self._store = store
+        self._bench = bench
+        self._judged: dict[str, Verdict] = {}
+        self._reasons: list[str] = []
+
+    def ask(self, source: Source, llm: LLMConfig | None, seeded: Sequence[str]) -> None:
+        """Judge everything that a source has to offer. Raises LlmError, BudgetExceeded, SandboxError."""
+        if source == "llm":
+            self._ask_model(llm)
+            return
+        try:
+            proposals = self._from_tests() if source == "pytest" else from_scripts(seeded, self._apis)
+        except NothingFound as error:
+            self._reasons.append(f"{source}: {error}")
+            return
+        if not proposals:
+            self._reasons.append(f"{source}: no script is given for this commit")
+        for proposal in proposals:
+            self._keep(proposal, judge(proposal, self._bench, self._config))
+
+    def result(self) -> Written:
+        """What came of it."""
+        return Written(
+            sha=self._commit.sha,
+            accepted=[test_id for test_id, verdict in self._judged.items() if verdict.accepted],
+            rejected={test_id: verdict.reason for test_id, verdict in self._judged.items() if not verdict.accepted},
+            reason="; ".join(self._reasons),
+        )
+
+    def _ask_model(self, llm: LLMConfig | None) -> None:
+        if llm is None:
+            self._reasons.append("llm: skipped, no model is configured (section llm)")
+            return
+        bench = self._bench
+        described = describe_apis(self._apis, bench.work / bench.base.checkout, bench.base.import_paths)
+        judged = from_model(
+            llm, self._commit, described, self._config, self._store, lambda offer: judge(offer, bench, self._config)
+        )
+        for proposal, verdict in judged:
+            self._keep(proposal, verdict)
+
+    def _from_tests(self) -> list[Proposal]:
+        bench = self._bench
+        return from_tests(
+            self._commit,
+            self._apis,
+            self._config,
+            sandbox=bench.sandbox,
+            work=bench.work,
+            base=bench.base,
+            human=bench.human,
+            limits=bench.limits,
+        )
+
+    def _keep(self, proposal: Proposal, verdict: Verdict) -> None:
+        """Append the row at once: what was paid for survives a crash."""
+        commit = self._commit
+        test_id = perf_test_id(commit.repo, commit.sha, proposal.script, proposal.dialect)
+        if test_id in self._judged and self._judged[test_id].accepted:
+            return  # two sources offer the same text
+        self._judged[test_id] = verdict
+        row = PerfTest(
+            test_id=test_id,
+            repo=commit.repo,
+            sha=commit.sha,
+            api=proposal.api,
+            script=proposal.script,
+            source=proposal.source,
+            dialect=proposal.dialect,
+            model=proposal.model,
+            prompt_sha=proposal.prompt_sha,
+            attempts=proposal.attempts,
+            cost_usd=proposal.cost_usd,
+            covered=verdict.covered,
+            base_duration_s=verdict.base_duration_s,
+            status="accepted" if verdict.accepted else "rejected",
+            reason=verdict.reason,
+        )
+        self._store.append([row])
+
+
+def write_perf_tests(
+    repo: str,
+    config: PerfTestConfig,
+    llm: LLMConfig | None,
+    sandbox_config: SandboxConfig,
+    sha: str,
+    base: Arm,
+    human: Arm,
+    seeded: Sequence[str],
+    store: Store,
+) -> Written:
+    """Ask the configured sources in order. `seeded` are texts of the user's scripts for this commit.
+
+    Raises UnknownCommit, and what only a retry can mend: LlmError, BudgetExceeded, SandboxError.
+    """
+    commits = store.rows(Commit, repo, sha=sha)
+    if not commits:
+        raise UnknownCommit(f"{repo}@{sha[:12]} is not in table 'commits' of {store.root}: run mining first")
+    commit = commits[0]
+    apis = sorted(store.rows(Api, repo, sha=sha), key=lambda row: row.rank)
+    sandbox: Sandbox = open_sandbox(sandbox_config)
+    try:
+        bench = Bench(
+            sandbox=sandbox,
+            work=store.work,
+            base=base,
+            human=human,
+            targets=find_targets(
+                commit.functions_changed, commit.files, store.work / base.checkout, store.work / human.checkout
+            ),
+            limits=limits_of(sandbox_config),
+        )
+        writer = Writer(commit, apis, config, store, bench)
+        for source in config.sources:
+            writer.ask(source, llm, seeded)
+    finally:
+        sandbox.close()
+    return writer.result()
