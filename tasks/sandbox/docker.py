@@ -1,0 +1,166 @@
+"""The docker sandbox: every command is a container of its own that can reach nothing and leaves nothing.
+
+A container starts in a few tenths of a second (a local process in 10 ms); an exchange over its pipes takes about 0.3 ms
+longer than over local ones. Neither is inside the time that a perf test's own clocks see.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+import uuid
+import weakref
+from typing import Any, Literal
+
+from tasks.sandbox.bubblewrap import USER_ID
+from tasks.sandbox.docker_process import DockerProcess
+from tasks.sandbox.engine import (
+    HOST_LABEL,
+    OWNER_LABEL,
+    SANDBOX_LABEL,
+    connect,
+    default_image,
+    engine_errors,
+    host,
+    remove_containers,
+    sweep,
+)
+from tasks.sandbox.janitor import start_janitor
+from tasks.sandbox.models import WORK_DIR, Command, Completed, SandboxError
+from tasks.sandbox.owners import OWNER
+from tasks.sandbox.streams import MEBIBYTE, run_to_end
+
+_VARIABLES = {"HOME": WORK_DIR, "LANG": "C.UTF-8"}
+
+
+class DockerSandbox:
+    """Runs each command in a container: no network, no privileges, not root, read-only, with hard limits.
+
+    `Command.network` gives the host's network and is for trusted set-up commands only. What a killed process leaves
+    behind is removed by its janitor, and at the latest when the next sandbox opens.
+    """
+
+    kind: Literal["local", "docker"] = "docker"
+
+    def __init__(self) -> None:
+        """Raises SandboxError, with advice, if no engine answers."""
+        self._id = uuid.uuid4().hex
+        self._client = connect()
+        with engine_errors():
+            sweep(self._client)
+        start_janitor()
+        self._running: weakref.WeakSet[DockerProcess] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._closed = False
+        _open.add(self)
+
+    def run(self, command: Command, stdin: bytes = b"") -> Completed:
+        """Run to the end. Raises SandboxError if the engine fails or the image is missing."""
+        return run_to_end(self._start(command), stdin, command.limits.output_mb * MEBIBYTE)
+
+    def start(self, command: Command) -> DockerProcess:
+        """Start and talk to it over pipes. Raises SandboxError if the engine fails or the image is missing."""
+        return self._start(command)
+
+    def _start(self, command: Command) -> DockerProcess:
+        if self._closed:
+            raise SandboxError("the sandbox is closed")
+        if not command.argv:
+            raise SandboxError("the command is empty")
+        for mount in command.mounts:
+            if not mount.source.exists():
+                raise SandboxError(f"{mount.source} does not exist, and was to be mounted at {mount.target}")
+        image = command.image or default_image()
+        with engine_errors(image):
+            container = self._client.api.create_container(
+                image,
+                list(command.argv),
+                user=f"{USER_ID}:{USER_ID}",
+                working_dir=command.cwd,
+                environment={**_VARIABLES, **command.variables},
+                stdin_open=True,
+                hostname="sandbox",
+                network_disabled=not command.network,
+                entrypoint=[],
+                labels={OWNER_LABEL: OWNER, HOST_LABEL: host(), SANDBOX_LABEL: self._id},
+                healthcheck={"test": ["NONE"]},
+                host_config=self._host_config(command),
+            )["Id"]
+        try:
+            process = DockerProcess(self._client, container, command.limits)
+        except BaseException:
+            remove_containers(self._client, f"{SANDBOX_LABEL}={self._id}") if self._closed else self._remove(container)
+            raise
+        with self._lock:
+            self._running.add(process)
+        if self._closed:  # closed by another thread while this one was starting
+            process.close(0)
+            raise SandboxError("the sandbox is closed")
+        return process
+
+    def _remove(self, container: str) -> None:
+        with contextlib.suppress(SandboxError), engine_errors():
+            self._client.api.remove_container(container, v=True, force=True)
+
+    def _host_config(self, command: Command) -> Any:
+        import docker.types
+
+        limits = command.limits
+        memory = limits.memory_mb * MEBIBYTE
+        size = f"size={limits.tmp_mb}m,nosuid,nodev,exec"
+        config = self._client.api.create_host_config(
+            network_mode="host" if command.network else "none",
+            read_only=True,
+            init=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            mem_limit=memory,
+            memswap_limit=memory,
+            pids_limit=limits.pids + 1,  # the init process counts too
+            cpuset_cpus=None if command.cpus is None else ",".join(map(str, command.cpus)),
+            shm_size=limits.tmp_mb * MEBIBYTE,
+            tmpfs={
+                "/tmp": f"{size},mode=1777",
+                WORK_DIR: f"{size},mode=0755,uid={USER_ID},gid={USER_ID}",
+            },
+            ulimits=[docker.types.Ulimit(name="core", soft=0, hard=0)],
+            # The engine would copy all output to its disk too.
+            log_config=docker.types.LogConfig(type="none"),
+            mounts=[
+                docker.types.Mount(mount.target, str(mount.source.resolve()), type="bind", read_only=mount.read_only)
+                for mount in command.mounts
+            ],
+        )
+        return config
+
+    def close(self) -> None:
+        """End whatever is still running. Idempotent; also called on exit and on Ctrl-C."""
+        if self._closed:
+            return
+        self._closed = True
+        with self._lock:
+            running = list(self._running)
+        for process in running:
+            with contextlib.suppress(SandboxError):
+                process.close(0)
+        # Also what Ctrl-C caught between being created and being known here.
+        with contextlib.suppress(SandboxError), engine_errors():
+            remove_containers(self._client, f"{SANDBOX_LABEL}={self._id}")
+        self._client.close()
+
+    def __enter__(self) -> DockerSandbox:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+_open: weakref.WeakSet[DockerSandbox] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for sandbox in list(_open):
+        with contextlib.suppress(Exception):
+            sandbox.close()

@@ -1,0 +1,41 @@
+"""Outlives its parent to remove the containers that it left: `python -m tasks.sandbox.janitor OWNER`.
+
+A process that is killed with SIGKILL cleans up nothing. The janitor sees its standard input end when that happens.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from functools import lru_cache
+from pathlib import Path
+
+from tasks.sandbox.engine import OWNER_LABEL, connect, remove_containers
+from tasks.sandbox.owners import OWNER
+
+
+@lru_cache
+def start_janitor() -> subprocess.Popen[bytes]:
+    """Start this process's janitor, once. It has its own session, so that Ctrl-C does not reach it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tasks.sandbox.janitor", OWNER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=Path(__file__).parents[2],
+        start_new_session=True,
+    )
+
+
+def main(owner: str) -> None:
+    """Wait for the parent's end, then remove what it left, twice: the engine may still be creating something."""
+    sys.stdin.buffer.read()
+    client = connect()
+    remove_containers(client, f"{OWNER_LABEL}={owner}")
+    time.sleep(1)
+    remove_containers(client, f"{OWNER_LABEL}={owner}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
