@@ -76,6 +76,10 @@ class Api(Row):
     evidence: list[str]
     """The call path from the public name to the changed function, one qualified name per step."""
     source: Literal["static", "llm"]
+    distance: int | None = None
+    """Steps of the path; 0 if the changed function is public itself. None: a model named it, no path was found."""
+    guesses: int = 0
+    """Steps of the path that were resolved by a method's name alone."""
 
 
 class PerfTest(Row):

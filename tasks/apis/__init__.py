@@ -1,1 +1,1 @@
-"""A kept commit in, the public functions that the change reaches out."""
+"""Turns a kept commit into `apis`: the public functions that the change reaches, with the path that proves it."""

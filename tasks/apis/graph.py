@@ -1,0 +1,265 @@
+"""Who mentions whom in a repository, resolved lazily and backwards: from a changed function to its callers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tasks.apis.summary import NEW, OF, SUPER, UNKNOWN, Chain, Definition, Summary
+
+MAX_SAME_NAME = 8
+"""A method name that more classes than this define says nothing about which one is meant."""
+_BUILTIN_METHODS = {name for kind in (list, dict, set, str, bytes, tuple, int, float) for name in dir(kind)}
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module with its place."""
+
+    name: str
+    is_package: bool
+    path: str
+    summary: Summary
+
+
+@dataclass(frozen=True)
+class Node:
+    """A definition with its place. `id` is its dotted name where it is defined."""
+
+    id: str
+    module: Module
+    owner: str | None
+    """Id of the class, for a member."""
+    definition: Definition
+
+
+class Graph:
+    """All definitions of a repository."""
+
+    def __init__(self, modules: list[Module]) -> None:
+        self.modules = {module.name: module for module in modules}
+        self.nodes: dict[str, Node] = {}
+        self._mentioned_by: dict[str, list[Node]] = {}
+        self._aliases: dict[str, set[str]] = {}
+        self._members_named: dict[str, list[str]] = {}
+        self._subclasses: dict[str, list[str]] = {}
+        self._lineage: dict[str, list[str]] = {}
+        for module in modules:
+            self._note_aliases(module.summary.imports)
+            for definition in module.summary.definitions.values():
+                self._add(module, definition, module.name, None)
+        for node in list(self.nodes.values()):
+            if node.definition.kind == "class":
+                for base in self.bases(node):
+                    self._subclasses.setdefault(base, []).append(node.id)
+
+    def _add(self, module: Module, definition: Definition, scope: str, owner: str | None) -> None:
+        node = Node(f"{scope}.{definition.name}", module, owner, definition)
+        self.nodes[node.id] = node
+        if owner is not None:
+            self._members_named.setdefault(definition.name, []).append(node.id)
+        self._note_aliases(definition.imports)
+        for name in {part for chain in definition.mentions for part in chain}:
+            self._mentioned_by.setdefault(name, []).append(node)
+        for member in definition.members.values():
+            self._add(module, member, node.id, node.id)
+
+    def _note_aliases(self, imports: dict[str, str]) -> None:
+        for local, target in imports.items():
+            name = target.rpartition(".")[2]
+            if name != local:
+                self._aliases.setdefault(name, set()).add(local)
+
+    # names
+
+    def resolve(self, module: Module, dotted: str) -> str | None:
+        """Node or module that an absolute or relative dotted name means, through re-exports; None if it is foreign."""
+        name = self._absolute(module, dotted)
+        return self._find(name, frozenset()) if name else None
+
+    def exports(self, module: Module) -> dict[str, str]:
+        """Public name -> node id, of a module: `__all__`, or else what has no underscore (imports in packages only)."""
+        summary = module.summary
+        names = summary.exported
+        if names is None:
+            names = [name for name in summary.definitions if not name.startswith("_")]
+            if module.is_package:
+                names += [name for name in summary.imports if not name.startswith("_")]
+        found: dict[str, str] = {}
+        for star in summary.stars if module.is_package or summary.exported is not None else []:
+            source = self._absolute(module, star)
+            if source and source in self.modules and source != module.name:
+                found.update(self.exports(self.modules[source]))
+        for name in names:
+            target = self._find(f"{module.name}.{name}", frozenset())
+            if target and target in self.nodes:
+                found[name] = target
+        return found
+
+    def _absolute(self, module: Module, dotted: str) -> str | None:
+        level = len(dotted) - len(dotted.lstrip("."))
+        if level == 0:
+            return dotted
+        parts = module.name.split(".")
+        up = level - (1 if module.is_package else 0)
+        if up > len(parts):
+            return None
+        return ".".join([*parts[: len(parts) - up], dotted[level:]]).strip(".")
+
+    def _find(self, dotted: str, seen: frozenset[str]) -> str | None:
+        if dotted in seen or len(seen) > 20:
+            return None
+        seen = seen | {dotted}
+        scope, _, name = dotted.rpartition(".")
+        # a function wins over the module that it is named after, as it does after `from .f import f`
+        found = self._imported(self.modules[scope], name, seen) if scope in self.modules else None
+        if dotted in self.nodes or dotted in self.modules:
+            return dotted if dotted in self.nodes else found or dotted
+        if scope in self.modules or not scope:
+            return found
+        holder = self._find(scope, seen)
+        if holder is None:
+            return None
+        elsewhere = self._find(f"{holder}.{name}", seen) if holder != scope else None
+        return elsewhere or self._member(holder, name)
+
+    def _imported(self, module: Module, name: str, seen: frozenset[str]) -> str | None:
+        target = module.summary.imports.get(name)
+        if target is not None:
+            absolute = self._absolute(module, target)
+            return self._find(absolute, seen) if absolute else None
+        for star in module.summary.stars:
+            source = self._absolute(module, star)
+            if source in self.modules:
+                found = self._find(f"{source}.{name}", seen)
+                if found:
+                    return found
+        return None
+
+    # classes
+
+    def bases(self, node: Node) -> list[str]:
+        """Ids of the direct bases that the repository defines."""
+        found = []
+        for chain in node.definition.bases:
+            target = self._find_chain(node, chain)
+            if target in self.nodes and target != node.id:
+                found.append(target)
+        return found
+
+    def lineage(self, class_id: str) -> list[str]:
+        """The class and its ancestors, nearest first."""
+        if class_id not in self._lineage:
+            order, pending = [], [class_id]
+            while pending:
+                current = pending.pop(0)
+                if current not in order and current in self.nodes:
+                    order.append(current)
+                    pending += self.bases(self.nodes[current])
+            self._lineage[class_id] = order
+        return self._lineage[class_id]
+
+    def descendants(self, class_id: str) -> list[str]:
+        """All classes below."""
+        order: list[str] = []
+        pending = list(self._subclasses.get(class_id, []))
+        while pending:
+            current = pending.pop(0)
+            if current not in order:
+                order.append(current)
+                pending += self._subclasses.get(current, [])
+        return order
+
+    def _member(self, class_id: str, name: str) -> str | None:
+        return next((f"{owner}.{name}" for owner in self.lineage(class_id) if f"{owner}.{name}" in self.nodes), None)
+
+    # callers
+
+    def callers(self, target: str) -> Iterator[tuple[str, bool]]:
+        """(id, certain) of definitions whose code leads to the target. A guess by name alone is not certain."""
+        node = self.nodes[target]
+        name = node.definition.name
+        if node.owner is not None and name.startswith("__") and name.endswith("__"):
+            # called by syntax: whoever has an instance may do it
+            certain = name in ("__init__", "__new__", "__post_init__")
+            yield node.owner, certain
+            for below in self.descendants(node.owner):
+                if self._member(below, name) == target:
+                    yield below, certain
+        for mention in {name, *self._aliases.get(name, ())}:
+            for caller in self._mentioned_by.get(mention, ()):
+                if caller.id == target:
+                    continue
+                certainties = [
+                    certain
+                    for chain in caller.definition.mentions
+                    if mention in chain
+                    for found, certain in self._targets(caller, chain)
+                    if found == target
+                ]
+                if certainties:
+                    yield caller.id, any(certainties)
+
+    def _targets(self, caller: Node, chain: Chain) -> Iterator[tuple[str, bool]]:
+        """What one mention may lead to."""
+        if chain[0] == UNKNOWN:
+            yield from self._by_name(chain[1])
+        elif chain[0] == SUPER:
+            for base in self.lineage(caller.owner)[1:] if caller.owner else []:
+                if f"{base}.{chain[1]}" in self.nodes:
+                    yield f"{base}.{chain[1]}", True
+                    return
+        elif chain[0] == NEW:
+            split = len(chain) - 1 - chain[::-1].index(OF)
+            made = self._find_chain(caller, chain[1:split])
+            yield from self._of_class(made, chain[split + 1]) if self._is_class(made) else self._by_name(chain[-1])
+            if made in self.nodes:
+                yield made, True
+        elif caller.owner is not None and chain[0] == caller.definition.receiver:
+            if len(chain) > 1:
+                yield from self._of_class(caller.owner, chain[1])
+            for part in chain[2:]:
+                yield from self._by_name(part)
+        else:
+            yield from self._by_chain(caller, chain)
+
+    def _by_chain(self, caller: Node, chain: Chain) -> Iterator[tuple[str, bool]]:
+        # the longest part that means something: `module.table.get` mentions the table
+        for length in range(len(chain), 0, -1):
+            found = self._find_chain(caller, chain[:length])
+            if found is None:
+                continue
+            if found in self.nodes:
+                yield found, True
+                for part in chain[length:]:
+                    yield from self._by_name(part)
+            return
+
+    def _of_class(self, class_id: str | None, name: str) -> Iterator[tuple[str, bool]]:
+        if class_id is None:
+            return
+        found = self._member(class_id, name)
+        if found:
+            yield found, True
+        for below in self.descendants(class_id):
+            if f"{below}.{name}" in self.nodes:
+                yield f"{below}.{name}", True
+
+    def _by_name(self, name: str) -> Iterator[tuple[str, bool]]:
+        same = self._members_named.get(name, [])
+        if name not in _BUILTIN_METHODS and len(same) <= MAX_SAME_NAME:
+            for found in same:
+                yield found, False
+
+    def _is_class(self, found: str | None) -> bool:
+        return found in self.nodes and self.nodes[found].definition.kind == "class"
+
+    def _find_chain(self, caller: Node, chain: Chain) -> str | None:
+        local = caller.definition.imports.get(chain[0])
+        if local is not None:
+            return self.resolve(caller.module, ".".join([local, *chain[1:]]))
+        if caller.owner is not None and len(chain) == 1 and caller.definition.kind != "function":
+            member = f"{caller.owner}.{chain[0]}"  # a class body sees its own names
+            if member in self.nodes:
+                return member
+        return self._find(".".join([caller.module.name, *chain]), frozenset())

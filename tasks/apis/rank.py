@@ -1,0 +1,60 @@
+"""Lets a model order the candidates; names that the repository does not have are dropped."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from configs.models import LLMConfig
+from storage.store import Store
+from storage.tables import Commit
+from tasks.apis.reach import Reached
+from tasks.llm import ask, cut_diff, render
+
+PROMPT = "rank_apis"
+MAX_DIFF_CHARS = 16_000
+MAX_MESSAGE_CHARS = 4_000
+
+
+class RankedApi(BaseModel):
+    """One public name that the model chose."""
+
+    name: str
+    reason: str = ""
+
+
+class ApiRanking(BaseModel):
+    """The answer to prompt `rank_apis`."""
+
+    apis: list[RankedApi] = Field(min_length=1)
+
+
+def rank_apis(
+    llm: LLMConfig, commit: Commit, candidates: list[Reached], public: dict[str, list[str]], store: Store
+) -> tuple[list[str], list[str]]:
+    """(chosen node ids, best first; names that do not exist at this commit).
+
+    A name may be any public alias of a candidate. Raises tasks.llm.LlmError, AnswerInvalid.
+    """
+    prompt = render(
+        PROMPT,
+        repo=commit.repo,
+        sha=commit.sha,
+        message=commit.message[:MAX_MESSAGE_CHARS],
+        functions=commit.functions_changed,
+        candidates=candidates,
+        diff=cut_diff(commit.patch, MAX_DIFF_CHARS),
+    )
+    answer = ask(llm, prompt, ApiRanking, store=store, repo=commit.repo, stage="apis", item=commit.sha)
+    by_name = {name: node for node, names in public.items() for name in reversed(names)}
+    # one name may stand for several nodes (a class and its special methods): the candidate is meant
+    by_name |= {item.api: item.node for item in reversed(candidates)}
+    chosen: list[str] = []
+    unknown: list[str] = []
+    for item in answer.value.apis:
+        name = item.name.strip().strip("`").removesuffix("()")
+        node = by_name.get(name)
+        if node is None:
+            unknown.append(name)
+        elif node not in chosen:
+            chosen.append(node)
+    return chosen, unknown

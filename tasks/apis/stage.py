@@ -1,0 +1,47 @@
+"""Door of the apis stage: which public functions reach what a commit changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+from prefect.tasks import exponential_backoff
+
+from configs.models import LLMConfig, RepositoryConfig
+from storage.store import Store
+from tasks.apis import find, rank
+from tasks.apis.models import FoundApis
+from tasks.caching import cache_key, code_version
+from tasks.llm import LlmError, template_text
+
+
+def _apis_key(context: Any, parameters: dict[str, Any]) -> str:
+    llm: LLMConfig | None = parameters["llm"]
+    asked: list[Any] = []
+    if llm is not None:
+        fields = {"model", "temperature", "max_tokens", "fallbacks", "api_base"}
+        asked = [llm.model_dump(mode="json", include=fields), template_text(rank.PROMPT)]
+    # the functions changed follow from the commit and from mining's code
+    name, mined_by = parameters["repository"].name, code_version("mining")
+    services = ("llm",) if llm is not None else ()
+    return cache_key("apis", "find_apis", name, parameters["sha"], mined_by, *asked, services=services)
+
+
+def _outside(task: Any, run: Any, state: Any) -> bool:
+    error = state.result(raise_on_failure=False)
+    return error.transient if isinstance(error, LlmError) else isinstance(error, OSError)
+
+
+@task(
+    retries=2,
+    retry_delay_seconds=exponential_backoff(backoff_factor=5),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_outside,
+    timeout_seconds=1800,
+    cache_key_fn=_apis_key,
+    persist_result=True,
+    result_serializer="json",
+)
+def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, store: str) -> FoundApis:
+    """Find the public names that reach a kept commit's changed functions, and rank them; rows in `apis`."""
+    return find.find_apis(repository, sha, llm, Store(store, run="apis"))
