@@ -1,0 +1,51 @@
+"""What a report depends on, as one hash: equal rows give an equal hash, whoever wrote them, when and in which order."""
+
+from __future__ import annotations
+
+import hashlib
+
+import polars as pl
+
+from storage.store import Store
+from storage.tables import (
+    Commit,
+    Comparison,
+    Funnel,
+    Instance,
+    LlmCall,
+    Measurement,
+    OptAtK,
+    PerfTest,
+    Prediction,
+    Row,
+    Score,
+)
+
+SHOWN: tuple[tuple[type[Row], tuple[str, ...] | None], ...] = (
+    (Commit, ("kept",)),
+    (PerfTest, ("status", "api")),
+    (Measurement, ("process", "wall_ns", "number", "correct", "warmup", "started_at")),
+    (Comparison, None),
+    (Instance, None),
+    (Prediction, ("model", "sample", "model_patch")),
+    (Score, None),
+    (OptAtK, None),
+    (Funnel, None),
+)
+"""Tables and columns that the page shows; None is all columns. Key columns always count."""
+
+
+def digest(store: Store) -> str:
+    """Hash of everything that the page shows. 32 hex digits."""
+    total = hashlib.sha256()
+    for kind, columns in SHOWN:
+        _add(total, kind, store.frame(kind, columns=columns))
+    # a repeated question that the cache answered is a new row and shows nowhere
+    _add(total, LlmCall, store.frame(LlmCall, columns=("cost_usd", "cached")).filter(~pl.col("cached")))
+    return total.hexdigest()[:32]
+
+
+def _add(total: hashlib._Hash, kind: type[Row], frame: pl.DataFrame) -> None:
+    data = frame.sort(list(kind.key_columns)).write_ndjson().encode()
+    total.update(f"{kind.table} {len(data)}\n".encode())
+    total.update(data)

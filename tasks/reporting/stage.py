@@ -1,0 +1,37 @@
+"""Doors of reporting: Prefect tasks, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+
+from storage.store import Store
+from tasks.caching import cache_key
+from tasks.reporting.digests import digest
+from tasks.reporting.models import Report
+from tasks.reporting.report import write_report as write
+
+
+def _key(context: Any, parameters: dict[str, Any]) -> str:
+    return cache_key("reporting", "write_report", digest(Store(parameters["store"])), parameters["out"])
+
+
+@task(
+    name="write-report",
+    cache_key_fn=_key,
+    persist_result=True,
+    result_serializer="json",
+    timeout_seconds=600,
+    tags=["reporting"],
+)
+def write_report(out: str, store: str) -> Report:
+    """Write the HTML page about the whole store into `<store>/<out>` (or `out`, where that is absolute).
+
+    Done again when a row that the page shows has changed; `Report.is_gone` tells whether the page was deleted since.
+    No retries: what can fail here is the disk and the user's folder.
+    """
+    opened = Store(store)
+    page = write(opened, Path(store) / out if opened.is_local else Path(out))
+    return Report(out=out, page=page.name, bytes=page.stat().st_size)
