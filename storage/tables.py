@@ -216,8 +216,9 @@ class Instance(Row):
     repo: str
     repo_url: str
     """Where to clone from; a local path is fine."""
-    created_at: datetime
-    """Author date of the human commit: environments are pinned to it."""
+    created_at: datetime | None
+    """Author date of the human commit: environments are pinned to it. None where a dataset does not say; the base
+    commit's date is then what is known."""
     base_commit: str
     head_commit: str
     patch: str

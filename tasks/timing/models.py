@@ -92,6 +92,13 @@ class Answer(Frozen):
     ci_high: float | None = None
     question: float | None = None
 
+    def describe(self) -> str:
+        """`1.31x base [1.28, 1.34], yes at 1.2x`."""
+        if self.ratio is None:
+            return f"no ratio to {self.against}"
+        interval = f"[{self.ci_low:.2f}, {self.ci_high:.2f}]"
+        return f"{self.ratio:.2f}x {self.against} {interval}, {self.verdict} at {self.question:g}x"
+
 
 class ArmOutcome(Frozen):
     """How one arm came through the session."""
@@ -101,6 +108,20 @@ class ArmOutcome(Frozen):
     reason: str = ""
     answers: list[Answer] = []
     flags: list[str] = []
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the question against base; `no` for an arm that failed, `inconclusive` where nothing is known."""
+        for answer in self.answers:
+            if answer.against == "base":
+                return answer.verdict
+        return "inconclusive"
+
+    def describe(self) -> str:
+        """One line: why it failed, or its speedups with their intervals."""
+        if self.status != "ok":
+            return f"{self.status}: {self.reason}"
+        return "; ".join(answer.describe() for answer in self.answers)
 
 
 class Session(Frozen):
@@ -118,7 +139,7 @@ class Session(Frozen):
     machine_id: str
     duration_s: float
 
-    def outcome(self, arm: str) -> ArmOutcome:
+    def outcome_of(self, arm: str) -> ArmOutcome:
         """The outcome of one arm; KeyError if it was not in the session."""
         for found in self.outcomes:
             if found.arm == arm:

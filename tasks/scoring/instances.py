@@ -1,0 +1,135 @@
+"""From the sessions of one commit to an instance, or to the reason why there is none."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from configs.models import EnvironmentConfig, RepositoryConfig, ScoringConfig
+from storage.ids import content_hash, instance_id
+from storage.store import Store
+from storage.tables import Commit, Comparison, Instance, Measurement, PerfTest, TestDurations
+from tasks.scoring.aggregate import Speedup, combine
+
+
+class MadeInstance(BaseModel):
+    """An instance, or why there is none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha: str
+    instance_id: str | None
+    reason: str
+    """`no_perf_test`, `incorrect: ...`, `error: ...`, `timeout: ...`, `too_slow: 1.03x [0.99, 1.08]`,
+    `inconclusive: ...`, or the instance's speedup."""
+    tests: list[str] = []
+    """Test ids that the instance keeps, best first."""
+
+
+def build_instance(
+    repository: RepositoryConfig,
+    sha: str,
+    environment: EnvironmentConfig,
+    scoring: ScoringConfig,
+    session_ids: Sequence[str],
+    store: Store,
+) -> MadeInstance:
+    """Decide by the human's comparisons with base in these sessions, and append the instance if it holds.
+
+    A human commit that differs from base on any perf test is rejected: patches are held to base's results on all tests,
+    so the reference solution must be too. Of the others the tests with verdict `yes` are kept, those with the largest
+    lower bound first. Raises KeyError if the commit is not in the store.
+    """
+    repo = repository.name
+    commits = store.rows(Commit, repo, sha=sha)
+    if not commits:
+        raise KeyError(f"commit {sha} of {repo} is not in the store")
+    rows = store.rows(Comparison, repo, session_id=list(session_ids), arm="human", against="base")
+    kept, reason = select(rows, scoring)
+    if not kept:
+        return MadeInstance(sha=sha, instance_id=None, reason=reason)
+    tests = {test.test_id: test for test in store.rows(PerfTest, repo)}
+    scripts = [tests[row.test_id] for row in kept]
+    durations = _durations(store.rows(Measurement, repo, session_id=[row.session_id for row in kept]))
+    commit, overall = commits[0], combine([speedup_of(row) for row in kept], "geometric")
+    found = Instance(
+        instance_id=instance_id(repo, sha, commit.pr_number),
+        repo=repo,
+        repo_url=repository.clone_url,
+        created_at=commit.author_date,
+        base_commit=commit.parent_sha or "",
+        head_commit=sha,
+        patch=commit.patch,
+        test_patch=commit.test_patch,
+        api=scripts[0].api,
+        efficiency_test=[test.script for test in scripts],
+        test_functions=[test.api for test in scripts],
+        duration_changes=[durations[row.session_id] for row in kept],
+        human_performance=overall.ratio,
+        human_ci_low=overall.low,
+        human_ci_high=overall.high,
+        setup_commands=environment.setup_commands,
+        install_commands=environment.install_commands,
+        gt_commit_message=commit.message,
+        notes=_notes(rows, kept),
+        environment=environment.model_dump_json(),
+        snapshot=content_hash("snapshot", environment, [test.script for test in scripts], scoring.min_speedup),
+    )
+    store.append([found])
+    return MadeInstance(
+        sha=sha, instance_id=found.instance_id, reason=str(overall), tests=[row.test_id for row in kept]
+    )
+
+
+def select(rows: Sequence[Comparison], scoring: ScoringConfig) -> tuple[list[Comparison], str]:
+    """The human-against-base comparisons that an instance keeps, or [] and the reason."""
+    if not rows:
+        return [], "no_perf_test"
+    for row in rows:
+        if row.status == "incorrect":
+            return [], f"incorrect: {row.reason}"
+    timed = [row for row in rows if row.ratio is not None]
+    if not timed:
+        return [], f"{rows[0].status}: {rows[0].reason}" if rows[0].status != "ok" else "inconclusive: too few rounds"
+    best = max(timed, key=lambda row: row.ci_low or 0.0)
+    kept = [row for row in timed if speedup_of(row).verdict(scoring.min_speedup) == "yes" and not _cheats(row)]
+    if kept:
+        kept.sort(key=lambda row: (-(row.ci_low or 0.0), row.test_id))
+        return kept[: scoring.max_tests], ""
+    if _cheats(best):
+        return [], f"error: {', '.join(best.flags)}"
+    verdicts = {speedup_of(row).verdict(scoring.min_speedup) for row in timed}
+    word = "inconclusive" if "inconclusive" in verdicts else "too_slow"
+    return [], f"{word}: {speedup_of(best)}"
+
+
+def speedup_of(row: Comparison) -> Speedup:
+    """The ratio of a comparison that has one."""
+    assert row.ratio is not None and row.ci_low is not None and row.ci_high is not None  # noqa: PT018
+    return Speedup(row.ratio, row.ci_low, row.ci_high)
+
+
+def _cheats(row: Comparison) -> bool:
+    return "clocks_disagree" in row.flags
+
+
+def _durations(rows: Sequence[Measurement]) -> dict[str, TestDurations]:
+    """Seconds per call of base and human, by session, in the order of rounds, warm-up left out."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"base": [], "human": []})
+    for row in sorted(rows, key=lambda row: row.round):
+        if row.arm in ("base", "human") and not row.warmup:
+            found[row.session_id][row.arm].append(row.wall_ns / row.number / 1e9)
+    return {session: TestDurations(base=arms["base"], head=arms["human"]) for session, arms in found.items()}
+
+
+def _notes(rows: Sequence[Comparison], kept: Sequence[Comparison]) -> str:
+    dropped = [row for row in rows if row not in kept]
+    lines = [f"{row.test_id}: {speedup_of(row)}" for row in kept]
+    lines += [f"{row.test_id}: left out, {_why(row)}" for row in dropped]
+    return "\n".join(lines)
+
+
+def _why(row: Comparison) -> str:
+    return str(speedup_of(row)) if row.ratio is not None else f"{row.status}: {row.reason}"

@@ -1,0 +1,146 @@
+"""From the sessions of one instance to the scores of its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from configs.models import ScoringConfig
+from storage.ids import patch_id
+from storage.store import Store
+from storage.tables import Comparison, Prediction, Score, ScoreStatus
+from tasks.scoring.aggregate import combine
+from tasks.scoring.instances import speedup_of
+
+DISTRUSTED = frozenset({"clocks_disagree", "work_in_setup", "threads_left"})
+"""Flags that a success cannot carry: where one would, the answer is `inconclusive`."""
+
+
+class Scored(BaseModel):
+    """Status and answer per prediction."""
+
+    model_config = ConfigDict(frozen=True)
+
+    instance_id: str
+    statuses: dict[str, ScoreStatus]
+    solved: list[str]
+    """Predictions that reach the human."""
+
+
+def build_scores(
+    instance_id: str,
+    prediction_ids: Sequence[str],
+    session_ids: Sequence[str],
+    failed_patches: Mapping[str, str],
+    scoring: ScoringConfig,
+    run_id: str,
+    store: Store,
+) -> Scored:
+    """Append one score per prediction.
+
+    `failed_patches`: patch id -> reason, of patches that could not be applied or built. A prediction is timed as the
+    arm `patch:<patch id>`; equal patches share it. It is correct if it was on every perf test; speedups are
+    combined over the tests, geometric against base and harmonic against human. Raises
+    KeyError for predictions not in the store.
+    """
+    found = {row.prediction_id: row for row in store.rows(Prediction, prediction_id=list(prediction_ids))}
+    missing = [key for key in prediction_ids if key not in found]
+    if missing:
+        raise KeyError(f"predictions not in the store: {', '.join(missing)}")
+    rows = store.rows(Comparison, session_id=list(session_ids))
+    scores = [score(found[key], rows, failed_patches, scoring, run_id) for key in prediction_ids]
+    store.append(scores)
+    return Scored(
+        instance_id=instance_id,
+        statuses={row.prediction_id: row.status for row in scores},
+        solved=[row.prediction_id for row in scores if row.opt_human == "yes"],
+    )
+
+
+def score(
+    prediction: Prediction,
+    comparisons: Sequence[Comparison],
+    failed_patches: Mapping[str, str],
+    scoring: ScoringConfig,
+    run_id: str,
+) -> Score:
+    """The score of one prediction by all comparisons of its instance."""
+    common: dict[str, Any] = {
+        "prediction_id": prediction.prediction_id,
+        "run_id": run_id,
+        "instance_id": prediction.instance_id,
+        "repo": prediction.repo,
+        "model": prediction.model,
+        "sample": prediction.sample,
+    }
+    if not prediction.model_patch.strip():
+        return _unsolved(common, "empty_patch", prediction.status if prediction.status != "submitted" else "")
+    key = patch_id(prediction.model_patch)
+    if key in failed_patches:
+        return _unsolved(common, "patch_failed", failed_patches[key])
+    mine = [row for row in comparisons if row.arm == f"patch:{key}"]
+    base = [row for row in mine if row.against == "base"]
+    human = [row for row in mine if row.against == "human"]
+    flags = sorted({flag for row in mine for flag in row.flags})
+    sessions = sorted({row.session_id for row in mine})
+    common |= {"flags": flags, "session_id": sessions[0] if len(sessions) == 1 else None}
+    if not base:
+        return _unsolved(common, "not_timed", "no session timed this patch")
+    if "base_failed" in flags:
+        return _unsolved(common, "not_timed", base[0].reason)
+    for status in ("incorrect", "error", "timeout"):
+        for row in base:
+            if row.status == status:
+                return _unsolved(common, row.status, row.reason)
+    return _solved_or_not(common, base, human, scoring, flags)
+
+
+def _solved_or_not(
+    common: dict[str, Any],
+    base: Sequence[Comparison],
+    human: Sequence[Comparison],
+    scoring: ScoringConfig,
+    flags: Sequence[str],
+) -> Score:
+    against_base = combine([speedup_of(row) for row in base]) if all(row.ratio is not None for row in base) else None
+    known = bool(human) and all(row.ratio is not None for row in human)
+    against_human = combine([speedup_of(row) for row in human], "harmonic") if known else None
+    opt_base = against_base.verdict(scoring.min_speedup) if against_base else "inconclusive"
+    opt_human = against_human.verdict(scoring.opt_threshold) if against_human else "inconclusive"
+    distrusted = sorted(DISTRUSTED & set(flags))
+    if distrusted:
+        opt_base, opt_human = ("inconclusive" if answer == "yes" else answer for answer in (opt_base, opt_human))
+    failed = [row.reason for row in human if row.ratio is None and row.reason]
+    return Score(
+        **common,
+        status="ok",
+        reason=f"not trusted: {', '.join(distrusted)}" if distrusted else (failed[0] if failed else ""),
+        correct=True,
+        speedup_base=against_base.ratio if against_base else None,
+        speedup_human=against_human.ratio if against_human else None,
+        ci_low=against_human.low if against_human else None,
+        ci_high=against_human.high if against_human else None,
+        base_ci_low=against_base.low if against_base else None,
+        base_ci_high=against_base.high if against_base else None,
+        opt_base=opt_base,
+        opt_human=opt_human,
+    )
+
+
+def _unsolved(common: dict[str, Any], status: ScoreStatus, reason: str) -> Score:
+    """No speedup. What was never timed for a fault of ours is not the model's failure: its answer stays open."""
+    answer = "inconclusive" if status == "not_timed" else "no"
+    return Score(
+        **common,
+        status=status,
+        reason=reason,
+        correct=False if status == "incorrect" else None,
+        speedup_base=None,
+        speedup_human=None,
+        ci_low=None,
+        ci_high=None,
+        opt_base=answer,
+        opt_human=answer,
+    )

@@ -1,0 +1,107 @@
+"""Doors of scoring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+
+from configs.models import EnvironmentConfig, RepositoryConfig, ScoringConfig
+from storage.store import Store
+from tasks.caching import cache_key
+from tasks.scoring.instances import MadeInstance, build_instance
+from tasks.scoring.opt import Ranked, rank
+from tasks.scoring.predictions import Scored, build_scores
+
+
+def _instance_key(_: Any, parameters: dict[str, Any]) -> str:
+    names = ("repository", "sha", "environment", "scoring")
+    content = [parameters[name] for name in names]
+    return cache_key("scoring", "make_instance", *content, sorted(parameters["session_ids"]))
+
+
+@task(
+    name="make instance",
+    task_run_name="instance of {sha}",
+    tags=["scoring"],
+    cache_key_fn=_instance_key,
+    persist_result=True,
+    result_serializer="json",
+)
+def make_instance(
+    repository: RepositoryConfig,
+    sha: str,
+    environment: EnvironmentConfig,
+    scoring: ScoringConfig,
+    session_ids: list[str],
+    store: str,
+) -> MadeInstance:
+    """Turn a commit and its timing sessions into a row of `instances`, or say why not.
+
+    Keeps the perf tests on which the human's verdict against base is yes, `max_tests` at most, best lower bound first.
+    """
+    return build_instance(repository, sha, environment, scoring, session_ids, Store(store, run="scoring"))
+
+
+def _scores_key(_: Any, parameters: dict[str, Any]) -> str:
+    return cache_key(
+        "scoring",
+        "score_predictions",
+        parameters["instance_id"],
+        sorted(parameters["prediction_ids"]),
+        sorted(parameters["session_ids"]),
+        parameters["failed_patches"],
+        parameters["scoring"],
+        parameters["run_id"],  # a column of the rows that are written
+    )
+
+
+@task(
+    name="score predictions",
+    task_run_name="scores of {instance_id}",
+    tags=["scoring"],
+    cache_key_fn=_scores_key,
+    persist_result=True,
+    result_serializer="json",
+)
+def score_predictions(
+    instance_id: str,
+    prediction_ids: list[str],
+    session_ids: list[str],
+    failed_patches: dict[str, str],
+    scoring: ScoringConfig,
+    run_id: str,
+    store: str,
+) -> Scored:
+    """Append one row of `scores` per prediction of an instance.
+
+    `failed_patches` maps `storage.ids.patch_id` of patches that did not apply or build to the reason. Timed patches are
+    the arms `patch:<patch_id>` of the sessions, one session per perf test of the instance.
+    """
+    return build_scores(
+        instance_id, prediction_ids, session_ids, failed_patches, scoring, run_id, Store(store, run="scoring")
+    )
+
+
+def _rank_key(_: Any, parameters: dict[str, Any]) -> str:
+    return cache_key(
+        "scoring",
+        "rank_models",
+        parameters["run_id"],
+        parameters["k"],
+        parameters["scoring"],
+        sorted(parameters["instance_ids"]),
+        sorted(parameters["scores"]),
+    )
+
+
+@task(name="rank models", tags=["scoring"], cache_key_fn=_rank_key, persist_result=True, result_serializer="json")
+def rank_models(
+    run_id: str, k: int, scoring: ScoringConfig, instance_ids: list[str], scores: list[tuple[str, str]], store: str
+) -> Ranked:
+    """Append Opt@1..k of every model to `opt_at_k`, and return the rows.
+
+    `scores` are the (prediction_id, opt_human) of the run that count: they make the cache key one of content. Models
+    are measured on all of `instance_ids`; an instance that a model did not attempt counts as not solved.
+    """
+    return rank(run_id, k, scoring, instance_ids, [key for key, _ in scores], Store(store, run="scoring"))
