@@ -98,7 +98,7 @@ class Store:
         with self._lock:
             self._count += 1
             count = self._count
-        path = f"{self._path}/{kind.table}/repo={partition}/{self.run}-{count}-{uuid.uuid4().hex[:8]}.parquet"
+        path = f"{self._path}/{kind.table}/repo={_folder(partition)}/{self.run}-{count}-{uuid.uuid4().hex[:8]}.parquet"
         try:
             write_part(self._fs, path, table)
         except OSError as error:
@@ -127,7 +127,7 @@ class Store:
         empty = pa.schema([field for field in schema if wanted is None or field.name in wanted]).empty_table()
         frame: pl.DataFrame = pl.DataFrame(pa.concat_tables(parts) if parts else empty)
         if repo is not None and "repo" in frame.columns:
-            # `a__b/c` and `a/b__c` share a partition
+            # `a__b/c` and `a/b__c` share a folder
             frame = frame.filter(pl.col("repo") == repo)
         # before the newest rows are chosen, so that little is sorted; right for key columns only
         for name, value in (keys or {}).items():
@@ -160,7 +160,7 @@ class Store:
         return [name for name, kind in TABLES.items() if self._parts(kind, None)]
 
     def _parts(self, kind: type[Row], repo: str | None) -> Sequence[str]:
-        partition = glob.escape(repo.replace("/", "__")) if repo else "*"
+        partition = _folder(repo.replace("/", "__")) if repo else "*"
         found = self._fs.glob(f"{glob.escape(self._path)}/{kind.table}/repo={partition}/*.parquet")
         return sorted(path for path in found if not path.rsplit("/", 1)[-1].startswith("."))
 
@@ -169,6 +169,11 @@ class Store:
             return read_part(self._fs, path, kind, columns)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"cannot read {path}: {error}; if it is damaged, delete it and run again") from error
+
+
+def _folder(partition: str) -> str:
+    """The partition as a folder name: records of a file by a stranger may name any repository."""
+    return re.sub(r"[^\w.-]", "-", partition, flags=re.ASCII)[:120]
 
 
 def _now() -> datetime:

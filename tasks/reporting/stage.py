@@ -11,11 +11,14 @@ from storage.store import Store
 from tasks.caching import cache_key
 from tasks.reporting.digests import digest
 from tasks.reporting.models import Report
+from tasks.reporting.report import TEMPLATES
 from tasks.reporting.report import write_report as write
 
 
 def _key(context: Any, parameters: dict[str, Any]) -> str:
-    return cache_key("reporting", "write_report", digest(Store(parameters["store"])), parameters["out"])
+    # templates are not Python, so the code version does not see them
+    templates = [path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.iterdir())]
+    return cache_key("reporting", "write_report", digest(Store(parameters["store"])), parameters["out"], templates)
 
 
 @task(
