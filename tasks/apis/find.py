@@ -34,7 +34,7 @@ def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, sto
         graph = read_graph(repo, sha)
     changed, strange = changed_nodes(graph, commit.functions_changed[:MAX_CHANGED])
     if not changed:
-        return FoundApis(sha=sha, apis=[], reason=f"not_importable: {', '.join(strange[:3])}")
+        return FoundApis(sha=sha, apis=[], reason=_why_strange(graph, strange))
     found, public = reach(graph, changed)
     if not found:
         return FoundApis(sha=sha, apis=[], reason=f"no_public_path: nothing public reaches {', '.join(changed[:3])}")
@@ -68,6 +68,14 @@ def changed_nodes(graph: Graph, functions: list[str]) -> tuple[list[str], list[s
         node = f"{modules[path]}.{name}" if path in modules else ""
         (nodes if node in graph.nodes else strange).append(node if node in graph.nodes else function)
     return nodes, strange
+
+
+def _why_strange(graph: Graph, strange: list[str]) -> str:
+    unparsed = {module.path for module in graph.modules.values() if not module.summary.parsed}
+    old = sorted(unparsed.intersection(name.partition("::")[0] for name in strange))
+    if old:
+        return f"not_python3: {', '.join(old[:3])}"
+    return f"not_importable: {', '.join(strange[:3])}"
 
 
 def _rows(

@@ -43,6 +43,8 @@ class Summary:
     """Modules of `from m import *`."""
     exported: list[str] | None = None
     """`__all__`, if it can be read."""
+    parsed: bool = True
+    """False if the file is not Python 3."""
 
 
 def summarise(source: bytes) -> Summary:
@@ -53,6 +55,7 @@ def summarise(source: bytes) -> Summary:
             warnings.simplefilter("ignore")
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
+        summary.parsed = False
         return summary
     _read_body(tree.body, summary)
     return summary

@@ -23,24 +23,28 @@ class Dropped(Exception):
 def functions_of(repo: git.Repo, code: Sequence[FileDiff]) -> list[str]:
     """`path::Class.function` of every Python function that exists after the change and differs.
 
-    Raises Dropped: `missing_object`, or `cosmetic` if nothing that runs differs.
+    Raises Dropped: `cosmetic` if nothing that runs differs, `new_code_only` if nothing that existed does: without
+    a counterpart on base there is no speedup to measure.
     """
     found: list[str] = []
-    cosmetic = True
+    cosmetic = only_new = True
     for file in code:
         if not file.path.endswith(".py") or file.status == "D":
-            # other languages are not parsed: what they do counts as a difference
-            cosmetic = cosmetic and file.path.endswith(".py") and file.status != "D"
+            # other languages are not parsed, and a removal is a difference
+            cosmetic = only_new = False
             continue
         before, after = (_content(repo, oid) for oid in (file.old_oid, file.new_oid))
         if before is None or after is None:
-            cosmetic = False
+            cosmetic = only_new = False
             continue
         result = touched(before, after, file.body)
         cosmetic = cosmetic and result.cosmetic and file.status == "M"
+        only_new = only_new and (result.only_new or result.cosmetic)
         found += [f"{file.path}::{name}" for name in result.functions]
     if cosmetic:
         raise Dropped("cosmetic: imports/comments/docstrings/whitespace only")
+    if only_new:
+        raise Dropped(f"new_code_only: {', '.join(name.partition('::')[2] for name in found[:3])}")
     return found
 
 

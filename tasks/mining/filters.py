@@ -10,7 +10,7 @@ from fnmatch import translate
 from configs.models import MiningConfig
 from tasks.mining.changes import MAX_RECORD_BYTES, Change, FileDiff
 from tasks.mining.history import Inner
-from tasks.mining.message import Keywords, is_revert, is_sync_merge
+from tasks.mining.message import Keywords, headline, is_revert, is_sync_merge
 from tasks.mining.paths import PathKinds
 from tasks.mining.score import Score, score_diff, score_message
 
@@ -57,7 +57,7 @@ class Filters:
         judged.reason = self._by_kind(change) or self._by_files(change, judged) or self._by_size(change, judged)
         if judged.reason:
             return judged
-        subject = self.keywords.find(change.subject)
+        subject = self.keywords.find(headline(change.subject, change.message))
         message = subject or self.keywords.find(change.message)
         said = inner.said if inner else {}
         score_message(judged.score, subject, message or next(iter(said.values()), None), change.message)
@@ -74,7 +74,7 @@ class Filters:
             ("root_commit", not change.parents),
             ("empty", not change.files and not change.truncated),
             (f"bot: {bot}", bot is not None),
-            ("revert", is_revert(change.subject)),
+            ("revert", is_revert(headline(change.subject, change.message))),
             ("sync_merge", merge and is_sync_merge(change.subject)),
         )
         return next((reason for reason, holds in checks if holds), "")

@@ -21,6 +21,8 @@ class TouchedFile:
     """`Class.function`, of functions that exist after the change and whose code differs; in order of the file."""
     cosmetic: bool
     """True if only imports, comments, docstrings, annotations, whitespace or the order of definitions differ."""
+    only_new: bool = False
+    """True if whatever existed before is as it was: new functions and classes, no other."""
     parsed: bool = True
     """False if a side is no Python 3; functions are then found by indentation and comments count as code."""
 
@@ -33,14 +35,16 @@ def touched(before: bytes, after: bytes, patch: bytes) -> TouchedFile:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         held = _by_indentation(before, old_lines) + _by_indentation(after, new_lines)
         existing = set(_by_indentation(after, None))
-        return TouchedFile(list(dict.fromkeys(name for name in held if name in existing)), False, False)
+        return TouchedFile(list(dict.fromkeys(name for name in held if name in existing)), False, parsed=False)
     # a definition that only one side touches still has a twin on the other
     old_loose, old_names = _touched_units(old_tree, old_lines)
     new_loose, new_names = _touched_units(new_tree, new_lines)
     names = old_names | new_names
     old, new = _definitions(old_tree, names), _definitions(new_tree, names)
     functions = [name for name, texts in new.items() if old.get(name) != texts]
-    return TouchedFile(functions, old == new and sorted(old_loose) == sorted(new_loose))
+    same_loose = sorted(old_loose) == sorted(new_loose)
+    only_new = bool(functions) and same_loose and not old
+    return TouchedFile(functions, old == new and same_loose, only_new)
 
 
 def changed_lines(patch: bytes) -> tuple[Lines, Lines]:
@@ -141,8 +145,10 @@ def _head_of(node: ast.ClassDef) -> ast.AST:
 
 
 def _normal(node: ast.AST) -> str:
-    """The tree as text without what does not run: imports at module or class level, docstrings, annotations."""
+    """The tree as text without what does not run: imports and `__all__`, docstrings, annotations."""
     if isinstance(node, (ast.Import, ast.ImportFrom)) or _is_docstring(node):
+        return ""
+    if isinstance(node, (ast.Assign, ast.AugAssign)) and _assigns_all(node):
         return ""
     if isinstance(node, ast.If) and all(isinstance(item, (ast.Import, ast.ImportFrom)) for item in node.body):
         return ""
@@ -159,6 +165,11 @@ def _normal(node: ast.AST) -> str:
 
 def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _assigns_all(node: ast.Assign | ast.AugAssign) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets)
 
 
 def _by_indentation(source: bytes, lines: Lines | None) -> list[str]:

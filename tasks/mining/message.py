@@ -22,12 +22,10 @@ _NOT_PROSE = (
     re.compile(r"\b\w+\s*=\s*\S+"),  # cache=True
 )
 _PULL = re.compile(r"\(#(\d+)\)\s*$|^Merge pull request #(\d+)|^Merge PR #(\d+)|\(gh-(\d+)\)\s*$", re.IGNORECASE)
-_REVERT = re.compile(
-    r'^(?:revert\b(?:\s+"|:|\s+#?\d|\s+[0-9a-f]{7,40}\b|\s+commit\b|\s+PR\b|\s+pull\b)|revert\W*$)', re.IGNORECASE
-)
+_REVERT = re.compile(r"^revert(?:s|ed|ing)?\b(?!\s*\()", re.IGNORECASE)
 _REVERTED = re.compile(r"\brevert(?:s|ed|ing)?\s+(?:commit\s+)?([0-9a-f]{40})\b", re.IGNORECASE)
 _SYNC = re.compile(
-    r"^Merge (?:remote[- ]tracking )?branch(?:es)? '?(?:upstream/|origin/)?(?:master|main|develop|trunk)'?"
+    r"^Merge (?:remote(?:[- ]tracking)? )?branch(?:es)? '?(?:upstream/|origin/)?(?:master|main|develop|trunk)'?"
     r"(?: of \S+)?(?: into \S+)?\s*$|^Merge (?:from )?(?:upstream|master|main)\b",
     re.IGNORECASE,
 )
@@ -75,6 +73,14 @@ def conventional_type(subject: str) -> str | None:
     """`perf` of `perf(parser): ...`, in lower case; None if the subject has no such prefix."""
     match = _CONVENTIONAL.match(subject + " ")
     return match["type"].lower() if match else None
+
+
+def headline(subject: str, message: str) -> str:
+    """The line that says what the change is for: of a merge, the pull request's title, where it is there."""
+    if not subject.startswith("Merge "):
+        return subject
+    rest = message.removeprefix(subject).strip()
+    return rest.split("\n", 1)[0] if rest else subject
 
 
 def pull_request(subject: str) -> int | None:
