@@ -1,0 +1,173 @@
+"""For each gate a script that only it catches, and scripts that pass; in the real sandbox."""
+
+from __future__ import annotations
+
+import pytest
+
+from configs.models import PerfTestConfig
+from tasks.perftests.changed import Targets, find_targets
+from tasks.perftests.gates import Bench, judge
+from tasks.perftests.models import Proposal
+
+GOOD = """
+import random
+from kit.words import Counter
+
+
+def setup(seed):
+    rng = random.Random(seed)
+    return " ".join(f"w{rng.randrange(200)}" for _ in range(3000))
+
+
+def experiment(text):
+    return Counter.top(text, 40)
+
+
+def check_equivalence(reference, candidate):
+    assert reference == candidate
+"""
+GSO = """
+import timeit, random, json
+from kit.words import Counter
+
+
+def setup():
+    rng = random.Random(3)
+    return " ".join(f"w{rng.randrange(200)}" for _ in range(3000))
+
+
+def experiment(text):
+    return [list(pair) for pair in Counter.top(text, 40)]
+
+
+def store_result(result, path):
+    json.dump(result, open(path, "w"))
+
+
+def load_result(path):
+    return json.load(open(path))
+
+
+def check_equivalence(reference, candidate):
+    assert reference == candidate
+
+
+def run_test(eqcheck=False, reference=False, prefix=""):
+    text = setup()
+    execution_time, result = timeit.timeit(lambda: experiment(text), number=1), None
+    return execution_time
+"""
+
+
+def changed(old: str, new: str, script: str = GOOD) -> str:
+    assert old in script
+    return script.replace(old, new)
+
+
+BAD = {
+    "parses": changed("return Counter.top(text, 40)", "return Counter.top(text, 40"),
+    "functions": changed("def check_equivalence", "def check"),
+    "base_runs": changed("Counter.top(text, 40)", "Counter.top(text, 'forty')"),
+    "trivial": changed("return Counter.top(text, 40)", "Counter.top(text, 40)"),
+    "deterministic": changed(
+        "    assert reference == candidate", "    assert reference is candidate, 'never the same object'"
+    ),
+    "seeds": changed("random.Random(seed)", "random.Random(1)"),
+    "duration": changed("range(3000)", "range(3)"),
+    "coverage": changed("return Counter.top(text, 40)", "return [sorted(text) for _ in range(10)]"),
+    "human_runs": changed("Counter\n", "Counter, explode\n").replace("return C", "return explode(), C"),
+}  # fmt: skip
+
+
+def script(text: str, dialect: str = "isobench") -> Proposal:
+    return Proposal("it", "kit.words.Counter.top", text, "seeded", dialect)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("text", "dialect"), [(GOOD, "isobench"), (GSO, "gso")])
+def test_good_scripts_pass_with_what_they_cover(text: str, dialect: str, bench: Bench, config: PerfTestConfig) -> None:
+    verdict = judge(script(text, dialect), bench, config)
+    assert verdict.accepted, verdict.reason
+    assert verdict.covered == ["kit/words.py::Counter.top"]
+    assert verdict.base_duration_s is not None
+
+
+@pytest.mark.parametrize("gate", BAD)
+def test_each_gate_catches_its_script(gate: str, bench: Bench, config: PerfTestConfig) -> None:
+    verdict = judge(script(BAD[gate]), bench, config)
+    assert verdict.gate == gate, verdict.reason
+    assert verdict.detail
+
+
+VARIANTS = {
+    "import of what is not there": ("base_runs", changed("import random", "import random, no_such_module")),
+    "setup that raises": ("base_runs", changed("rng = random.Random(seed)", "raise ValueError('no workload')")),
+    "a process that ends": ("base_runs", changed("return Counter.top(text, 40)", "import os; os._exit(0)")),
+    "sys.exit": ("base_runs", changed("return Counter.top(text, 40)", "raise SystemExit(0)")),
+    "a result that cannot be carried out": ("base_runs", changed("return Counter.top(text, 40)", "return object()")),
+    "an empty result": ("trivial", changed("return Counter.top(text, 40)", "Counter.top(text, 40); return []")),
+    "results from the clock": (
+        "deterministic",
+        changed("return Counter.top(text, 40)", "import time; return [('x', time.time_ns()), *Counter.top(text, 40)]"),
+    ),
+    "a second run that fails": (
+        "deterministic",
+        changed("    return C", "    seen.append(1)\n    assert len(seen) < 2\n    return C") + "\n\nseen = []\n",
+    ),
+    "too long": ("duration", changed("Counter.top(text, 40)", "[Counter.top(text, 40) for _ in range(40)]")),
+    "the change only in setup": (
+        "coverage",
+        changed("    return Counter.top(text, 40)", "    return sorted(text)").replace(
+            "    rng =", "    Counter.top('a b', 1)\n    rng ="
+        ),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_other_ways_to_fail_a_gate(name: str, bench: Bench) -> None:
+    gate, text = VARIANTS[name]
+    longest = 0.01 if name == "too long" else 5
+    verdict = judge(script(text), bench, PerfTestConfig(min_duration_s=1e-5, max_duration_s=longest, gate_timeout_s=60))
+    assert verdict.gate == gate, verdict.reason
+
+
+def test_a_script_that_hangs_is_stopped(bench: Bench) -> None:
+    hangs = changed("return Counter.top(text, 40)", "import time; time.sleep(600)")
+    verdict = judge(script(hangs), bench, PerfTestConfig(gate_timeout_s=1.5))
+    assert verdict.gate == "base_runs"
+    assert "longer than" in verdict.detail
+
+
+def test_the_complaint_holds_what_a_repair_needs(bench: Bench, config: PerfTestConfig) -> None:
+    verdict = judge(script(BAD["base_runs"]), bench, config)
+    assert "TypeError" in verdict.reason
+    assert "experiment" in verdict.reason
+
+
+def test_a_wrong_human_result_is_not_the_scripts_fault(bench: Bench, config: PerfTestConfig) -> None:
+    words = bench.work / "human" / "kit" / "words.py"
+    words.write_text(words.read_text().replace("[:number]", "[:number - 1]"))
+    assert judge(script(GOOD), bench, config).accepted
+
+
+def test_functions_that_are_all_new_are_looked_for_on_human(bench: Bench, config: PerfTestConfig) -> None:
+    targets = find_targets(["kit/words.py::_ranked"], ["kit/words.py"], bench.work / "base", bench.work / "human")
+    assert targets.arm == "human"
+    on_human = Bench(bench.sandbox, bench.work, bench.base, bench.human, targets, bench.limits)
+    assert judge(script(GOOD), on_human, config).covered == ["kit/words.py::_ranked"]
+
+
+def test_without_known_functions_lines_of_changed_files_count(bench: Bench, config: PerfTestConfig) -> None:
+    targets = find_targets([], ["kit/words.py", "README.md"], bench.work / "base", bench.work / "human")
+    on_files = Bench(bench.sandbox, bench.work, bench.base, bench.human, targets, bench.limits)
+    assert judge(script(GOOD), on_files, config).covered == ["kit/words.py"]
+    assert judge(script(BAD["coverage"]), on_files, config).gate == "coverage"
+
+
+def test_what_is_not_python_cannot_be_traced_and_passes(bench: Bench, config: PerfTestConfig) -> None:
+    targets = find_targets(["kit/fast.c::top"], ["kit/fast.c"], bench.work / "base", bench.work / "human")
+    assert targets == Targets(arm="human")
+    on_c = Bench(bench.sandbox, bench.work, bench.base, bench.human, targets, bench.limits)
+    verdict = judge(script(BAD["coverage"]), on_c, config)
+    assert verdict.accepted
+    assert verdict.covered == []
