@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from tasks.sandbox.models import WORK_DIR, Command, Mount
 MEBIBYTE = 1024 * 1024
 USER_ID = 1000
 """User and group inside, whoever runs the sandbox outside."""
+_ALIVE = "owner"
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = (
     "ld.so.cache",
@@ -42,7 +44,9 @@ class Bubblewrap:
     disable_userns: bool
     seccomp_file: Path | None
     etc: Path
-    """Folder with a `passwd` and a `group` that name nobody of the host."""
+    """Folder with a `passwd` and a `group` that name nobody of the host, and the file that this process locks."""
+    flock: str | None
+    """util-linux's `flock`."""
 
 
 @lru_cache
@@ -56,18 +60,25 @@ def find_bubblewrap() -> Bubblewrap | None:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "passwd").write_text(f"sandbox:x:{USER_ID}:{USER_ID}::{WORK_DIR}:/bin/sh\n")
     (folder / "group").write_text(f"sandbox:x:{USER_ID}:\n")
+    _hold(folder / _ALIVE)
     filter_file = None
     if (code := seccomp.program()) is not None:
         filter_file = folder / "seccomp.bpf"
         filter_file.write_bytes(code)
+    flock = shutil.which("flock", path="/usr/bin:/bin")
     # Best first: an old kernel or a strict host may refuse the last two hardenings but allow the rest.
     for disable_userns, filtered in ((True, True), (False, True), (False, False)):
         if (disable_userns and "--disable-userns" not in known) or (filtered and filter_file is None):
             continue
-        found = Bubblewrap(path, "--size" in known, disable_userns, filter_file if filtered else None, folder)
+        found = Bubblewrap(path, "--size" in known, disable_userns, filter_file if filtered else None, folder, flock)
         if _works(found):
             return found
     return None
+
+
+def _hold(path: Path) -> None:
+    """Lock a file until this process ends, in whatever way."""
+    fcntl.flock(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), fcntl.LOCK_EX)
 
 
 def _works(found: Bubblewrap) -> bool:
@@ -94,7 +105,13 @@ class seccomp_fd:
             os.close(self._fd)
 
 
-def arguments(found: Bubblewrap, command: Command, seccomp_fd: int = -1, info_fd: int = -1) -> list[str]:
+def arguments(
+    found: Bubblewrap,
+    command: Command,
+    seccomp_fd: int = -1,
+    info_fd: int = -1,
+    limit_processes: int | None = None,
+) -> list[str]:
     """The whole command line: bubblewrap, its options, and the command."""
     argv = [
         found.path, "--unshare-user", "--uid", str(USER_ID), "--gid", str(USER_ID), "--unshare-pid", "--unshare-ipc",
@@ -115,10 +132,27 @@ def arguments(found: Bubblewrap, command: Command, seccomp_fd: int = -1, info_fd
             argv += ["--ro-bind", prefix, prefix]
     for mount in command.mounts:
         argv += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target]
+    if found.flock is not None:
+        argv += ["--ro-bind", str(found.etc / _ALIVE), f"/run/{_ALIVE}"]
     argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", command.cwd, "--clearenv"]
     for name, value in command.variables.items():
         argv += ["--setenv", name, value]
-    return [*argv, "--", *command.argv]
+    return [*argv, "--", *_gate(found, limit_processes), *command.argv]
+
+
+def _gate(found: Bubblewrap, limit_processes: int | None) -> list[str]:
+    """A shell that runs inside, just before the command.
+
+    Bubblewrap cannot notice an owner that died while the sandbox was being made. So what is made checks, at its end,
+    that the owner still holds its lock; from then on it dies with its parent.
+    A limit on processes counts per user namespace, so it must be set inside as well.
+    """
+    steps = []
+    if found.flock is not None:
+        steps.append(f"{found.flock} -n /run/{_ALIVE} true 2>/dev/null && exit 125")
+    if limit_processes is not None:
+        steps.append(f"ulimit -p {limit_processes}")
+    return ["/bin/sh", "-c", "; ".join([*steps, 'exec "$@"']), "sh"] if steps else []
 
 
 def _system(found: Bubblewrap, command: Command) -> list[str]:

@@ -78,25 +78,33 @@ class Group:
     def kill(self) -> None:
         """Send SIGKILL to every member."""
         for folder in self.folders:
-            with contextlib.suppress(OSError, ValueError):
-                for pid in (folder / "cgroup.procs").read_text().split():
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(int(pid), signal.SIGKILL)
+            _kill(folder)
 
-    def remove(self, timeout_s: float = 2.0) -> None:
-        """Remove the folders, killing stragglers, for at most `timeout_s`."""
-        end = time.monotonic() + timeout_s
+    def remove(self) -> None:
+        """Remove the folders, and what still runs in them."""
         for folder in self.folders:
-            while folder.exists():
-                try:
-                    folder.rmdir()
-                except FileNotFoundError:
-                    break
-                except OSError:
-                    if time.monotonic() > end:
-                        break
-                    self.kill()
-                    time.sleep(0.005)
+            _remove(folder, timeout_s=2.0)
+
+
+def _kill(folder: Path) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        for pid in (folder / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def _remove(folder: Path, timeout_s: float) -> None:
+    end = time.monotonic() + timeout_s
+    while folder.exists():
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:  # members that are still ending
+            if time.monotonic() > end:
+                return
+            _kill(folder)
+            time.sleep(0.005)
 
 
 def _write_if_possible(path: Path, value: str) -> None:
@@ -165,5 +173,4 @@ def _sweep(folder: Path) -> None:
         for left in folder.glob(f"{_PREFIX}*"):
             owner = left.name.removeprefix(_PREFIX).rsplit("-", 1)[0]
             if not owner_is_alive(owner):
-                with contextlib.suppress(OSError):
-                    left.rmdir()
+                _remove(left, timeout_s=2.0)

@@ -65,11 +65,11 @@ def engine_errors(image: str | None = None) -> Iterator[None]:
         raise SandboxError(f"no Docker engine answers: {_HOW} ({error})") from error
 
 
-def remove_containers(client: docker.DockerClient, label: str) -> int:
-    """Remove every container that carries `label` (`name=value`), running or not; returns how many there were."""
+def remove_containers(client: docker.DockerClient, *labels: str) -> int:
+    """Remove every container that carries all `labels` (`name=value`), running or not; returns how many there were."""
     import docker.errors
 
-    found = client.api.containers(all=True, filters={"label": [label]})
+    found = client.api.containers(all=True, filters={"label": list(labels)})
     for container in found:
         # Gone, or being removed by someone else: what was wanted.
         with contextlib.suppress(docker.errors.APIError):
@@ -82,4 +82,4 @@ def sweep(client: docker.DockerClient) -> None:
     for container in client.api.containers(all=True, filters={"label": [f"{HOST_LABEL}={host()}"]}):
         owner = container["Labels"].get(OWNER_LABEL, "")
         if not owner_is_alive(owner):
-            remove_containers(client, f"{OWNER_LABEL}={owner}")
+            remove_containers(client, f"{HOST_LABEL}={host()}", f"{OWNER_LABEL}={owner}")

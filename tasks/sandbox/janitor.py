@@ -11,7 +11,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from tasks.sandbox.engine import OWNER_LABEL, connect, remove_containers
+from tasks.sandbox.engine import HOST_LABEL, OWNER_LABEL, connect, host, remove_containers
 from tasks.sandbox.owners import OWNER
 
 
@@ -32,9 +32,9 @@ def main(owner: str) -> None:
     """Wait for the parent's end, then remove what it left, twice: the engine may still be creating something."""
     sys.stdin.buffer.read()
     client = connect()
-    remove_containers(client, f"{OWNER_LABEL}={owner}")
-    time.sleep(1)
-    remove_containers(client, f"{OWNER_LABEL}={owner}")
+    for pause_s in (1, 0):
+        remove_containers(client, f"{HOST_LABEL}={host()}", f"{OWNER_LABEL}={owner}")
+        time.sleep(pause_s)
 
 
 if __name__ == "__main__":

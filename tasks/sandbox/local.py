@@ -106,14 +106,12 @@ class LocalSandbox:
     def _launch_isolated(
         self, found: bubblewrap.Bubblewrap, command: Command, group: cgroups.Group | None
     ) -> LocalProcess:
-        # A limit on processes counts per user namespace, so it must be set inside; root's are never counted.
-        if group is None and os.getuid() != 0:
-            inner = ("/bin/sh", "-c", f'ulimit -p {command.limits.pids}; exec "$@"', "sh")
-            command = command.model_copy(update={"argv": (*inner, *command.argv)})
+        # Without a control group the system counts, but it never counts root's processes.
+        limit_processes = command.limits.pids if group is None and os.getuid() != 0 else None
         info_read, info_write = os.pipe()
         try:
             with bubblewrap.seccomp_fd(found) as filter_fd:
-                argv = bubblewrap.arguments(found, command, filter_fd, info_write)
+                argv = bubblewrap.arguments(found, command, filter_fd, info_write, limit_processes)
                 fds = (info_write, *((filter_fd,) if filter_fd >= 0 else ()))
                 shell = _shell(command.limits, group)
                 return spawn(

@@ -184,6 +184,9 @@ class LocalProcess:
         if self._info_fd < 0:
             return None
         try:
+            poller = select.poll()
+            poller.register(self._info_fd, select.POLLIN)
+            poller.poll(1000)  # told within milliseconds of the start, or at its end not at all
             os.set_blocking(self._info_fd, False)
             return os.pidfd_open(int(json.loads(os.read(self._info_fd, 4096))["child-pid"]))
         except (OSError, ValueError, KeyError):

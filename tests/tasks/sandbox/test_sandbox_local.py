@@ -1,0 +1,139 @@
+"""What is particular to the local sandbox: the fallback, limits without control groups, what bubblewrap is told."""
+
+from __future__ import annotations
+
+import platform
+import struct
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from configs.models import SandboxConfig
+from tasks.sandbox import limits_of, open_sandbox
+from tasks.sandbox import local as local_module
+from tasks.sandbox.bubblewrap import find_bubblewrap, interpreters_of
+from tasks.sandbox.local import LocalSandbox
+from tasks.sandbox.models import Command, Limits, Mount, SandboxError
+from tasks.sandbox.plain import rewritten
+from tasks.sandbox.seccomp import program
+
+PYTHON = f"{sys.base_prefix}/bin/python3"
+
+
+def test_paths_are_rewritten_without_bubblewrap(tmp_path: Path) -> None:
+    command = Command(
+        argv=("/env/bin/python", "-c", "open('/arm/x')", "/armoury", "--out=/work/y", "/arm"),
+        variables={"PYTHONPATH": "/arm:/arm/src:/other", "A": "plain"},
+        mounts=(Mount(source=Path("/real/arm"), target="/arm"), Mount(source=Path("/real/env"), target="/env")),
+    )
+    real = rewritten(command, tmp_path)
+    assert real.argv == ("/real/env/bin/python", "-c", "open('/arm/x')", "/armoury", "--out=/work/y", "/real/arm")
+    assert real.variables["PYTHONPATH"] == "/real/arm:/real/arm/src:/other"
+    assert real.variables["A"] == "plain"
+    assert real.variables["TMPDIR"] == f"{tmp_path}/tmp"
+    assert real.cwd == f"{tmp_path}/work"
+    assert (tmp_path / "work").is_dir()
+
+
+def test_the_private_folder_is_deleted() -> None:
+    with LocalSandbox(use_bubblewrap=False) as sandbox:
+        done = sandbox.run(Command(argv=(PYTHON, "-c", "import os; open('f', 'w').close(); print(os.getcwd())")))
+    assert done.returncode == 0
+    assert not Path(done.stdout.decode().strip()).exists()
+
+
+def test_missing_bubblewrap_warns_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_module.bubblewrap, "find_bubblewrap", lambda: None)
+    local_module._warn_once.cache_clear()
+    with pytest.warns(RuntimeWarning, match="NOT isolated"):
+        LocalSandbox().close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LocalSandbox().close()
+    with pytest.raises(SandboxError, match="doctor"):
+        LocalSandbox(use_bubblewrap=True)
+
+
+@pytest.mark.parametrize("use_bubblewrap", [True, False])
+def test_memory_limit_without_control_groups(monkeypatch: pytest.MonkeyPatch, use_bubblewrap: bool) -> None:
+    if use_bubblewrap and find_bubblewrap() is None:
+        pytest.skip("bubblewrap is not installed, or may not make namespaces here")
+    monkeypatch.setattr(local_module.cgroups, "find_places", lambda: None)
+    with LocalSandbox(use_bubblewrap) as sandbox:
+        limits = Limits(memory_mb=128)
+        done = sandbox.run(Command(argv=(PYTHON, "-c", "x = bytearray(600 << 20)"), limits=limits))
+        assert (done.returncode, done.out_of_memory) == (1, True)
+        done = sandbox.run(Command(argv=(PYTHON, "-c", "x = bytearray(50 << 20)"), limits=limits))
+        assert (done.returncode, done.out_of_memory) == (0, False)
+
+
+def test_a_virtual_environment_brings_its_interpreter(tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", environment], check=True)
+    assert interpreters_of([Mount(source=environment, target="/env")]) == [str(Path(sys.base_prefix))]
+    with LocalSandbox() as sandbox:
+        command = Command(
+            argv=("/env/bin/python", "-c", "import sys; print(sys.prefix != sys.base_prefix)"),
+            mounts=(Mount(source=environment, target="/env"),),
+        )
+        done = sandbox.run(command)
+    assert done.stdout == b"True\n", done.stderr
+
+
+def test_seccomp_program_is_well_formed() -> None:
+    code = program("x86_64")
+    assert code is not None
+    instructions = list(struct.iter_unpack("<HBBI", code))
+    for index, (operation, if_true, if_false, _) in enumerate(instructions):
+        if operation in (0x15, 0x35):
+            assert index + 1 + max(if_true, if_false) < len(instructions)
+    assert program("unheard-of") is None
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls differ")
+def test_denied_system_calls_fail() -> None:
+    found = find_bubblewrap()
+    if found is None or found.seccomp_file is None:
+        pytest.skip("bubblewrap or seccomp is not available")
+    code = """
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+for number in (101, 141, 203, 272, 298, 321):  # ptrace, setpriority, sched_setaffinity, unshare, perf_event_open, bpf
+    assert libc.syscall(number, 0, 0, 0, 0) == -1, number
+    assert ctypes.get_errno() == errno.EPERM, number
+print(libc.syscall(39) == os.getpid())  # getpid is allowed
+"""
+    with LocalSandbox(use_bubblewrap=True) as sandbox:
+        done = sandbox.run(Command(argv=(PYTHON, "-c", code)))
+    assert done.stdout == b"True\n", done.stderr
+
+
+def test_configuration_decides() -> None:
+    config = SandboxConfig(memory_mb=100, pids=7, tmp_mb=3, output_mb=2)
+    with open_sandbox(config) as sandbox:
+        assert sandbox.kind == "local"
+    assert limits_of(config, 5) == Limits(memory_mb=100, pids=7, tmp_mb=3, output_mb=2, timeout_s=5)
+
+
+def test_importing_the_package_is_light() -> None:
+    code = (
+        "import sys, tasks.sandbox; print([m for m in ('docker', 'prefect', 'polars', 'psutil') if m in sys.modules])"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.docker
+def test_missing_image_says_what_to_do(docker_image: str) -> None:
+    with open_sandbox(SandboxConfig(kind="docker")) as sandbox, pytest.raises(SandboxError, match=r"build-base\.sh"):
+        sandbox.run(Command(argv=("true",), image="isobench-no-such-image:1"))
+
+
+def test_missing_engine_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(SandboxError, match="start it"):
+        open_sandbox(SandboxConfig(kind="docker"))
