@@ -79,6 +79,8 @@ class MiningConfig(Section):
     """Globs, without regard to case, of author names or e-mail addresses whose changes are dropped."""
     min_score: float = Field(default=3.0, ge=0)
     """With `use_keywords: false`: keep changes whose score is at least this."""
+    keep_new_code: bool = False
+    """Keep changes that only add functions and leave all others as they were: base has nothing to time against."""
     max_candidates: int | None = Field(default=None, gt=0)
     """Send at most this many kept changes to the next stage, best score first. Mining itself always considers all."""
 

@@ -20,11 +20,11 @@ class Dropped(Exception):
     """The content speaks against the change; the message is the reason."""
 
 
-def functions_of(repo: git.Repo, code: Sequence[FileDiff]) -> list[str]:
+def functions_of(repo: git.Repo, code: Sequence[FileDiff], *, keep_new_code: bool = False) -> list[str]:
     """`path::Class.function` of every Python function that exists after the change and differs.
 
-    Raises Dropped: `cosmetic` if nothing that runs differs, `new_code_only` if nothing that existed does: without
-    a counterpart on base there is no speedup to measure.
+    Raises Dropped: `cosmetic` if nothing that runs differs, `new_code_only` if nothing that existed does and
+    `keep_new_code` is false: without a counterpart on base there is no speedup to measure.
     """
     found: list[str] = []
     cosmetic = only_new = True
@@ -43,7 +43,7 @@ def functions_of(repo: git.Repo, code: Sequence[FileDiff]) -> list[str]:
         found += [f"{file.path}::{name}" for name in result.functions]
     if cosmetic:
         raise Dropped("cosmetic: imports/comments/docstrings/whitespace only")
-    if only_new:
+    if only_new and not keep_new_code:
         raise Dropped(f"new_code_only: {', '.join(name.partition('::')[2] for name in found[:3])}")
     return found
 

@@ -10,10 +10,12 @@ from fnmatch import translate
 from configs.models import MiningConfig
 from tasks.mining.changes import MAX_RECORD_BYTES, Change, FileDiff
 from tasks.mining.history import Inner
-from tasks.mining.message import Keywords, headline, is_revert, is_sync_merge
+from tasks.mining.message import Keywords, conventional_type, headline, is_revert, is_sync_merge
 from tasks.mining.paths import PathKinds
 from tasks.mining.score import Score, score_diff, score_message
 
+NOT_CODE_TYPES = {"docs", "doc", "test", "tests", "ci", "build", "style", "release"}
+"""Types of conventional subjects (`ci: ...`) that say that the project's code is not what changed."""
 Verdict = tuple[bool, str]
 
 
@@ -35,13 +37,13 @@ class Filters:
     1. the kind of change: missing_object, root_commit, empty, bot, revert, sync_merge
     2. the files: no_code_files, docs_only, tests_only
     3. the size: huge_diff, too_many_files, too_many_lines
-    4. what it says (`no_keyword`) or, with `use_keywords: false`, what the diff does (`low_score`)
+    4. what it says (`message_type`, e.g. `ci: ...`; `no_keyword`) or, with `use_keywords: false`, what the diff does (`low_score`)
 
     Content is looked at later, for what is left: see `tasks.mining.content` (cosmetic, no_content).
     """
 
     def __init__(self, mining: MiningConfig, languages: Sequence[str]) -> None:
-        self._config = mining
+        self.config = mining
         self._kinds = PathKinds(languages, mining.exclude_paths)
         self.keywords = Keywords(mining.keywords, mining.ignore_phrases)
         bots = "|".join(translate(glob.lower()) for glob in mining.ignore_authors)
@@ -55,6 +57,9 @@ class Filters:
             judged.additions += added
             judged.deletions += deleted
         judged.reason = self._by_kind(change) or self._by_files(change, judged) or self._by_size(change, judged)
+        kind = conventional_type(headline(change.subject, change.message))
+        if not judged.reason and kind in NOT_CODE_TYPES:
+            judged.reason = f"message_type: {kind}"
         if judged.reason:
             return judged
         subject = self.keywords.find(headline(change.subject, change.message))
@@ -97,16 +102,16 @@ class Filters:
     def _by_size(self, change: Change, judged: Judged) -> str:
         if change.truncated:
             return f"huge_diff: {change.diff_bytes / 2**20:.1f} MiB, more than {MAX_RECORD_BYTES >> 20}"
-        if len(judged.code) > self._config.max_files:
+        if len(judged.code) > self.config.max_files:
             return f"too_many_files: {len(judged.code)}"
         lines = sum(sum(file.line_counts()) for file in judged.code)
-        if lines > self._config.max_changed_lines:
+        if lines > self.config.max_changed_lines:
             return f"too_many_lines: {lines}"
         return ""
 
     def _by_promise(self, keyword: str | None, said: dict[str, str], score: Score) -> Verdict:
-        if not self._config.use_keywords:
-            if score.value >= self._config.min_score:
+        if not self.config.use_keywords:
+            if score.value >= self.config.min_score:
                 return True, f"kept: score {score.value:g}"
             return False, f"low_score: {score.value:g}"
         if keyword:

@@ -42,13 +42,16 @@ def open_repository(path: Path) -> git.Repo:
     return repo
 
 
-def stream(repo: git.Repo, command: str, *arguments: str, lines_in: Sequence[str] = ()) -> Iterator[bytes]:
-    """Output of `git <command>` in chunks of at most 256 KiB; `lines_in` go to its standard input.
+def stream(
+    repo: git.Repo, command: str, *arguments: str, lines_in: Sequence[str] = (), settings: Sequence[str] = ()
+) -> Iterator[bytes]:
+    """Output of `git <command>` in chunks of at most 256 KiB; `lines_in` go to its standard input, `settings` are
+    further `-c name=value`.
 
     Raises GitFailed at the end if the exit status is not 0. Closing the iterator ends the process.
     """
     # git reads all revisions before it answers, so writing them first cannot block both sides
-    argv = ["git", *SETTINGS, command, *arguments]
+    argv = ["git", *SETTINGS, *settings, command, *arguments]
     started: Any = repo.git.execute(argv, as_process=True, istream=-1 if lines_in else None)
     process = started.proc
     said = _Tail(process.stderr)

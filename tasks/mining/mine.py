@@ -106,7 +106,7 @@ def _row(repo: git.Repo, name: str, change: Change, filters: Filters, inner: Inn
     patch = test_patch = ""
     if judged.kept:
         try:
-            functions = functions_of(repo, judged.code)
+            functions = functions_of(repo, judged.code, keep_new_code=filters.config.keep_new_code)
             patch, test_patch = patches_of(repo, change)
         except Dropped as dropped:
             judged.kept, judged.reason = False, str(dropped)

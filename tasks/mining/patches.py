@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import git
 
-from tasks.mining.changes import Change, FileDiff
-from tasks.mining.gitio import DIFF_OPTIONS, SETTINGS, GitFailed, stream
+from tasks.mining.changes import Change, FileDiff, parse_diff
+from tasks.mining.gitio import DIFF_OPTIONS, stream
 from tasks.mining.paths import is_test_path
 
 MAX_BINARY_BYTES = 4 << 20
@@ -53,28 +53,17 @@ def _binary_parts(repo: git.Repo, change: Change, files: Sequence[FileDiff]) -> 
         attributes.write("* -diff\n")  # treat every file as binary
         attributes.flush()
         data, size = [], 0
-        for chunk in stream(
-            repo,
-            "show",
-            "-c",
-            f"core.attributesFile={attributes.name}",
-            change.sha,
-            *DIFF_OPTIONS,
-            "--binary",
-            "--format=",
-            "--",
-        ):
+        show = stream(
+            repo, "show", *DIFF_OPTIONS, "--binary", "--format=", change.sha, "--",
+            settings=("-c", f"core.attributesFile={attributes.name}"),
+        )  # fmt: skip
+        for chunk in show:
             data.append(chunk)
             size += len(chunk)
             if size > MAX_BINARY_BYTES + change.diff_bytes:
                 raise ValueError(f"binary content of more than {MAX_BINARY_BYTES >> 20} MiB")
-    from tasks.mining.changes import parse_diff
-
     for file in parse_diff(b"".join(data)):
         if file.path in wanted:
             # git ends a binary part with an empty line and wants to read it there
             wanted[file.path] = file.body + (b"\n" if b"\nGIT binary patch\n" in file.body else b"")
     return [wanted[file.path] for file in files]
-
-
-__all__ = ["MAX_BINARY_BYTES", "SETTINGS", "GitFailed", "is_test_file", "split_patch"]
