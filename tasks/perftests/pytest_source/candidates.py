@@ -42,7 +42,9 @@ def find_candidates(
     names = _names(functions_changed, apis)
     if not names:
         return []
-    pattern = re.compile(r"\b(" + "|".join(sorted(map(re.escape, names), key=len, reverse=True)) + r")\b")
+    # a name between underscores counts too: `test_top_words` is about `top`
+    words = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    pattern = re.compile(rf"(?<![A-Za-z0-9])({words})(?![A-Za-z0-9])")
     by_file: list[list[Candidate]] = []
     for path in test_files(checkout):
         text = _read(checkout / path)

@@ -76,7 +76,7 @@ def collect(nodeids: list[str]) -> tuple[list[Any], str]:
                 problems.append(str(report.longrepr)[-1500:])
 
     options = ["-q", "-s", "--rootdir", root, "-c", os.path.join(root, "pytest.ini"), "-p", "no:cacheprovider"]
-    options += ["-p", "no:xdist", "-p", "no:randomly", "-p", "no:terminal", "--continue-on-collection-errors"]
+    options += ["-p", "no:xdist", "-p", "no:randomly", "--continue-on-collection-errors"]
     # the steps of pytest.main up to collection; afterwards the items are ours to run
     config = _prepareconfig(options + [os.path.join(root, nodeid) for nodeid in nodeids], [Reports()])
     config._do_configure()
@@ -91,13 +91,18 @@ def collect(nodeids: list[str]) -> tuple[list[Any], str]:
 
 def prepare(item: Any) -> Callable[[], str]:
     """End what ran before, set up the item's fixtures, and return a function that runs its body once."""
+    from _pytest.runner import CallInfo
+
     if "running" in _open:
         running = _open.pop("running")
         running.ihook.pytest_runtest_teardown(item=running, nextitem=None)
     _open["running"] = item
     if hasattr(item, "_initrequest"):
         item._initrequest()
-    item.ihook.pytest_runtest_setup(item=item)
+    done = CallInfo.from_call(lambda: item.ihook.pytest_runtest_setup(item=item), when="setup")
+    item.ihook.pytest_runtest_makereport(item=item, call=done)  # tmp_path and others look for the report later
+    if done.excinfo is not None:
+        raise done.excinfo.value
     _open["call"] = _call_of(item)
 
     def body() -> str:

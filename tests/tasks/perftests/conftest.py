@@ -145,6 +145,10 @@ class Kit:
     human: Arm
     commit: Commit
 
+    def write(self, arm: str, files: dict[str, str]) -> None:
+        """Add or replace files of an arm's checkout."""
+        write(self.work / arm, files)
+
 
 def write(folder: Path, files: dict[str, str]) -> None:
     for path, text in files.items():

@@ -1,0 +1,172 @@
+"""The repository's own tests as workloads, in the real sandbox with the real pytest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.models import PerfTestConfig
+from storage.tables import Commit
+from tasks.perftests.gates import Bench, judge
+from tasks.perftests.models import Proposal
+from tasks.perftests.pytest_source.candidates import find_candidates
+from tasks.perftests.pytest_source.pruning import keep_tests
+from tasks.perftests.pytest_source.source import NothingFound, from_tests
+from tasks.perftests.pytest_source.suite import SuiteTooLarge, build_suite
+
+Kit = Any  # of conftest.py
+APIS = ["kit.words.Counter.top"]
+CONFIG = PerfTestConfig(tests_per_commit=10)
+
+
+def offered(kit: Kit, bench: Bench, commit: Commit | None = None, config: PerfTestConfig = CONFIG) -> list[Proposal]:
+    return from_tests(
+        commit or kit.commit,
+        APIS,
+        config,
+        sandbox=bench.sandbox,
+        work=kit.work,
+        base=kit.base,
+        human=kit.human,
+        limits=bench.limits,
+    )
+
+
+def test_tests_that_execute_the_change_become_perf_tests_that_pass_the_gates(kit: Kit, bench: Bench) -> None:
+    proposals = offered(kit, bench)
+    names = {proposal.name.partition("::")[2] for proposal in proposals}
+    assert names == {
+        "test_top",
+        "test_top_many[1]",
+        "test_top_many[30]",
+        "test_top_writes",
+        "TopCase::test_top_of_case",
+    }  # not: other functions, once only, failing, skipped
+    chosen = {proposal.name.partition("::")[2]: proposal for proposal in proposals}
+    for name in ("test_top", "test_top_many[30]", "test_top_writes", "TopCase::test_top_of_case"):
+        verdict = judge(chosen[name], bench, PerfTestConfig(min_duration_s=0.01))
+        assert verdict.accepted, verdict.reason
+        assert verdict.covered == ["kit/words.py::Counter.top"]
+
+
+def test_the_script_holds_what_the_test_needs_and_no_other_test(kit: Kit, bench: Bench) -> None:
+    script = next(item.script for item in offered(kit, bench) if item.name.endswith("::test_top"))
+    assert "def test_top(text):" in script
+    assert "def sentence" in script
+    assert "def text():" in script
+    assert "test_top_many" not in script
+    assert "test_nothing" not in script
+
+
+def test_the_arms_own_tests_cannot_reach_the_script(kit: Kit, bench: Bench) -> None:
+    script = next(item for item in offered(kit, bench) if item.name.endswith("::test_top"))
+    for path in ("tests/test_words.py", "tests/conftest.py", "conftest.py", "tests/helpers.py"):
+        (kit.work / "human" / path).write_text("raise RuntimeError('patched')\n")
+    (kit.work / "human" / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    assert judge(script, bench, PerfTestConfig()).accepted
+
+
+def test_a_patch_that_breaks_the_test_is_seen_by_the_check(kit: Kit, bench: Bench) -> None:
+    script = next(item for item in offered(kit, bench) if item.name.endswith("::test_top"))
+    words = kit.work / "base" / "kit" / "words.py"
+    words.write_text(words.read_text().replace("return found", "return [('nothing', 0)]"))
+    verdict = judge(script, bench, PerfTestConfig(min_duration_s=1e-6))
+    assert verdict.gate == "deterministic"
+    assert "AssertionError" in verdict.detail
+
+
+def test_a_test_that_exists_only_after_the_change_is_taken_from_there(kit: Kit, bench: Bench) -> None:
+    late = (
+        "from kit.words import Counter\n\n\ndef test_top_late():\n    assert Counter.top('a ' * 9, 1) == [('a', 9)]\n"
+    )
+    kit.write("human", {"tests/test_late.py": late})
+    [found] = [item for item in offered(kit, bench) if "late" in item.name]
+    assert judge(found, bench, PerfTestConfig()).accepted
+
+
+def test_tests_inside_the_package(kit: Kit, bench: Bench) -> None:
+    inside = {
+        "kit/tests/__init__.py": "",
+        "kit/tests/data.py": "TEXT = 'a b a ' * 50\n",
+        "kit/tests/test_inside.py": (
+            "from ..words import Counter\nfrom kit.tests.data import TEXT\nfrom . import data\n\n\n"
+            "def test_top_inside():\n    assert Counter.top(TEXT, 1) == [('a', 100)]\n    assert data.TEXT\n"
+        ),
+    }
+    for arm in ("base", "human"):
+        kit.write(arm, inside)
+    [found] = [item for item in offered(kit, bench) if "inside" in item.name]
+    assert judge(found, bench, PerfTestConfig()).accepted
+    kit.write("human", {"kit/tests/data.py": "raise RuntimeError('patched')\n"})
+    assert judge(found, bench, PerfTestConfig()).accepted
+
+
+def test_without_pytest_in_the_environment_it_says_what_to_do(kit: Kit, bench: Bench, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
+    bare = kit.base.environment.model_copy(update={"path": str(tmp_path / "bare")})
+    with pytest.raises(NothingFound, match=r"no pytest: add it to environment\.packages"):
+        offered(replace(kit, base=kit.base.model_copy(update={"environment": bare})), bench)
+
+
+@pytest.mark.parametrize(
+    ("functions", "reason"),
+    [
+        (["kit/words.py::no_such_function"], "no changed function exists on base"),
+        (["kit/fast.c::top"], "no changed function exists on base"),
+        (["kit/words.py::explode"], "none executes a changed function on base"),
+    ],
+)
+def test_reasons_for_finding_nothing(functions: list[str], reason: str, kit: Kit, bench: Bench) -> None:
+    with pytest.raises(NothingFound, match=reason):
+        offered(kit, bench, kit.commit.model_copy(update={"functions_changed": functions}))
+
+
+def test_a_repository_without_tests(kit: Kit, bench: Bench) -> None:
+    for arm in ("base", "human"):
+        for path in (kit.work / arm / "tests").glob("*.py"):
+            path.unlink()
+    with pytest.raises(NothingFound, match="no test mentions"):
+        offered(kit, bench)
+
+
+def test_a_test_that_hangs_does_not_hold_up_the_others(kit: Kit, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks.perftests.pytest_source import source
+
+    monkeypatch.setattr(source, "TEST_S", 0.5)
+    slow = "from kit.words import Counter\n\n\ndef test_top_slow():\n    while Counter.top('a', 1):\n        pass\n"
+    kit.write("base", {"tests/test_a_slow_top.py": slow})
+    names = {item.name for item in offered(kit, bench)}
+    assert "tests/test_words.py::test_top" in names
+    assert not any("slow" in name for name in names)
+
+
+def test_candidates_prefer_files_that_the_change_touched(kit: Kit) -> None:
+    kit.write("base", {"tests/test_more.py": "def test_of_top():\n    pass\n"})
+    changed = ["kit/words.py::Counter.top"]
+    base = kit.work / "base"
+    assert find_candidates(base, changed, APIS, [])[0].path == "tests/test_words.py"
+    assert find_candidates(base, changed, APIS, ["tests/test_more.py"])[0].path == "tests/test_more.py"
+    assert find_candidates(base, [], [], []) == []
+
+
+def test_pruning_keeps_what_the_rest_refers_to() -> None:
+    text = (
+        "import x\n\n\nclass TestBase:\n    def test_a(self): ...\n\n\nclass TestChild(TestBase):\n"
+        "    def test_b(self): ...\n    def helper(self): ...\n    def test_c(self): ...\n\n\n"
+        "@x.mark\ndef test_d(): ...\n\n\nclass TestOther:\n    def test_e(self): ...\n"
+    )
+    kept = keep_tests(text, {"TestChild.test_b"})
+    assert "TestBase" in kept
+    assert "helper" in kept
+    for gone in ("test_c", "test_d", "@x.mark", "TestOther"):
+        assert gone not in kept
+
+
+def test_a_suite_that_needs_too_much_is_refused(kit: Kit) -> None:
+    with pytest.raises(SuiteTooLarge):
+        build_suite(kit.work / "base", {"tests/test_words.py": None}, limit=100)
