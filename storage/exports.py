@@ -1,0 +1,135 @@
+"""Instances as JSON Lines: the canonical record (ISO-Bench's fields and ours), or in the fields of GSO or SWE-Perf."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from configs.errors import UserError
+from storage.store import Store
+from storage.tables import Commit, Instance
+
+Layout = Literal["isobench", "gso", "swe-perf"]
+Record = dict[str, Any]
+
+
+def export(store: Store, path: str | Path, layout: Layout = "isobench", repo: str | None = None) -> int:
+    """Write all instances, or those of one repository, as JSON Lines; returns how many. Equal rows give equal bytes.
+
+    Raises UserError if the file cannot be written; the old file stays then.
+    """
+    path = Path(path)
+    count = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False) as file:
+            for record in records(store, layout, repo):
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                count += 1
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    return count
+
+
+def records(store: Store, layout: Layout = "isobench", repo: str | None = None) -> Iterator[Record]:
+    """The instances in a layout, in the order of their ids."""
+    functions = _functions_changed(store, repo) if layout == "swe-perf" else {}
+    views: dict[Layout, Callable[[Instance], Record]] = {
+        "isobench": canonical,
+        "gso": gso,
+        "swe-perf": lambda row: swe_perf(row, functions.get((row.repo, row.head_commit), [])),
+    }
+    for row in sorted(store.rows(Instance, repo), key=lambda row: row.instance_id):
+        yield views[layout](row)
+
+
+def canonical(row: Instance) -> Record:
+    """Every column, times as ISO 8601. `storage.datasets.read_instances` reads it back without loss."""
+    return row.model_dump(mode="json")
+
+
+def gso(row: Instance) -> Record:
+    """The fields of `gso-bench/gso`. Perf tests are not translated: GSO's harness runs those in its own dialect."""
+    return {
+        "instance_id": row.instance_id,
+        "repo": row.repo,
+        "base_commit": row.base_commit,
+        "opt_commit": row.head_commit,
+        "api": row.api,
+        "prob_script": row.efficiency_test[0] if row.efficiency_test else "",
+        "tests": row.efficiency_test,
+        "hints_text": "",
+        "setup_commands": row.setup_commands,
+        "install_commands": row.install_commands,
+        "created_at": row.created_at.isoformat() if row.created_at else "",
+        "gt_commit_message": row.gt_commit_message,
+        "gt_diff": row.patch,
+        "arch": "x86_64",
+        "instance_image_tag": "latest",
+    }
+
+
+def swe_perf(row: Instance, functions_changed: list[str] | None = None) -> Record:
+    """The fields of `SWE-Perf/SWE-Perf`, and `efficiency_script` with our perf tests.
+
+    There, `efficiency_test` holds names of pytest tests; here, of what each script measures. `duration_changes` is JSON
+    text: one object per round, `{test: {base: s, head: s}}`. `human_performance` is there the share of time saved that
+    is statistically sure; here it is computed from the lower end of the interval, where there is one.
+    """
+    names = _unique(row.test_functions or [row.api or "test"] * len(row.efficiency_test), len(row.efficiency_test))
+    rounds = min((len(side) for test in row.duration_changes for side in (test.base, test.head)), default=0)
+    speedup = row.human_ci_low or row.human_performance
+    by_file: dict[str, list[str]] = defaultdict(list)
+    for function in functions_changed or []:
+        file, _, name = function.partition("::")
+        by_file[file].append(name)
+    return {
+        "repo": row.repo,
+        "instance_id": row.instance_id,
+        "patch": row.patch,
+        "test_patch": row.test_patch,
+        "base_commit": row.base_commit,
+        "head_commit": row.head_commit,
+        "created_at": row.created_at.isoformat() if row.created_at else "",
+        "version": row.version,
+        "duration_changes": json.dumps(
+            [
+                {
+                    name: {"base": test.base[number], "head": test.head[number]}
+                    for name, test in zip(names, row.duration_changes, strict=False)
+                }
+                for number in range(rounds)
+            ]
+        ),
+        "efficiency_test": names,
+        "patch_functions": json.dumps(by_file),
+        "problem_statement_oracle": "",
+        "test_functions": json.dumps({name: [name] for name in names}),
+        "problem_statement_realistic": "",
+        "human_performance": None if speedup is None else max(0.0, 1 - 1 / speedup),
+        "efficiency_script": row.efficiency_test,
+    }
+
+
+def _functions_changed(store: Store, repo: str | None) -> dict[tuple[str, str], list[str]]:
+    frame = store.frame(Commit, repo, columns=("functions_changed",))
+    return {
+        (name, sha): functions for name, sha, functions in frame.select(*Commit.key_columns, "functions_changed").rows()
+    }
+
+
+def _unique(names: list[str], count: int) -> list[str]:
+    """`count` different names: `f, f` becomes `f, f#2`."""
+    seen: dict[str, int] = defaultdict(int)
+    found = []
+    for name in [*names, *["test"] * (count - len(names))][:count]:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return found
