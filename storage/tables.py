@@ -132,6 +132,8 @@ class Measurement(Row):
     cpu_ns: int
     """CPU time of the process over the batch."""
     gpu_ns: int | None = None
+    wait_ns: int = 0
+    """Share of `wall_ns` in which the call could run and its core ran something else, by the kernel."""
     outside_ns: int
     """The driver's own clock around the request, for the whole batch."""
     number: int = 1

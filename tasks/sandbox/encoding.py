@@ -7,6 +7,7 @@ of `collections`. A subclass of list or dict is refused: it may compute its item
 """
 # ruff: noqa: UP006, UP035 -- the forms that Python 3.8 evaluates
 
+import array
 import base64
 import collections
 import datetime
@@ -21,6 +22,8 @@ from typing import Any, Callable, Dict, List, Tuple
 
 MAX_BYTES = 256 * 1024 * 1024
 _PLAIN = frozenset({type(None), bool, float, str})
+_CODES = {float: "d", int: "q"}
+_LONG = 32  # from here on, lists of floats or of integers travel as machine words: ten times faster than digits
 _EXACT_INT = 1 << 62  # beyond it integers travel in hex: Python limits the decimal digits of a conversion
 
 
@@ -84,7 +87,7 @@ def _pack(value: Any, where: str) -> Any:  # noqa: PLR0911 -- one return per for
     if kind in _ITEMS:
         return [_ITEMS[kind], _pack_items(value, where)]
     if kind in (set, frozenset):
-        return [kind.__name__, sorted(_pack_items(value, where), key=json.dumps)]
+        return [kind.__name__, sorted((_pack(item, where) for item in value), key=json.dumps)]
     if kind in _MAPPINGS:
         pairs = [[_pack(key, f"key of {where}"), _pack(item, f"{where}[{key!r}]")] for key, item in dict.items(value)]
         return [_MAPPINGS[kind], pairs]
@@ -104,9 +107,17 @@ def _pack(value: Any, where: str) -> Any:  # noqa: PLR0911 -- one return per for
     raise Unserialisable(f"{where} is a {_name(kind)}, which has no safe encoding; return built-in types or arrays")
 
 
-def _pack_items(items: Any, where: str) -> List[Any]:
+def _pack_items(items: Any, where: str) -> Any:
     found = list(items)
-    if set(map(type, found)) <= _PLAIN:  # long lists of numbers and strings skip the recursion
+    kinds = set(map(type, found))
+    if len(kinds) == 1 and len(found) >= _LONG:
+        code = _CODES.get(kinds.pop())
+        try:
+            if code:
+                return {code: base64.b64encode(array.array(code, found).tobytes()).decode()}
+        except OverflowError:
+            pass  # integers beyond 64 bits
+    if kinds <= _PLAIN:  # long lists of strings skip the recursion
         return found
     return [_pack(item, f"{where}[{index}]") for index, item in enumerate(found)]
 
@@ -132,7 +143,7 @@ def _unpack(data: Any) -> Any:
     if tag == "record":
         return Record(data[1], {name: _unpack(item) for name, item in data[2]})
     if tag == "namedtuple":
-        return collections.namedtuple(data[1], data[2])(*map(_unpack, data[3]))
+        return collections.namedtuple(data[1], data[2])(*_items(data[3]))
     if tag in ("array", "scalar", "objects"):
         return _unpack_array(data)
     raise ValueError(f"not an encoded result: unknown tag {tag!r}")
@@ -142,8 +153,9 @@ def _unpack_array(data: List[Any]) -> Any:
     import numpy
 
     if data[0] == "objects":
-        flat = numpy.empty(len(data[2]), dtype=object)
-        flat[:] = [_unpack(item) for item in data[2]]
+        items = _items(data[2])
+        flat = numpy.empty(len(items), dtype=object)
+        flat[:] = items
         return flat.reshape(data[1])
     dtype = numpy.lib.format.descr_to_dtype(_unpack(data[1]))
     array = numpy.frombuffer(base64.b64decode(data[3]), dtype=dtype).reshape(data[2]).copy()
@@ -151,6 +163,11 @@ def _unpack_array(data: List[Any]) -> Any:
 
 
 def _items(items: Any) -> List[Any]:
+    if type(items) is dict:
+        ((code, words),) = items.items()
+        numbers = array.array(code)
+        numbers.frombytes(base64.b64decode(words))
+        return numbers.tolist()
     return [_unpack(item) for item in items]
 
 

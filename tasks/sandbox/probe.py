@@ -94,7 +94,12 @@ class Probe:
         self.wall, self.cpu, self.usage = time.perf_counter_ns, time.process_time_ns, resource.getrusage
         self.collect, self.gc_on, self.gc_threshold = gc.collect, gc.enable, gc.set_threshold
         self.thresholds, self.pid, self.getpid = gc.get_threshold(), os.getpid(), os.getpid
-        self.threads = sys.modules["_thread"]._count
+        self.threads, self.main_cpu = sys.modules["_thread"]._count, time.thread_time_ns
+        self.pread = os.pread
+        try:
+            self.schedstat = os.open("/proc/self/schedstat", os.O_RDONLY)
+        except OSError:
+            self.schedstat = -1  # this kernel does not say
         self.script: Any = None
         self.calls: List[Any] = []
         self.results: List[Any] = []
@@ -126,6 +131,10 @@ class Probe:
         user_code(exec, code, module.__dict__)
         self.script = SCRIPTS[dialect](module)
         return {"mode": self.script.mode}
+
+    def waited(self) -> int:
+        """Nanoseconds that this thread has been ready to run while its core ran something else."""
+        return int(self.pread(self.schedstat, 128, 0).split()[1]) if self.schedstat >= 0 else 0
 
     def reseed(self, seed: Any) -> Any:
         """Equal global generators for every arm, whatever it drew before."""
@@ -165,7 +174,7 @@ class Probe:
         self.reseed(number)
         gpu = GpuClock() if device == "cuda" and "torch" in sys.modules else None
         child = usage(resource.RUSAGE_CHILDREN)
-        cpu_start = cpu()
+        waited, main_start, cpu_start = self.waited(), self.main_cpu(), cpu()
         start = wall()
         try:
             for call in chosen:
@@ -174,25 +183,34 @@ class Probe:
             stop = wall()
         except BaseException as error:
             raise Failure("exception", describe(error), trace_of(error)) from None
-        cpu_ns = cpu() - cpu_start
+        cpu_ns, main_ns, wait_ns = cpu() - cpu_start, self.main_cpu() - main_start, self.waited() - waited
         after = usage(resource.RUSAGE_CHILDREN)
         cpu_ns += int((after.ru_utime + after.ru_stime - child.ru_utime - child.ru_stime) * 1e9)
+        wait_ns -= max(0, cpu_ns - main_ns)  # waiting for its own threads and children is the experiment's time
         flags = ["threads_left"] if self.threads() > before else []
         if device == "cuda" and gpu is None:
             flags.append("no_gpu_clock")
-        return {"wall_ns": stop - start, "cpu_ns": cpu_ns, "gpu_ns": gpu_ns, "flags": flags}
+        return {"wall_ns": stop - start, "cpu_ns": cpu_ns, "wait_ns": max(0, wait_ns), "gpu_ns": gpu_ns, "flags": flags}
 
     def result(self, index: Any) -> Any:
-        """One result of the last run, in the safe encoding or else as the script's store_result writes it."""
+        """One result of the last run, as `blob` makes it."""
+        return {"blob": base64.b64encode(self.blob(index)).decode()}
+
+    def blob(self, index: Any) -> bytes:
+        """A result in the safe encoding, or else as the script's store_result writes it."""
         if not self.results:
             raise Failure("protocol", "result before run")
         value = self.results[index]
         try:
-            return {"blob": base64.b64encode(b"v" + encode(value)).decode()}
+            return b"v" + encode(value)
         except TypeError as error:
             if not callable(self.script.space.get("store_result")):
                 raise Failure("unserialisable", str(error) + ", or define store_result and load_result") from None
-        return {"blob": base64.b64encode(b"f" + self.stored(value)).decode()}
+        return b"f" + bytes(self.stored(value))
+
+    def digest(self, index: Any) -> Any:
+        """Hash of what `result` would give, so that equal results need not travel."""
+        return {"digest": hashlib.sha256(self.blob(index)).hexdigest()}
 
     def stored(self, value: Any) -> Any:
         """What store_result writes."""

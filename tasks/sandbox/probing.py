@@ -74,6 +74,9 @@ class Timed(BaseModel):
     """The probe's clock."""
     cpu_ns: int
     """CPU time of the process, its threads and its finished children."""
+    wait_ns: int = 0
+    """Time in which the call was ready to run while its core ran something else, by the kernel; 0 where it is unknown.
+    Waiting for threads and children of its own is not counted."""
     outside_ns: int
     """The driver's clock, from sending the request to reading the answer; the pipe costs it what `ping` costs."""
     gpu_ns: int | None = None
@@ -154,6 +157,7 @@ class ProbeSession:
         return Timed(
             wall_ns=_field(answer, "wall_ns", int),
             cpu_ns=_field(answer, "cpu_ns", int),
+            wait_ns=_field(answer, "wait_ns", int),
             outside_ns=answer["outside_ns"],
             gpu_ns=_maybe(answer, "gpu_ns", int),
             flags=[str(flag)[:80] for flag in flags[:20]],
@@ -165,6 +169,10 @@ class ProbeSession:
             return base64.b64decode(_field(self._ask("result", index=index), "blob", str), validate=True)
         except ValueError as error:
             raise self._broken(f"the result is not base64: {error}") from error
+
+    def result_digest(self, index: int = 0) -> str:
+        """Hash of what `result` would give: equal digests need no comparison."""
+        return str(_field(self._ask("digest", index=index), "digest", str))
 
     def check(self, reference: bytes, candidate: bytes) -> None:
         """Compare two results with the script's check_equivalence. Raises CheckFailed if it rejects the candidate.

@@ -120,7 +120,7 @@ def _durations(rows: Sequence[Measurement]) -> dict[str, TestDurations]:
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"base": [], "human": []})
     for row in sorted(rows, key=lambda row: row.round):
         if row.arm in ("base", "human") and not row.warmup:
-            found[row.session_id][row.arm].append(row.wall_ns / row.number / 1e9)
+            found[row.session_id][row.arm].append((row.wall_ns - row.wait_ns) / row.number / 1e9)
     return {session: TestDurations(base=arms["base"], head=arms["human"]) for session, arms in found.items()}
 
 

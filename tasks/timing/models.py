@@ -38,6 +38,7 @@ class Sample:
     number: int
     wall_ns: int
     cpu_ns: int
+    wait_ns: int
     outside_ns: int
     setup_ns: int
     """What setup took, by the probe's clock."""
@@ -46,6 +47,16 @@ class Sample:
     started_at: datetime
     flags: tuple[str, ...] = ()
     gpu_ns: int | None = None
+
+    @property
+    def net_ns(self) -> int:
+        """The batch's time on the probe's clock, without what the core spent on other programs."""
+        return max(1, self.wall_ns - self.wait_ns)
+
+    @property
+    def net_outside_ns(self) -> int:
+        """The same on the driver's clock."""
+        return max(1, self.outside_ns - self.wait_ns)
 
 
 @dataclass

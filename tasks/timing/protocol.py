@@ -23,7 +23,7 @@ import numpy as np
 from tasks.sandbox.probing import SetupInfo, Timed
 from tasks.timing.machine import pinning
 from tasks.timing.models import ArmState, Race
-from tasks.timing.rounds import Heat, ProcessSet, Referee, Track, play
+from tasks.timing.rounds import Heat, ProcessSet, Referee, Reference, Track, play
 from tasks.timing.stats import level_per_look, looks
 
 SHORT_S = 0.005
@@ -79,7 +79,7 @@ def sequential(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
     race = Race(states=_states(track), fresh=True)
     rng = _generator(track)
     seeds = [int(seed) for seed in rng.integers(2**31, size=SEQUENTIAL_RUNS)]
-    references: list[bytes | None] = [None] * SEQUENTIAL_RUNS
+    references: list[Reference | None] = [None] * SEQUENTIAL_RUNS
     with Referee(track) as referee:
         for name in _in_order(track):
             for run, seed in enumerate(seeds):
@@ -87,7 +87,10 @@ def sequential(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
                     break
                 heat = Heat(process=run, round=run, seed=seed, order=[name])
                 with ProcessSet(track, race, [name], None, run) as processes:
-                    references[run] = play(processes, race, heat, referee, track.timing.device, references[run])
+                    found = play(processes, race, heat, referee, track.timing.device, references[run])
+                    if found is not None:
+                        found.fetch()  # while base's process lives
+                    references[run] = found
     needed(race, track.timing.confidence)
     return race
 
@@ -128,8 +131,9 @@ class _Runner:
             start = time.monotonic()
             reference = self._play(processes, warmup=True)
             round_s = time.monotonic() - start
-            if reference is not None:
-                status, reason = self._referee.compare(reference, reference)
+            result = reference.fetch() if reference else None
+            if result is not None:
+                status, reason = self._referee.compare(result, result)
                 if status != "ok":
                     race.base_failure = f"check_equivalence rejects base's own result: {reason}"
             if not race.fresh and race.alive("base"):
@@ -174,7 +178,7 @@ class _Runner:
         self._sets += 1
         return ProcessSet(self._track, self._race, names, cpus, hash_seed)
 
-    def _play(self, processes: ProcessSet, warmup: bool = False) -> bytes | None:
+    def _play(self, processes: ProcessSet, warmup: bool = False) -> Reference | None:
         number = self._race.number
         names = [name for name in processes.probes if self._race.alive(name)]
         heat = Heat(

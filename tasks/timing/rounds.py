@@ -60,6 +60,29 @@ def status_of(error: ProbeError) -> Status:
     return "timeout" if error.kind == "timeout" else "error"
 
 
+@dataclass
+class Reference:
+    """Base's result of one round: its hash, and the result itself once somebody needs it."""
+
+    digest: str
+    processes: ProcessSet
+    index: int
+    blob: bytes | None = None
+
+    @classmethod
+    def of(cls, processes: ProcessSet, index: int) -> Reference | None:
+        """The result that base holds now; None if it cannot say."""
+        digest = processes.ask("base", "result_digest", index)
+        return cls(str(digest), processes, index) if digest is not None else None
+
+    def fetch(self) -> bytes | None:
+        """The result; None if base fails to give it."""
+        if self.blob is None:
+            found = self.processes.ask("base", "result", self.index)
+            self.blob = found if isinstance(found, bytes) else None
+        return self.blob
+
+
 class Referee:
     """Compares results in a process of its own, with base's code. Bytes that equal the reference need no comparison."""
 
@@ -138,8 +161,13 @@ class ProcessSet:
 
 
 def play(
-    processes: ProcessSet, race: Race, heat: Heat, referee: Referee, device: str = "cpu", reference: bytes | None = None
-) -> bytes | None:
+    processes: ProcessSet,
+    race: Race,
+    heat: Heat,
+    referee: Referee,
+    device: str = "cpu",
+    reference: Reference | None = None,
+) -> Reference | None:
     """Play one round: all setups, then all timed calls, then all comparisons, each in the heat's order.
 
     Adds samples to the race. An arm that fails or differs from base drops out; its sample of this round stays if it was
@@ -153,8 +181,7 @@ def play(
             started[name] = datetime.now(UTC)
             timings[name] = processes.ask(name, "run", heat.number, device)
     if "base" in heat.order:
-        found = processes.ask("base", "result", heat.result)
-        reference = found if isinstance(found, bytes) else None
+        reference = Reference.of(processes, heat.result)
     if reference is None:
         return None
     for position, name in enumerate(heat.order):
@@ -163,15 +190,28 @@ def play(
             continue
         correct = True
         if name != "base":
-            candidate = processes.ask(name, "result", heat.result)
-            if not isinstance(candidate, bytes):
+            digest = processes.ask(name, "result_digest", heat.result)
+            status, reason = _judge(processes, name, heat.result, digest, reference, referee)
+            if not race.alive(name):
                 continue
-            status, reason = referee.judge(reference, candidate)
             correct = status == "ok"
             if not correct:
                 race.drop(name, status, reason)
         race.samples.append(_sample(name, position, heat, timed, info, correct, started[name]))
     return reference
+
+
+def _judge(
+    processes: ProcessSet, name: str, index: int, digest: object, reference: Reference, referee: Referee
+) -> tuple[Status, str]:
+    """Status of a candidate. Equal digests settle it; otherwise both results travel to the referee."""
+    if digest == reference.digest:
+        return "ok", ""
+    candidate = processes.ask(name, "result", index) if digest is not None else None
+    expected = reference.fetch()
+    if not isinstance(candidate, bytes) or expected is None:
+        return "error", "no result"
+    return referee.judge(expected, candidate)
 
 
 def _sample(
@@ -187,6 +227,7 @@ def _sample(
         wall_ns=timed.wall_ns,
         cpu_ns=timed.cpu_ns,
         gpu_ns=timed.gpu_ns,
+        wait_ns=timed.wait_ns,
         outside_ns=timed.outside_ns,
         setup_ns=info.wall_ns,
         correct=correct,

@@ -128,6 +128,7 @@ class _Report:
             wall_ns=sample.wall_ns,
             cpu_ns=sample.cpu_ns,
             gpu_ns=sample.gpu_ns,
+            wait_ns=sample.wait_ns,
             outside_ns=sample.outside_ns,
             number=sample.number,
             order=sample.order,
@@ -177,7 +178,7 @@ def arm_flags(race: Race, arm: str) -> list[str]:
 
 
 def _median_s(race: Race, arm: str) -> float | None:
-    times = sorted(sample.wall_ns / sample.number for sample in counted(race.samples, arm).values())
+    times = sorted(sample.net_ns / sample.number for sample in counted(race.samples, arm).values())
     return (times[(len(times) - 1) // 2] + times[len(times) // 2]) / 2e9 if times else None
 
 

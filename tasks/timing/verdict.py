@@ -14,6 +14,8 @@ CLOCK_TOLERANCE = 0.05
 """Share of the probe's time that the driver's clock may show on top, compared with base, before clocks disagree."""
 CLOCK_SLACK_NS = 300_000
 """And this much in any case: pipes and scheduling differ from call to call."""
+WAIT_TOLERANCE = 0.25
+"""Share of its time that an arm may wait for its core beyond what base waits, on average over the rounds."""
 SETUP_TOLERANCE = 0.5
 """Share of the time saved in the experiment that may reappear in setup before the arm is flagged."""
 
@@ -44,7 +46,8 @@ def counted(samples: Sequence[Sample], arm: str) -> dict[int, Sample]:
 def clock_flags(samples: Sequence[Sample], arm: str) -> list[str]:
     """Names of what is wrong with the arm's clocks or setup, measured against base in the same rounds.
 
-    `clocks_disagree`: the driver saw more time pass than the probe reports, or less, by more than the pipe explains.
+    `clocks_disagree`: the driver saw more time pass than the probe reports, or less, by more than the pipe explains; or
+    the arm claims to have waited for its core far more than base did in the same rounds.
     `work_in_setup`: at least half of what the experiment saves is spent in setup instead. Needs 3 common rounds.
     """
     ours, base = counted(samples, arm), counted(samples, "base")
@@ -56,7 +59,12 @@ def clock_flags(samples: Sequence[Sample], arm: str) -> list[str]:
     hidden = np.array([ours[r].outside_ns - ours[r].wall_ns for r in common], dtype=float)
     usual = np.array([base[r].outside_ns - base[r].wall_ns for r in common], dtype=float)
     excess = float(np.median(hidden) - np.median(usual))
-    if abs(excess) > max(CLOCK_SLACK_NS, CLOCK_TOLERANCE * float(np.median(wall))) or (hidden < 0).any():
+    waited, base_waited = (
+        float(np.mean([samples_of[r].wait_ns / max(1, samples_of[r].wall_ns) for r in common]))
+        for samples_of in (ours, base)
+    )
+    strange = abs(excess) > max(CLOCK_SLACK_NS, CLOCK_TOLERANCE * float(np.median(wall))) or (hidden < 0).any()
+    if strange or waited > base_waited + WAIT_TOLERANCE:
         flags.append("clocks_disagree")
     saved = float(np.median([base[r].wall_ns - ours[r].wall_ns for r in common]))
     moved = float(np.median([ours[r].setup_ns - base[r].setup_ns for r in common]))
@@ -65,7 +73,7 @@ def clock_flags(samples: Sequence[Sample], arm: str) -> list[str]:
     return flags
 
 
-def log_ratios(samples: Sequence[Sample], arm: str, against: str, clock: str = "wall_ns") -> list[Floats]:
+def log_ratios(samples: Sequence[Sample], arm: str, against: str, clock: str = "net_ns") -> list[Floats]:
     """Log of time(against) / time(arm) of every round that has both, one array per set of processes."""
     ours, theirs = counted(samples, arm), counted(samples, against)
     sets: dict[int, list[float]] = defaultdict(list)
@@ -82,7 +90,7 @@ def compare(race: Race, arm: str, against: str, confidence: float, protocol: str
     None if there are fewer than two rounds that have both.
     """
     suspicious = any("clocks_disagree" in clock_flags(race.samples, name) for name in (arm, against))
-    clock = "outside_ns" if suspicious else "wall_ns"
+    clock = "net_outside_ns" if suspicious else "net_ns"
     if protocol == "sequential":
         times = [
             np.array([getattr(s, clock) / s.number for s in counted(race.samples, name).values()], dtype=float)
