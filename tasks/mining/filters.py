@@ -37,9 +37,9 @@ class Filters:
     1. the kind of change: missing_object, root_commit, empty, bot, revert, sync_merge
     2. the files: no_code_files, docs_only, tests_only
     3. the size: huge_diff, too_many_files, too_many_lines
-    4. what it says (`message_type`, e.g. `ci: ...`; `no_keyword`) or, with `use_keywords: false`, what the diff does (`low_score`)
+    4. what it says: message_type (`ci: ...`), no_keyword; or, with `use_keywords: false`, what it does: low_score
 
-    Content is looked at later, for what is left: see `tasks.mining.content` (cosmetic, no_content).
+    Content is looked at later, for what is left: see `tasks.mining.content` (cosmetic, new_code_only).
     """
 
     def __init__(self, mining: MiningConfig, languages: Sequence[str]) -> None:
