@@ -111,7 +111,7 @@ def _pack_items(items: Any, where: str) -> Any:
     found = list(items)
     kinds = set(map(type, found))
     if len(kinds) == 1 and len(found) >= _LONG:
-        code = _CODES.get(kinds.pop())
+        code = _CODES.get(next(iter(kinds)))
         try:
             if code:
                 return {code: base64.b64encode(array.array(code, found).tobytes()).decode()}
