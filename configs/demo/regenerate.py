@@ -51,7 +51,7 @@ def stale_files(*, write: bool) -> list[Path]:
         text = _fill(EXPECTED.read_text(encoding="utf-8"), "sha", list(changes.values()))
         put(EXPECTED, _fill(text, "instance_id", [ids[instance.name] for instance in expected.instances]))
         for change in expected.changes:
-            if change.instance:
+            if change.instance and "human" in expected.by_name[change.instance].patches:
                 sha = changes[change.subject]
                 diff = _git(repository, "diff", "--abbrev=10", f"{sha}^1", sha, "--", ".", ":!tests")
                 put(patch_file(change.instance, "human"), diff)
@@ -127,10 +127,10 @@ def _patches_table(expected: Expected) -> Iterator[str]:
         "instance", "patch", "what it does", "status", "x base", "x human", ">= 1.2 base", ">= 0.95 human"
     )
     for instance in expected.instances:
-        for name, patch in instance.patches.items():
+        for index, (name, patch) in enumerate(instance.patches.items()):
             numbers = ["" if number is None else f"{number:g}" for number in (patch.base, patch.human)]
             link = f"[{name}](predictions/patches/{instance.name}/{name}.patch)"
-            where = f"{instance.name} (`{instance.instance_id}`)" if name == "human" else instance.name
+            where = f"{instance.name} (`{instance.instance_id}`)" if index == 0 else instance.name
             yield _row(where, link, patch.what, f"`{patch.status}`", *numbers, patch.opt_base, patch.opt_human)
 
 

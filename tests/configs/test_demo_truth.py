@@ -22,6 +22,8 @@ from configs.models import MiningConfig
 from storage.ids import instance_id
 from storage.store import Store
 from storage.tables import Commit
+from tasks.apis.find import find_apis
+from tasks.apis.rank import ApiRanking
 from tasks.llm.demo import demo_answer
 from tasks.mining.classify import PerformanceVerdict
 from tasks.mining.clone import sync_repository
@@ -120,7 +122,7 @@ def test_changes_and_instances_name_each_other() -> None:
     }  # fmt: skip
 
 
-def test_mining_comes_to_the_expected_outcomes(arms: Arms, tmp_path: Path) -> None:
+def test_mining_and_apis_come_to_the_expected_outcomes(arms: Arms, tmp_path: Path) -> None:
     repository = load_config(FOLDER / "demo.yaml").repository
     store = Store(tmp_path / "store")
     clone = sync_repository(repository.model_copy(update={"url": str(arms.repository)}), store)
@@ -136,6 +138,12 @@ def test_mining_comes_to_the_expected_outcomes(arms: Arms, tmp_path: Path) -> No
         if change.instance:
             expected = EXPECTED.by_name[change.instance].instance_id
             assert instance_id(repository.name, row.sha, row.pr_number) == expected
+        if change.stage not in ("mining", "classify"):
+            ranked = ApiRanking.model_validate_json(ask("rank_apis", change.subject))
+            known = find_apis(repository, change.sha, None, store).apis
+            invented = {api.name for api in ranked.apis} - set(known)
+            assert invented == ({"logkit.read_lines"} if change.instance == "times" else set())
+            assert {api for api, _ in scripts(change.subject)} <= set(known)
     merge = rows[next(change.sha for change in EXPECTED.changes if change.instance == "sink")]
     assert len(merge.inner_shas) == 2
 
