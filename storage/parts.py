@@ -54,7 +54,7 @@ def read_part(fs: Any, path: str, kind: type[Row], columns: tuple[str, ...] | No
         # an older version may have the columns under other names: its migration wants all of them
         current = (part.schema_arrow.metadata or {}).get(VERSION_KEY) == str(kind.schema_version).encode()
         wanted = [name for name in columns if name in part.schema_arrow.names] if columns and current else None
-        table = conform(part.read(columns=wanted), kind, path, columns)
+        table = conform(part.read(columns=wanted, use_threads=False), kind, path, columns)
     _cache.put(key, table)
     return table
 

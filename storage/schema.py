@@ -44,6 +44,8 @@ def conform(table: pa.Table, row: type[Row], where: str, columns: tuple[str, ...
     target = arrow_schema(row)
     if columns is not None:
         target = pa.schema([field for field in target if field.name in columns], metadata=target.metadata)
+    if table.schema.equals(target, check_metadata=True):
+        return table  # written by this version: the usual case
     found = {}
     for field in target:
         if field.name in table.column_names:
@@ -128,7 +130,8 @@ def _arrow_type(annotation: Any) -> pa.DataType:
     if origin is list:
         (item,) = get_args(annotation)
         inner, nullable = _optional(item)
-        return pa.list_(pa.field("item", _arrow_type(inner), nullable=nullable))
+        # the name that Parquet gives it, so that what is read back has the same schema
+        return pa.list_(pa.field("element", _arrow_type(inner), nullable=nullable))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return pa.struct([_field(name, info.annotation) for name, info in annotation.model_fields.items()])
     raise TypeError(f"no Arrow type for {annotation}")
