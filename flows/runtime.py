@@ -43,7 +43,7 @@ def watched_by(progress: Progress) -> Iterator[None]:
         _watcher.reset(token)
 
 
-def task_runner() -> ThreadPoolTaskRunner[Any]:
+def task_runner() -> Any:
     """Items of a stage side by side, as many as there are cores. Timing sessions queue up by themselves."""
     return ThreadPoolTaskRunner(max_workers=max(2, os.cpu_count() or 2))
 
@@ -69,6 +69,16 @@ class Run:
     def call(self, stage: str, task: Task[..., T], *, key: str = "", repo: str = "", **arguments: Any) -> T | None:
         """Run one door once. Returns None after a fault, which stands in the funnel under `key`."""
         return self.map(stage, task, {key or stage: arguments}, repo=repo).get(key or stage)
+
+    def must(self, task: Task[..., T], *, stale: Callable[[T], bool] | None = None, **arguments: Any) -> T:
+        """Run one door without which the flow cannot go on: its error is the flow's."""
+        door = self.door(task)
+        state = door(**arguments, store=self.store.root, return_state=True)
+        self._count(state)
+        result = state.result()
+        if stale and stale(result):
+            result = door.with_options(refresh_cache=True)(**arguments, store=self.store.root)
+        return result
 
     def map(
         self,
@@ -160,7 +170,7 @@ def _why(state: State[Any]) -> str:
     error = state.result(raise_on_failure=False)
     if isinstance(error, BaseException):
         return f"{type(error).__name__}: {error}"
-    return state.message or state.name
+    return state.message or str(state.name)
 
 
 def _slug(text: str) -> str:

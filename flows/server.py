@@ -17,6 +17,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from configs.errors import UserError
+
 START_TIMEOUT_S = 180
 """The first start creates the database, which takes a slow machine half a minute."""
 
@@ -29,7 +31,7 @@ QUIET = {
 """Defaults of our commands: no telemetry, no log lines between the progress bars. A user's own settings win."""
 
 
-class ServerError(RuntimeError):
+class ServerError(UserError):
     """The temporary server did not come up: the message says where its log is."""
 
 

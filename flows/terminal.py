@@ -1,4 +1,4 @@
-"""How runs look in a terminal: progress bars, tables, messages. Falls back to plain lines where there is no terminal."""
+"""How runs look in a terminal: progress bars, tables, messages. Without a terminal, plain lines."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from configs.errors import UserError
 from storage.store import Store
 from storage.tables import Instance, TestDurations
 
@@ -25,7 +26,7 @@ ALIASES = {
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
 
 
-class DatasetError(Exception):
+class DatasetError(UserError):
     """A file cannot be read at all: the message names it and says what is wrong."""
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from configs.errors import UserError
+
 DEMO_URL = "demo:"
 """`repository.url` of the demo: whoever clones builds the repository with `build_demo_repository` instead."""
 HISTORY = Path(__file__).parent / "history"
@@ -18,7 +20,7 @@ _MARKER = "isobench-demo"
 _ZONE = " +0000"
 
 
-class DemoError(RuntimeError):
+class DemoError(UserError):
     """The demo repository cannot be built; the message says why."""
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from configs.errors import UserError
 
-class MiningError(RuntimeError):
+
+class MiningError(UserError):
     """Mining cannot go on. The message says what to do; `outside` is true for faults that a retry may cure."""
 
     def __init__(self, message: str, *, outside: bool = False) -> None:

@@ -1,0 +1,85 @@
+"""What both flows need before anything can run: environments, and arms checked out in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
+from flows.runtime import Run
+from tasks.environments.models import missing
+from tasks.environments.stage import build_environment, check_out
+from tasks.mining.models import Clone
+from tasks.mining.stage import sync_repository
+from tasks.sandbox.models import Arm, Environment
+
+STAGE = "environments"
+
+
+@dataclass(frozen=True)
+class ArmWanted:
+    """A checkout to make: of `sha`, with `patch` applied if there is one."""
+
+    item: str
+    """Sha or instance id that it belongs to."""
+    name: str
+    repository: RepositoryConfig
+    config: EnvironmentConfig
+    environment: Environment
+    sha: str
+    patch: str | None = None
+
+
+def clone_of(run: Run, repository: RepositoryConfig) -> Clone:
+    """The repository's clone, up to date. Raises MiningError if it cannot be had."""
+    work = run.store.work
+    return run.must(sync_repository, stale=lambda clone: not (work / clone.path).is_dir(), repository=repository)
+
+
+def build_environments(run: Run, items: Mapping[str, Mapping[str, Any]], repo: str = "") -> dict[str, Environment]:
+    """Item -> its environment. An item whose environment does not build is noted in the funnel with its reason.
+
+    A cached environment whose folder or image is gone is built again.
+    """
+    work = run.store.work
+    built = run.map(
+        STAGE,
+        build_environment,
+        items,
+        repo=repo,
+        stale=lambda result: result.environment is not None and missing(result.environment, work),
+    )
+    for key, result in built.items():
+        run.note(STAGE, key, "kept" if result.environment else "dropped", result.reason, repo=repo)
+    return {key: result.environment for key, result in built.items() if result.environment}
+
+
+def check_out_arms(
+    run: Run, sandbox: SandboxConfig, wanted: Iterable[ArmWanted], repo: str = ""
+) -> tuple[dict[str, dict[str, Arm]], dict[tuple[str, str], str]]:
+    """(item -> arm name -> arm, (item, arm name) -> why it could not be made)."""
+    work = run.store.work
+    by_key = {f"{arm.item} {arm.name}": arm for arm in wanted}
+    made = run.map(
+        "checkouts",
+        check_out,
+        {
+            key: {
+                "repository": arm.repository, "environment_config": arm.config, "environment": arm.environment,
+                "sandbox": sandbox, "sha": arm.sha, "name": arm.name, "patch": arm.patch,
+            }
+            for key, arm in by_key.items()
+        },
+        repo=repo,
+        stale=lambda result: result.arm is not None and missing(result.arm, work),
+    )  # fmt: skip
+    arms: dict[str, dict[str, Arm]] = {}
+    failed: dict[tuple[str, str], str] = {}
+    for key, arm in by_key.items():
+        result = made.get(key)
+        if result is not None and result.arm is not None:
+            arms.setdefault(arm.item, {})[arm.name] = result.arm
+        elif result is not None:
+            failed[arm.item, arm.name] = f"{result.status}: {result.reason}"
+    return arms, failed

@@ -1,0 +1,204 @@
+"""Build a benchmark dataset: mine a repository, write perf tests, time base against human, keep what holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from prefect import flow
+
+from configs.loading import load_config
+from configs.models import Config
+from flows.arms import ArmWanted, build_environments, check_out_arms, clone_of
+from flows.runtime import Run, first_few, task_runner
+from flows.summaries import DatasetSummary
+from storage.ids import content_hash
+from storage.store import Store
+from storage.tables import Commit, PerfTest
+from tasks.apis.stage import find_apis
+from tasks.mining.stage import classify_commit, mine_repository
+from tasks.perftests.stage import write_perf_tests
+from tasks.reporting.tables import funnel_table
+from tasks.sandbox.models import Arm
+from tasks.scoring.stage import make_instance
+from tasks.timing.stage import time_arms
+
+Stage = Literal["mining", "apis", "perftests", "timing", "instances"]
+
+
+@flow(name="build-dataset", task_runner=task_runner(), validate_parameters=False)
+def build_dataset(
+    config: Config | str | Path,
+    store: str | Path | None = None,
+    until: Stage = "instances",
+    run_id: str | None = None,
+) -> DatasetSummary:
+    """Turn one configuration into benchmark instances in the store.
+
+    `config` is a `Config` or the path of a YAML file; `store` overrides the one it names; `until` stops after that
+    stage.
+    Stages run one after the other, because timing wants a quiet machine; the items of a stage run side by side.
+    Everything that was done before, for the same content and the same code, comes from the store's cache.
+
+    Raises ConfigError for a bad file and MiningError if the repository cannot be had. An item that fails is recorded
+    in the funnel and in `DatasetSummary.failures`, and does not stop the others.
+    """
+    if not isinstance(config, Config):
+        config = load_config(Path(config))
+    decided = config.model_dump(mode="json", exclude={"store"})
+    run = Run(Store(store or config.store), run_id or f"build-{content_hash(decided, length=8)}")
+    try:
+        return _build(config, run, until)
+    finally:
+        run.close()
+
+
+def _build(config: Config, run: Run, until: Stage) -> DatasetSummary:
+    repository, repo = config.repository, config.repository.name
+    clone = clone_of(run, repository)
+    mined = run.call(
+        "mining", mine_repository, repo=repo, repository=repository, mining=config.mining, head_sha=clone.head_sha
+    )
+    summary = DatasetSummary(
+        run_id=run.run_id, store=run.store.root, executed=0, cached=0, repo=repo, head_sha=clone.head_sha,
+        considered=mined.considered if mined else 0, candidates=0, perf_tests=0, instances=[],
+    )  # fmt: skip
+    if mined:
+        commits = _candidates(config, run, mined.kept)
+        summary.candidates = len(commits)
+        if until != "mining":
+            _prove(config, run, until, commits, summary)
+    summary.executed, summary.cached, summary.failures = run.executed, run.cached, run.failures()
+    run.publish_table("funnel", funnel_table(run.rows()), f"What each stage kept and dropped: {repo}")
+    return summary
+
+
+def _candidates(config: Config, run: Run, kept: list[str]) -> list[Commit]:
+    """Mined changes that go on, best first, after the model (if there is one) has had its say."""
+    repo = config.repository.name
+    commits = {commit.sha: commit for commit in run.store.rows(Commit, repo)}
+    for sha, commit in commits.items():
+        if sha not in kept:
+            run.note("mining", sha, "dropped", commit.reason, repo=repo)
+    limit = config.mining.max_candidates or len(kept)
+    for sha in kept[:limit]:
+        run.note("mining", sha, "kept", commits[sha].reason, repo=repo)
+    for sha in kept[limit:]:
+        run.note("mining", sha, "dropped", f"max_candidates: {limit}", repo=repo)
+    chosen = kept[:limit]
+    if config.llm:
+        items = {sha: {"repository": config.repository, "sha": sha, "llm": config.llm} for sha in chosen}
+        classified = run.map("classify", classify_commit, items, repo=repo)
+        for sha, answer in classified.items():
+            run.note("classify", sha, "kept" if answer.kept else "dropped", answer.reason, repo=repo)
+        chosen = [sha for sha in chosen if sha in classified and classified[sha].kept]
+    return [commits[sha] for sha in chosen]
+
+
+def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summary: DatasetSummary) -> None:
+    """From candidate commits to instances; notes in the funnel what falls out where."""
+    repo = config.repository.name
+    found = run.map(
+        "apis",
+        find_apis,
+        {c.sha: {"repository": config.repository, "sha": c.sha, "llm": config.llm} for c in commits},
+        repo=repo,
+    )
+    for sha, apis in found.items():
+        run.note("apis", sha, "kept" if apis.apis else "dropped", apis.reason, repo=repo)
+    commits = [c for c in commits if c.sha in found and found[c.sha].apis]
+    if until == "apis":
+        return
+
+    arms = _arms(config, run, commits)
+    commits = [c for c in commits if c.sha in arms]
+
+    written = run.map(
+        "perftests",
+        write_perf_tests,
+        {
+            c.sha: {
+                "repository": config.repository, "perf_tests": config.perf_tests, "llm": config.llm,
+                "sandbox": config.sandbox, "sha": c.sha, "base": arms[c.sha]["base"], "human": arms[c.sha]["human"],
+                "seeded": _seeded_scripts(config, c.sha),
+            }
+            for c in commits
+        },
+        repo=repo,
+    )  # fmt: skip
+    accepted = {sha: result.accepted for sha, result in written.items() if result.accepted}
+    for sha, result in written.items():
+        reason = result.reason or first_few(result.rejected.values())
+        run.note("perftests", sha, "kept" if result.accepted else "dropped", reason, repo=repo)
+    summary.perf_tests = sum(len(tests) for tests in accepted.values())
+    if until == "perftests":
+        return
+
+    tests = {test.test_id: test for test in run.store.rows(PerfTest, repo)}
+    sessions = run.map(
+        "timing",
+        time_arms,
+        {
+            test_id: {
+                "repo": repo, "instance_id": None, "arms": list(arms[sha].values()), "test_id": test_id,
+                "script": tests[test_id].script, "dialect": tests[test_id].dialect, "timing": config.timing,
+                "scoring": config.scoring, "sandbox": config.sandbox,
+            }
+            for sha, test_ids in accepted.items()
+            for test_id in test_ids
+        },
+        repo=repo,
+    )  # fmt: skip
+    for test_id, session in sessions.items():
+        outcome = session.outcome_of("human")
+        run.note("timing", test_id, "kept" if outcome.verdict == "yes" else "dropped", outcome.describe(), repo=repo)
+    if until == "timing":
+        return
+
+    made = run.map(
+        "instances",
+        make_instance,
+        {
+            sha: {
+                "repository": config.repository, "environment": config.environment, "scoring": config.scoring,
+                "sha": sha,
+                "session_ids": [sessions[test_id].session_id for test_id in test_ids if test_id in sessions],
+            }
+            for sha, test_ids in accepted.items()
+        },
+        repo=repo,
+    )  # fmt: skip
+    for sha, instance in made.items():
+        run.note("instances", sha, "kept" if instance.instance_id else "dropped", instance.reason, repo=repo)
+    summary.instances = sorted(instance.instance_id for instance in made.values() if instance.instance_id)
+
+
+def _arms(config: Config, run: Run, commits: list[Commit]) -> dict[str, dict[str, Arm]]:
+    """sha -> its base and human arms, in an environment that both share; without the commits that have none."""
+    environments = build_environments(
+        run,
+        {
+            c.sha: {
+                "repository": config.repository, "environment": config.environment, "sandbox": config.sandbox,
+                "base_sha": c.parent_sha, "head_sha": c.sha, "date": c.author_date,
+            }
+            for c in commits
+        },
+        config.repository.name,
+    )  # fmt: skip
+    wanted = [
+        ArmWanted(c.sha, name, config.repository, config.environment, environments[c.sha], sha or "")
+        for c in commits
+        if c.sha in environments
+        for name, sha in (("base", c.parent_sha), ("human", c.sha))
+    ]
+    arms, failed = check_out_arms(run, config.sandbox, wanted, config.repository.name)
+    for (sha, name), reason in failed.items():
+        run.note("environments", sha, "dropped", f"{name}: {reason}", repo=config.repository.name)
+    return {sha: found for sha, found in arms.items() if {"base", "human"} <= found.keys()}
+
+
+def _seeded_scripts(config: Config, sha: str) -> list[str]:
+    """Texts of the user's own scripts for a commit, named in the configuration by its sha or a prefix of it."""
+    paths = [path for prefix, paths in config.perf_tests.seeded.items() if sha.startswith(prefix) for path in paths]
+    return [Path(path).read_text(encoding="utf-8") for path in paths]

@@ -1,0 +1,228 @@
+"""Evaluate predictions: time model patches beside the human's, score them, and report Opt@K."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from configs.errors import UserError
+from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig, ScoringConfig, TimingConfig
+from flows.arms import ArmWanted, build_environments, check_out_arms, clone_of
+from flows.runtime import Run, task_runner
+from flows.summaries import EvaluationSummary, OptRow
+from storage.datasets import dialect_of, read_instances
+from storage.ids import content_hash, patch_id, perf_test_id
+from storage.store import Store
+from storage.tables import Instance, Prediction, Score
+from tasks.agents.predictions import file_digest
+from tasks.agents.stage import load_predictions
+from tasks.reporting.tables import opt_table
+from tasks.sandbox.models import Arm
+from tasks.scoring.stage import rank_models, score_predictions
+from tasks.timing.stage import time_arms
+
+
+@flow(name="evaluate", task_runner=task_runner(), validate_parameters=False)
+def evaluate(
+    dataset: str | Path,
+    predictions: Sequence[str | Path],
+    k: int = 1,
+    store: str | Path | None = None,
+    run_id: str | None = None,
+    sandbox: SandboxConfig | None = None,
+    timing: TimingConfig | None = None,
+    scoring: ScoringConfig | None = None,
+) -> EvaluationSummary:
+    """Score prediction files against a dataset.
+
+    `dataset` is a store, or a .jsonl or .parquet file of canonical instances; `predictions` are files in the field's
+    format (`instance_id, model_patch, model_name_or_path`); Opt@K is reported for 1..`k`. Results go to `store`, by
+    default the dataset's own, or `./store` for a file. All arms of an instance (base, human and every distinct patch)
+    are timed in one session per perf test.
+
+    Raises DatasetError if the dataset or a prediction file cannot be read at all; single bad lines are listed in
+    `EvaluationSummary.problems`. An instance that fails is recorded in the funnel and does not stop the others.
+    """
+    instances, problems = read_instances(dataset)
+    results = Store(store or (dataset if Path(dataset).is_dir() or "://" in str(dataset) else "./store"))
+    files = [str(path) for path in predictions]
+    run = Run(
+        results, run_id or f"eval-{content_hash([i.model_dump(mode='json') for i in instances], files, length=8)}"
+    )
+    settings = _Settings(sandbox or SandboxConfig(), timing or TimingConfig(), scoring or ScoringConfig())
+    try:
+        return _evaluate(run, instances, files, k, settings, problems)
+    finally:
+        run.close()
+
+
+def _name(instances: list[Instance], files: list[str], k: int) -> str:
+    """A run's name from its content, so that an identical run is the same run."""
+    return f"eval-{content_hash(instances, [file_digest(path) for path in files], k, length=8)}"
+
+
+class _Settings:
+    def __init__(self, sandbox: SandboxConfig, timing: TimingConfig, scoring: ScoringConfig) -> None:
+        self.sandbox, self.timing, self.scoring = sandbox, timing, scoring
+
+
+def _evaluate(
+    run: Run, instances: list[Instance], files: list[str], k: int, settings: _Settings, problems: list[str]
+) -> EvaluationSummary:
+    known = {row.instance_id: row for row in run.store.rows(Instance)}
+    run.store.append(row for row in instances if known.get(row.instance_id) != row)
+    loaded = run.call("predictions", load_predictions, files=files, instance_ids=[row.instance_id for row in instances])
+    attempts = _attempts(run.store, loaded.prediction_ids if loaded else [])
+    tried = [row for row in instances if row.instance_id in attempts]
+    arms, failed = _arms(run, tried, attempts, settings)
+    sessions = _time(run, tried, arms, settings)
+    scored = run.map(
+        "scores",
+        score_predictions,
+        {
+            row.instance_id: {
+                "instance_id": row.instance_id,
+                "prediction_ids": [prediction.prediction_id for prediction in attempts[row.instance_id]],
+                "session_ids": sessions.get(row.instance_id, []),
+                "failed_patches": failed.get(row.instance_id, {}),
+                "scoring": settings.scoring,
+                "run_id": run.run_id,
+            }
+            for row in tried
+        },
+    )
+    for result in scored.values():
+        for prediction_id, status in result.statuses.items():
+            solved = prediction_id in result.solved
+            run.note(
+                "scores", prediction_id, "kept" if solved else "dropped", "reaches the human" if solved else status
+            )
+    scores = {row.prediction_id: row for row in run.store.rows(Score, run_id=run.run_id)}
+    mine = [scores[p.prediction_id] for group in attempts.values() for p in group if p.prediction_id in scores]
+    ranked = run.call(
+        "opt_at_k",
+        rank_models,
+        run_id=run.run_id,
+        k=k,
+        scoring=settings.scoring,
+        instance_ids=[row.instance_id for row in tried],
+        scores=sorted((row.prediction_id, row.opt_human) for row in mine),
+    )
+    run.publish_table("opt-at-k", opt_table(run.store, run.run_id), f"Opt@K of run {run.run_id}")
+    return EvaluationSummary(
+        run_id=run.run_id,
+        store=run.store.root,
+        executed=run.executed,
+        cached=run.cached,
+        failures=run.failures(),
+        instances=[row.instance_id for row in tried],
+        predictions=sum(map(len, attempts.values())),
+        statuses=Counter(row.status for row in mine),
+        opt_at_k=[OptRow.model_validate(row.model_dump()) for row in ranked.rows] if ranked else [],
+        problems=[*problems, *(loaded.problems if loaded else [])],
+    )
+
+
+def _attempts(store: Store, prediction_ids: list[str]) -> dict[str, list[Prediction]]:
+    """Instance -> its predictions, in the order of the files."""
+    rows = {row.prediction_id: row for row in store.rows(Prediction, prediction_id=prediction_ids)}
+    found: dict[str, list[Prediction]] = {}
+    for key in prediction_ids:
+        found.setdefault(rows[key].instance_id, []).append(rows[key])
+    return found
+
+
+def _arms(
+    run: Run, instances: list[Instance], attempts: dict[str, list[Prediction]], settings: _Settings
+) -> tuple[dict[str, list[Arm]], dict[str, dict[str, str]]]:
+    """(instance -> base, human and patch arms, instance -> patch id -> why the patch could not be applied).
+
+    The human arm is base plus the instance's patch, not the head commit: what is compared is what the dataset holds.
+    """
+    repositories = {row.instance_id: RepositoryConfig(name=row.repo, url=row.repo_url) for row in instances}
+    ready = _cloned(run, instances, repositories)
+    configs = {row.instance_id: _environment_of(row) for row in ready}
+    environments = build_environments(
+        run,
+        {
+            row.instance_id: {
+                "repository": repositories[row.instance_id], "environment": configs[row.instance_id],
+                "sandbox": settings.sandbox, "base_sha": row.base_commit, "head_sha": row.head_commit,
+                "date": row.created_at,
+            }
+            for row in ready
+        },
+    )  # fmt: skip
+    wanted = []
+    for row in ready:
+        if row.instance_id not in environments:
+            continue
+        patches: dict[str, str | None] = {"base": None, "human": row.patch}
+        for prediction in attempts[row.instance_id]:
+            if prediction.model_patch.strip():
+                patches[f"patch:{patch_id(prediction.model_patch)}"] = prediction.model_patch
+        key = row.instance_id
+        wanted += [
+            ArmWanted(key, name, repositories[key], configs[key], environments[key], row.base_commit, patch)
+            for name, patch in patches.items()
+        ]
+    arms, problems = check_out_arms(run, settings.sandbox, wanted)
+    failed: dict[str, dict[str, str]] = {}
+    for (instance_id, name), reason in problems.items():
+        if name.startswith("patch:"):
+            failed.setdefault(instance_id, {})[name.removeprefix("patch:")] = reason
+        else:
+            run.note("environments", instance_id, "failed", f"{name}: {reason}")
+    whole = {key: list(found.values()) for key, found in arms.items() if {"base", "human"} <= found.keys()}
+    return whole, failed
+
+
+def _cloned(run: Run, instances: list[Instance], repositories: dict[str, RepositoryConfig]) -> list[Instance]:
+    """The instances whose repository can be had; the others are noted as failed."""
+    faults: dict[tuple[str, str], str] = {}
+    for row in instances:
+        source = (row.repo, row.repo_url)
+        if source not in faults:
+            try:
+                clone_of(run, repositories[row.instance_id])
+                faults[source] = ""
+            except UserError as error:
+                faults[source] = str(error)
+        if faults[source]:
+            run.note("environments", row.instance_id, "failed", faults[source], repo=row.repo)
+    return [row for row in instances if not faults[row.repo, row.repo_url]]
+
+
+def _environment_of(row: Instance) -> EnvironmentConfig:
+    if row.environment:
+        return EnvironmentConfig.model_validate_json(row.environment)
+    return EnvironmentConfig(setup_commands=row.setup_commands, install_commands=row.install_commands)
+
+
+def _time(run: Run, instances: list[Instance], arms: dict[str, list[Arm]], settings: _Settings) -> dict[str, list[str]]:
+    """Instance -> its sessions: one per perf test, each with all arms."""
+    items: dict[str, dict[str, Any]] = {}
+    owner: dict[str, str] = {}
+    for row in instances:
+        if row.instance_id not in arms:
+            continue
+        for script in row.efficiency_test:
+            dialect = dialect_of(script)
+            test_id = perf_test_id(row.repo, row.head_commit, script, dialect)
+            key = f"{row.instance_id} {test_id}"
+            owner[key] = row.instance_id
+            items[key] = {
+                "repo": row.repo, "instance_id": row.instance_id, "arms": arms[row.instance_id], "test_id": test_id,
+                "script": script, "dialect": dialect, "timing": settings.timing, "scoring": settings.scoring,
+                "sandbox": settings.sandbox,
+            }  # fmt: skip
+    sessions: dict[str, list[str]] = {}
+    for key, session in run.map("timing", time_arms, items).items():
+        sessions.setdefault(owner[key], []).append(session.session_id)
+        reason = f"base: {session.base_failure}" if session.base_failure else ""
+        run.note("timing", key, "failed" if session.base_failure else "kept", reason)
+    return sessions
