@@ -57,6 +57,8 @@ class GsoScript:
     directly; one without them has run_test timed as a whole.
     """
 
+    stores_reference = True
+
     def __init__(self, module: Any) -> None:
         self.space = module.__dict__
         self.direct = callable(self.space.get("experiment")) and callable(self.space.get("setup"))
