@@ -18,29 +18,20 @@ from storage.tables import TABLES, Row
 DEFAULT_COLUMNS: dict[str, tuple[str, ...]] = {
     "commits": ("sha", "author_date", "kept", "score", "reason", "subject"),
     "apis": ("sha", "rank", "api", "source", "evidence"),
-    "perf_tests": ("test_id", "sha", "source", "status", "base_duration_s", "api", "reason"),
-    "measurements": ("session_id", "test_id", "arm", "process", "round", "wall_ns", "cpu_ns", "number", "correct"),
-    "comparisons": (
-        "test_id",
-        "arm",
-        "against",
-        "status",
-        "ratio",
-        "ci_low",
-        "ci_high",
-        "n_rounds",
-        "verdict",
-        "reason",
-    ),
-    "instances": ("instance_id", "human_performance", "human_ci_low", "human_ci_high", "api", "gt_commit_message"),
+    "perf_tests": ("test_id", "sha", "source", "status", "api", "reason"),
+    "measurements": ("test_id", "arm", "process", "round", "wall_ns", "number", "correct"),
+    "comparisons": ("test_id", "arm", "ratio", "ci_low", "ci_high", "status", "verdict"),
+    "machines": ("machine_id", "cpu_model", "cores", "memory_mb", "kernel"),
+    "instances": ("instance_id", "human_performance", "human_ci_low", "human_ci_high", "api"),
     "predictions": ("prediction_id", "instance_id", "model", "sample", "status", "cost_usd"),
-    "scores": ("instance_id", "model", "sample", "status", "speedup_human", "ci_low", "ci_high", "opt_human", "reason"),
+    "scores": ("instance_id", "model", "sample", "status", "speedup_human", "opt_human"),
     "opt_at_k": ("run_id", "model", "k", "opt", "ci_low", "ci_high", "n_instances", "n_samples"),
     "funnel": ("run_id", "stage", "key", "outcome", "reason"),
-    "llm_calls": ("called_at", "stage", "item", "model", "tokens_in", "tokens_out", "cost_usd", "cached", "outcome"),
+    "llm_calls": ("stage", "item", "model", "tokens_in", "tokens_out", "cost_usd", "outcome"),
 }
 """What fits a terminal; a table that is not named here shows its first eight columns."""
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _HASHES = {"sha", "test_id", "session_id", "prediction_id"}
 _SIMPLE = re.compile(r"\s*(not\s+)?(\w+)\s*(?:(==|=|!=|<>|<=|>=|<|>)\s*(.*?))?\s*", re.IGNORECASE | re.DOTALL)
 _COMPARE = {"==": "eq", "=": "eq", "!=": "ne", "<>": "ne", "<=": "le", ">=": "ge", "<": "lt", ">": "gt"}
@@ -203,7 +194,10 @@ def _plain(name: str, value: Any, full: bool) -> Any:
         return value.isoformat(sep=" ", timespec="seconds") if full else f"{value:%Y-%m-%d}"
     if isinstance(value, list):
         value = " > ".join(value) if name == "evidence" else ", ".join(map(str, value))
-    if full or not isinstance(value, str):
+    if not isinstance(value, str):
+        return value
+    value = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", value)  # a commit message must not steer the terminal
+    if full:
         return value
     if name in _HASHES:
         return value[:10]
