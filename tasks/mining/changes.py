@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ a message holds no NUL, and the character after it keeps its last line apart fro
 MAX_RECORD_BYTES = 8 << 20
 """Of one change's record that is kept in memory; the rest is read and dropped."""
 
+_HEADER = re.compile(rb"^--- .*\n\+\+\+ .*\n@@ -", re.MULTILINE)
 SUBMODULE = "160000"
 NO_BLOB = "0" * 40
 
@@ -47,7 +49,9 @@ class FileDiff:
 
     def line_counts(self) -> tuple[int, int]:
         """Added and deleted lines."""
-        headers = 1 if b"\n+++ " in self.body and b"\n@@ -" in self.body else 0
+        if b"\n@@ -" not in self.body:
+            return 0, 0
+        headers = len(_HEADER.findall(self.body)) if self.status == "T" else 1
         return self.body.count(b"\n+") - headers, self.body.count(b"\n-") - headers
 
 

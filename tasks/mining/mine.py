@@ -46,7 +46,12 @@ def mine_repository(
         todo = [sha for sha in chain if sha not in known]
         kept = {sha: known[sha] for sha in chain if known.get(sha) is not None}
         if todo:
-            kept |= _read(repo, repository, Filters(mining, repository.languages), todo, head_sha, version, store)
+            found, taken_back = _read(
+                repo, repository, Filters(mining, repository.languages), todo, head_sha, version, store
+            )
+            kept |= found
+            for sha in taken_back:
+                kept.pop(sha, None)
     ranked = sorted(kept, key=lambda sha: (-(kept[sha] or 0.0), sha))
     return Mined(considered=len(chain), kept=ranked, new=len(todo))
 
@@ -69,7 +74,8 @@ def _read(
     head_sha: str,
     version: str,
     store: Store,
-) -> dict[str, float | None]:
+) -> tuple[dict[str, float | None], set[str]]:
+    """Reads and writes what is to do: (kept sha -> score, shas that a later change reverted)."""
     inner = inner_commits(repo, head_sha, _parent_of(repo, todo[0]), filters.keywords.find)
     kept: dict[str, float | None] = {}
     taken_back: dict[str, str] = {}
@@ -91,8 +97,7 @@ def _read(
         if row.kept:
             reason = f"reverted: by {taken_back[row.sha][:12]}"
             store.append([row.model_copy(update={"kept": False, "reason": reason})])
-            kept.pop(row.sha, None)
-    return kept
+    return kept, set(taken_back)
 
 
 def _parent_of(repo: git.Repo, sha: str) -> str | None:

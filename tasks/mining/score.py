@@ -30,6 +30,10 @@ _BENCHMARK = re.compile(
 _COMPILED = (".c", ".cc", ".cpp", ".cu", ".cuh", ".pyx", ".rs", ".h", ".hpp")
 
 
+MAX_LINE = 300
+"""Bytes of a line that is still code; longer ones are data, and slow to search."""
+
+
 class _Code:
     """A pattern of code. Most texts hold none of its literals, and looking for those first is much cheaper."""
 
@@ -98,6 +102,8 @@ def score_diff(score: Score, code: Sequence[FileDiff], benchmarks_touched: bool)
     removed: list[bytes] = []
     for file in code:
         for line in file.body.split(b"\n"):
+            if len(line) > MAX_LINE:
+                continue
             if line.startswith(b"+") and not line.startswith(b"+++ "):
                 added.append(line[1:])
             elif line.startswith(b"-") and not line.startswith(b"--- "):
