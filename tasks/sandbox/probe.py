@@ -29,6 +29,7 @@ from tasks.sandbox.dialects import FILENAME, SCRIPTS, Failure, describe, trace_o
 from tasks.sandbox.encoding import decode, encode
 
 MODULE = "perf_test"
+TRACE_PATIENCE = 20000  # about 10 ms of tracing
 SAFE_PICKLES = {
     "builtins": {"set", "frozenset", "bytearray", "complex", "range", "slice", "list", "dict", "tuple", "int", "float"},
     "collections": {"OrderedDict", "Counter", "deque", "defaultdict"},
@@ -267,14 +268,25 @@ class Probe:
         return value
 
     def trace(self, seed: Any, with_setup: Any) -> Any:
-        """Lines of the checkout that one setup and experiment execute, in all threads."""
+        """Lines of the checkout that one setup and experiment execute, in all threads.
+
+        Tracing costs 50 times the run. A function that went over TRACE_PATIENCE lines without a new one is left alone.
+        """
         seen: Dict[Any, Any] = {}
         mine: Dict[Any, Any] = {}
+        repeats: Dict[Any, int] = {}
         prefix = self.root + os.sep
 
         def on_line(frame: Any, event: Any, arg: Any) -> Any:
             if event == "line":
-                seen[frame.f_code].add(frame.f_lineno)
+                code = frame.f_code
+                if frame.f_lineno not in seen[code]:
+                    seen[code].add(frame.f_lineno)
+                    repeats[code] = 0
+                else:
+                    repeats[code] = repeats.get(code, 0) + 1
+                    if repeats[code] > TRACE_PATIENCE:
+                        mine[code], frame.f_trace_lines = None, False
             return on_line
 
         def on_call(frame: Any, event: Any, arg: Any) -> Any:
@@ -301,7 +313,8 @@ class Probe:
         user_code(traced, call)
         lines: Dict[str, Any] = {}
         for code, numbers in seen.items():
-            lines.setdefault(mine[code], set()).update(numbers)
+            path = os.path.relpath(os.path.realpath(code.co_filename), self.root)
+            lines.setdefault(path, set()).update(numbers)
         return {"lines": {path: sorted(numbers) for path, numbers in lines.items()}}
 
 
