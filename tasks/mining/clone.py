@@ -10,6 +10,7 @@ from pathlib import Path
 import git
 from filelock import FileLock
 
+from configs.demo.build import DEMO_URL, build_demo_repository
 from configs.models import RepositoryConfig
 from storage.store import Store
 from tasks.mining.models import Clone, MiningError
@@ -37,7 +38,7 @@ def sync_repository(repository: RepositoryConfig, store: Store) -> Clone:
     All branches and tags are copied; commits that a force-push took away stay, so that old rows keep their commits.
     Raises MiningError: no such repository or branch, no commits, or (with `outside` set) a network fault.
     """
-    url = _location(repository)
+    url = _location(repository, store)
     relative = clone_path(repository.name)
     path = store.work / relative
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,14 +64,27 @@ def sync_repository(repository: RepositoryConfig, store: Store) -> Clone:
     return Clone(path=relative, head_sha=head, branch=branch, rewritten=rewritten)
 
 
-def _location(repository: RepositoryConfig) -> str:
+def _location(repository: RepositoryConfig, store: Store) -> str:
     url = repository.clone_url
+    if url == DEMO_URL:
+        source = store.work / "demo"
+        with FileLock(f"{source}.lock", timeout=LOCK_TIMEOUT_S):
+            build_demo_repository(source)
+        return str(source)
     if "://" in url or (":" in url and not Path(url).exists()):
         return url  # a URL, or host:path as ssh has it
     path = Path(url).expanduser().resolve()
     if not path.is_dir():
         raise MiningError(f"{repository.name}: repository.url '{url}' is not a folder; give a git URL or a local clone")
     return str(path)
+
+
+def remote_state(repository: RepositoryConfig, store: Store) -> str | None:
+    """What the remote's branches point to, as one text; None if it cannot be asked (synchronising will say why)."""
+    try:
+        return _say(git.cmd.Git().ls_remote("--symref", "--", _location(repository, store), env=_environment()))
+    except (git.GitCommandError, MiningError, OSError):
+        return None
 
 
 def _branch(repository: RepositoryConfig, url: str) -> str | None:

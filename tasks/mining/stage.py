@@ -25,6 +25,12 @@ def _mine_key(context: Any, parameters: dict[str, Any]) -> str:
     )
 
 
+def _sync_key(context: Any, parameters: dict[str, Any]) -> str | None:
+    repository: RepositoryConfig = parameters["repository"]
+    state = clone.remote_state(repository, Store(parameters["store"]))
+    return state and cache_key("mining", "sync_repository", repository.name, repository.branch, state)
+
+
 def _classify_key(context: Any, parameters: dict[str, Any]) -> str:
     llm: LLMConfig = parameters["llm"]
     asked = llm.model_dump(mode="json", include={"model", "temperature", "max_tokens", "fallbacks", "api_base"})
@@ -44,11 +50,15 @@ def _outside(task: Any, run: Any, state: Any) -> bool:
     retry_condition_fn=_outside,
     timeout_seconds=3 * 3600,
     tags=["network"],
+    cache_key_fn=_sync_key,
     persist_result=True,
     result_serializer="json",
 )
 def sync_repository(repository: RepositoryConfig, store: str) -> Clone:
-    """Clone the repository or fetch what is new; says where its branch stands. Never cached: it may have moved."""
+    """Clone the repository or fetch what is new; says where its branch stands.
+
+    Cached only while no branch or tag of the remote has moved.
+    """
     return clone.sync_repository(repository, Store(store, run="sync"))
 
 
