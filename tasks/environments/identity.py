@@ -1,0 +1,59 @@
+"""What names an environment: everything that decides what ends up in it, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from configs.models import EnvironmentConfig
+from storage.ids import content_hash
+
+RECIPE = 1
+"""Raised when the same request is to build another environment than before."""
+DECLARING = re.compile(
+    r"pyproject\.toml|setup\.(py|cfg)|MANIFEST\.in|requirements[^/]*\.(txt|in)|requirements/[^/]*\.(txt|in)|"
+    r"meson\.build|CMakeLists\.txt|constraints[^/]*\.txt"
+)
+"""Files at the top of a repository that declare what it needs to be built and run."""
+
+
+def cut_off(environment: EnvironmentConfig, date: datetime | None) -> str | None:
+    """Releases after this moment are not installed: the end of the commit's day (UTC), or None for no limit."""
+    if not environment.pin_to_date or date is None:
+        return None
+    moment = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return f"{moment.astimezone(UTC):%Y-%m-%d}T23:59:59Z"
+
+
+def installs_nothing(environment: EnvironmentConfig) -> bool:
+    """Whether the bare interpreter will do."""
+    asked = (
+        environment.install_project,
+        environment.packages,
+        environment.setup_commands,
+        environment.install_commands,
+    )
+    return not any(asked)
+
+
+def environment_id(
+    environment: EnvironmentConfig,
+    base: str,
+    declared: dict[str, bytes],
+    base_sha: str,
+    date: datetime | None,
+    compiled: bool,
+) -> str:
+    """Content hash: equal for commits that need the same.
+
+    `base` is what it is built on: the interpreter's version, or the image's id.
+    """
+    if installs_nothing(environment):
+        return content_hash("environment", RECIPE, base)
+    # Commands may read anything in the checkout.
+    commit = base_sha if environment.setup_commands or environment.install_commands else ""
+    files = {name: content_hash(content) for name, content in declared.items()} if environment.install_project else {}
+    return content_hash(
+        "environment", RECIPE, base, files, commit, cut_off(environment, date), environment.install_project,
+        environment.setup_commands, environment.install_commands, environment.packages, compiled,
+    )  # fmt: skip

@@ -1,0 +1,67 @@
+"""Whether an arm's code can be imported at all, asked inside the sandbox."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from configs.models import SandboxConfig
+from tasks.sandbox import limits_of, open_sandbox
+from tasks.sandbox.models import Arm
+
+_NOT_THE_PROJECT = {
+    "tests",
+    "test",
+    "docs",
+    "doc",
+    "examples",
+    "example",
+    "benchmarks",
+    "scripts",
+    "tools",
+    "setup",
+    "conftest",
+}
+_TIMEOUT_S = 180
+
+
+def failing_import(arm: Arm, imports: list[str], repo: str, sandbox: SandboxConfig, work: Path) -> str | None:
+    """The last line of the traceback of importing the project's main package, or None if it imports."""
+    name = main_package(work / arm.checkout, arm.import_paths, imports, repo)
+    if name is None:
+        return None
+    command = arm.command(work, ["-c", f"import {name}"], limits=limits_of(sandbox, _TIMEOUT_S))
+    with open_sandbox(sandbox) as opened:
+        done = opened.run(command)
+    if done.returncode == 0:
+        return None
+    if done.timed_out:
+        return f"import {name} takes longer than {_TIMEOUT_S} s"
+    lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip()[:300] if lines else f"import {name} ends with exit code {done.returncode}"
+
+
+def main_package(checkout: Path, import_paths: tuple[str, ...], imports: list[str], repo: str) -> str | None:
+    """What to import: the installed name most like the repository's, else a package of the checkout; None if unsure."""
+    found = imports or _packages(checkout, import_paths)
+    names = [name for name in found if name.isidentifier() and name not in _NOT_THE_PROJECT]
+    wanted = _plain(repo.rsplit("/", 1)[-1])
+    alike = [name for name in names if _plain(name) == wanted] or [name for name in names if _plain(name) in wanted]
+    if alike:
+        return max(alike, key=len)
+    public = [name for name in names if not name.startswith("_")]
+    return public[0] if len(public) == 1 else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "").replace(".", "")
+
+
+def _packages(checkout: Path, import_paths: tuple[str, ...]) -> list[str]:
+    found = []
+    for path in import_paths:
+        folder = checkout / path
+        if folder.is_dir():
+            found += [entry.name for entry in sorted(os.scandir(folder), key=lambda e: e.name)
+                      if entry.is_dir() and (folder / entry.name / "__init__.py").exists()]  # fmt: skip
+    return found

@@ -1,0 +1,233 @@
+"""Installs a project and what it needs, as of a date: the usual way first, then ways that old projects need.
+
+The project is built to a wheel, then wheel, dependencies and further packages are resolved together. Every attempt and
+its output goes into a log.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.environments.runners import Ran, Runner, shown, steps_variables
+
+_LATER = "2100-01-01T00:00:00Z"
+_FAULTS = re.compile(
+    r"dns error|failed to lookup address|connection (refused|reset)|timed out|network unreachable|operation timed out|"
+    r"HTTP status (server error|client error \((429|408))|503 Service",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to install."""
+
+    python: str
+    """Interpreter to build on: a version or a path."""
+    declared: dict[str, bytes]
+    """Files that declare the project's needs, by name."""
+    install_project: bool
+    packages: list[str]
+    setup_commands: list[str]
+    install_commands: list[str]
+    cut_off: str | None
+    timeout_s: float
+    compiled: bool = False
+    """Whether arms are built one by one later: then what builds the project is installed as well."""
+
+
+@dataclass
+class Installed:
+    """How it went."""
+
+    ok: bool
+    reason: str = ""
+    """Empty, or what failed, or what was left out."""
+    outside_fault: bool = False
+    """Whether the network or the registry failed: worth a retry."""
+    wheel: str | None = None
+    """File name of the project's wheel, if it was built."""
+    log: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A way to build the project."""
+
+    name: str
+    setuptools: str | None = None
+    """Bound on today's setuptools, instead of the one of the date."""
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+# Old setup.py files fail with a setuptools that is too old for this Python, or too new for them.
+_WAYS = (
+    _Way("as of the date"),
+    _Way("with setuptools<70", "setuptools<70"),
+    _Way("with a made-up version", "setuptools<70", {"SETUPTOOLS_SCM_PRETEND_VERSION": "0.0.0"}),
+    _Way("with setuptools<58", "setuptools<58", {"SETUPTOOLS_SCM_PRETEND_VERSION": "0.0.0"}),
+)
+
+
+class Installer:
+    """Runs the steps of one request in one runner."""
+
+    def __init__(self, runner: Runner, request: Request) -> None:
+        self.runner = runner
+        self.request = request
+        self.result = Installed(ok=True)
+        self._left_s = request.timeout_s
+
+    def install(self) -> Installed:
+        """Make the environment and fill it; what went wrong is in the result."""
+        request, result = self.request, self.result
+        python = ["--python", request.python]
+        if not self._step(
+            [self.runner.uv, "venv", "--relocatable", "--no-project", *python, self.runner.environment]
+        ).ok:
+            return self._failed(f"no Python {request.python} can be had here")
+        for command in request.setup_commands:
+            if not self._shell(command):
+                return self._failed(f"setup command fails: {command}")
+        for command in request.install_commands:
+            if not self._shell(command):
+                return self._failed(f"install command fails: {command}")
+        if request.install_commands or not request.install_project:
+            if request.packages and not self._resolve(request.packages):
+                return self._failed("packages cannot be installed")
+            return result
+        return self._install_project()
+
+    def _install_project(self) -> Installed:
+        request, result = self.request, self.result
+        if any(name in request.declared for name in ("pyproject.toml", "setup.py", "setup.cfg")):
+            result.wheel = self._build()
+        if result.wheel is not None:
+            if not self._resolve([f"{self.runner.build}/dist/{result.wheel}", *request.packages]):
+                return self._failed("dependencies cannot be installed")
+        else:
+            # The checkout alone may do, with what is declared without running anything.
+            requirements = [*self._declared_requirements(), *request.packages]
+            result.outside_fault = False
+            if requirements and not self._resolve(requirements):
+                return self._failed("the project cannot be built, and its declared dependencies cannot be installed")
+            if any(name in request.declared for name in ("pyproject.toml", "setup.py", "setup.cfg")):
+                result.reason = "the project cannot be built: only its declared dependencies are installed"
+        if request.compiled and not self._resolve(_build_requirements(request.declared), constrained=True):
+            return self._failed("what builds the project cannot be installed")
+        return result
+
+    def _build(self) -> str | None:
+        """The wheel's file name, or None if no way leads to one."""
+        runner = self.runner
+        for way in _WAYS:
+            argv = [
+                runner.uv, "build", "--wheel", "--no-sources", "--python", f"{runner.environment}/bin/python",
+                "--out-dir", f"{runner.build}/dist", *self._dated(), *self._build_options(way),
+                f"{runner.build}/checkout",
+            ]  # fmt: skip
+            ran = self._step(argv, variables=way.variables)
+            if ran.ok:
+                # uv names the wheel last; a build may write further lines before.
+                found = re.findall(r"([\w.!+-]+\.whl)", ran.output)
+                if found:
+                    return str(found[-1])
+            if ran.code == 124:
+                return None
+        return None
+
+    def _resolve(self, requirements: list[str], constrained: bool = False) -> bool:
+        """Install requirements in one resolution: from wheels if that is possible, else building what has none."""
+        runner = self.runner
+        argv = [runner.uv, "pip", "install", "--python", f"{runner.environment}/bin/python", "--no-sources"]
+        argv += self._dated()
+        if constrained:
+            argv += [f"--exclude-newer-package=setuptools={_LATER}", f"--exclude-newer-package=wheel={_LATER}"]
+        for options in (["--only-binary", ":all:"], self._build_options(_WAYS[1])):
+            ran = self._step([*argv, *options, *requirements])
+            if ran.ok:
+                self.result.outside_fault = False
+                return True
+            if ran.code == 124:
+                return False
+        return False
+
+    def _dated(self) -> list[str]:
+        return ["--exclude-newer", self.request.cut_off] if self.request.cut_off else []
+
+    def _build_options(self, way: _Way) -> list[str]:
+        if way.setuptools is None:
+            return []
+        constraints = f"{self.runner.build}/{re.sub('[^0-9]', '', way.setuptools)}.txt"
+        self.runner.run(["sh", "-c", f"echo '{way.setuptools}' > {constraints}"], timeout_s=30)
+        options = ["--build-constraints", constraints]
+        if self.request.cut_off:
+            options += [f"--exclude-newer-package=setuptools={_LATER}", f"--exclude-newer-package=wheel={_LATER}"]
+        return options
+
+    def _declared_requirements(self) -> list[str]:
+        declared = self.request.declared
+        try:
+            project = tomllib.loads(declared.get("pyproject.toml", b"").decode()).get("project", {})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+            project = {}
+        found = [text for text in project.get("dependencies", []) if isinstance(text, str)]
+        if not found:
+            for name in ("requirements.txt", "requirements/default.txt", "requirements/requirements.txt"):
+                if name in declared:
+                    return ["-r", f"{self.runner.build}/checkout/{name}"]
+        return found
+
+    def _shell(self, command: str) -> bool:
+        variables = steps_variables(self.runner)
+        if self.request.cut_off:
+            variables["UV_EXCLUDE_NEWER"] = self.request.cut_off
+        return self._step(["/bin/sh", "-ec", command], cwd=f"{self.runner.build}/checkout", variables=variables).ok
+
+    def _step(self, argv: list[str], cwd: str | None = None, variables: dict[str, str] | None = None) -> Ran:
+        if self._left_s <= 0:
+            ran = Ran(124, "no time is left for this step", 0)
+        else:
+            ran = self.runner.run(argv, timeout_s=self._left_s, cwd=cwd, variables=variables)
+        self._left_s -= ran.seconds
+        end = "ok" if ran.ok else f"exit code {ran.code}"
+        self.result.log.append(f"$ {shown(argv)}\n{ran.output.rstrip()}\n[{end}, {ran.seconds:.1f} s]\n")
+        if not ran.ok:
+            self._last = ran
+            self.result.outside_fault = bool(_FAULTS.search(ran.output))
+        return ran
+
+    def _failed(self, what: str) -> Installed:
+        self.result.ok = False
+        detail = "out of time" if self._last.code == 124 else _cause(self._last.output) or self._last.last_line
+        self.result.reason = f"{what}: {detail}"
+        return self.result
+
+
+def _cause(output: str) -> str:
+    """What the output says went wrong, in one line of at most 300 characters."""
+    lines = [re.sub(r"^[\s│╰├─▶×┬·]+", "", line).strip() for line in output.splitlines()]
+    lines = [line for line in lines if line]
+    marked = [
+        index
+        for index, line in enumerate(lines)
+        if re.match(r"(error|fatal|E|cause|\w*(Error|Exception|Exit))\b:?", line) or "Because" in line
+    ]
+    if not marked:
+        return lines[-1][:300] if lines else ""
+    start = marked[0]
+    return " ".join(lines[start : start + 4])[:300]
+
+
+def _build_requirements(declared: dict[str, bytes]) -> list[str]:
+    """What the project's build system asks for; setuptools and wheel where it says nothing."""
+    try:
+        system: dict[str, Any] = tomllib.loads(declared.get("pyproject.toml", b"").decode()).get("build-system", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        system = {}
+    asked = [text for text in system.get("requires", []) if isinstance(text, str)]
+    names = {re.split(r"[^\w.-]", text, maxsplit=1)[0].lower() for text in asked}
+    return asked + [more for more in ("setuptools<70", "wheel") if re.split(r"\W", more, maxsplit=1)[0] not in names]

@@ -1,0 +1,52 @@
+"""What this stage hands back: an environment or an arm, or the reason why there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.sandbox.models import Arm, Environment
+
+CheckOutStatus = Literal["ok", "empty_patch", "patch_failed", "build_failed", "missing_commit"]
+
+
+class Result(BaseModel):
+    """Immutable value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Built(Result):
+    """An environment in which both commits import, or why not."""
+
+    environment: Environment | None
+    reason: str = ""
+    """Empty when all went well; a note when it works with a reservation; else what failed, in one line."""
+    log: str | None = None
+    """The log of every attempt, relative to the work folder; None if nothing was tried."""
+
+
+class CheckedOut(Result):
+    """An arm, or why there is none."""
+
+    arm: Arm | None
+    status: CheckOutStatus
+    reason: str = ""
+
+
+def missing(item: Arm | Environment, work: Path) -> bool:
+    """Whether a remembered arm or environment is no longer there: its folder or its image was deleted.
+
+    Raises SandboxError if an image has to be looked for and no engine answers.
+    """
+    if isinstance(item, Arm):
+        return not (work / item.checkout).is_dir() or missing(item.environment, work)
+    if item.path is not None:
+        return not (work / item.path).is_dir()
+    if item.image is not None:
+        from tasks.environments.images import image_exists
+
+        return not image_exists(item.image)
+    return False

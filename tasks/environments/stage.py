@@ -1,0 +1,93 @@
+"""Doors of the environments stage: build what a commit needs, check out an arm in it."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import Any
+
+from prefect import task
+from prefect.tasks import exponential_backoff
+
+from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
+from storage.store import Store
+from tasks.caching import cache_key
+from tasks.environments import building, checking_out
+from tasks.environments.identity import cut_off
+from tasks.environments.models import Built, CheckedOut
+from tasks.sandbox.models import Environment, SandboxError
+
+
+def _environment_key(context: Any, parameters: dict[str, Any]) -> str:
+    environment: EnvironmentConfig = parameters["environment"]
+    repository: RepositoryConfig = parameters["repository"]
+    sandbox: SandboxConfig = parameters["sandbox"]
+    image = os.environ.get("ISOBENCH_IMAGE") if sandbox.kind == "docker" else None
+    settings = environment.model_dump(mode="json", exclude={"build_timeout_s"})
+    return cache_key(
+        "environments", "build_environment", repository.name, repository.languages, settings, sandbox.kind, image,
+        parameters["base_sha"], parameters["head_sha"], cut_off(environment, parameters["date"]), services=("sandbox",),
+    )  # fmt: skip
+
+
+def _arm_key(context: Any, parameters: dict[str, Any]) -> str:
+    repository: RepositoryConfig = parameters["repository"]
+    config: EnvironmentConfig = parameters["environment_config"]
+    return cache_key(
+        "environments", "check_out", repository.name, repository.languages, config.import_paths, config.build,
+        parameters["environment"], parameters["sha"], parameters["name"], parameters["patch"],
+    )  # fmt: skip
+
+
+def _outside(task: Any, run: Any, state: Any) -> bool:
+    return isinstance(state.result(raise_on_failure=False), SandboxError)
+
+
+@task(
+    retries=3,
+    retry_delay_seconds=exponential_backoff(backoff_factor=5),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_outside,
+    timeout_seconds=3 * 3600,
+    tags=["build"],
+    cache_key_fn=_environment_key,
+    persist_result=True,
+    result_serializer="json",
+)
+def build_environment(
+    repository: RepositoryConfig,
+    environment: EnvironmentConfig,
+    sandbox: SandboxConfig,
+    base_sha: str,
+    head_sha: str,
+    date: datetime | None,
+    store: str,
+) -> Built:
+    """Install what a commit needs, as of its date, and see that both its sides import; or say why that fails."""
+    work = Store(store).work
+    return building.build_environment(repository, environment, sandbox, base_sha, head_sha, date, work)
+
+
+@task(
+    retries=2,
+    retry_delay_seconds=5,
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_outside,
+    timeout_seconds=3600,
+    cache_key_fn=_arm_key,
+    persist_result=True,
+    result_serializer="json",
+)
+def check_out(
+    repository: RepositoryConfig,
+    environment_config: EnvironmentConfig,
+    environment: Environment,
+    sandbox: SandboxConfig,
+    sha: str,
+    name: str,
+    patch: str | None,
+    store: str,
+) -> CheckedOut:
+    """Write one arm's files, with a patch applied if there is one; a patch that does not apply is a status."""
+    work = Store(store).work
+    return checking_out.check_out(repository, environment_config, environment, sandbox, sha, name, patch, work)
