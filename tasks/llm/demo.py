@@ -3,12 +3,11 @@
 It is a provider like any other, so the whole path of an answer runs: prompt, request, parsing, repair turn, cache,
 cost. `configs/demo/answers/index.yaml` lists the answers:
 
-    answers:
-      - task: perf_test           # the prompt's line `task: perf_test`
-        subject: Merge in one go  # a line of the prompt (the commit's first line); or `commit: <sha, 7 digits or more>`
-        attempt: 1                # 1 + assistant turns so far; the last one listed also answers later turns
-        file: classify/merge.json # the answer, word for word (it may be invalid on purpose), or:
-        tests: [{name: ..., api: ..., script_file: perf_tests/merge.py}]
+    - task: perf_test           # the prompt's line `task: perf_test`
+      subject: Merge in one go  # a line of the prompt (the commit's first line); or `commit: <sha, 7 digits or more>`
+      attempt: 1                # 1 + assistant turns so far; the last one listed also answers later turns
+      file: classify/merge.json # the answer, word for word (it may be invalid on purpose), or:
+      tests: [{name: ..., api: ..., script_file: perf_tests/merge.py}]
 """
 
 from __future__ import annotations
@@ -105,8 +104,7 @@ def _index(folder: Path) -> _Index:
     path = folder / "index.yaml"
     if not path.exists():
         raise DemoHasNoAnswer(f"the demo has no answers: {path} is missing")
-    data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    return _Index.model_validate({"answers": data} if isinstance(data, list) else data)
+    return _Index.model_validate({"answers": yaml.safe_load(path.read_text(encoding="utf-8")) or []})
 
 
 def register(litellm: Any) -> None:
@@ -120,7 +118,7 @@ def register(litellm: Any) -> None:
             messages = kwargs["messages"]
             try:
                 text = demo_answer(messages)
-            except DemoHasNoAnswer as error:
+            except (DemoHasNoAnswer, ValueError, OSError, yaml.YAMLError) as error:
                 raise CustomLLMError(status_code=404, message=str(error)) from None
             asked = sum(len(str(message["content"])) for message in messages)
             usage = litellm.Usage(

@@ -14,6 +14,8 @@ from configs.models import PerfTestConfig, SandboxConfig
 from storage.tables import Commit
 from tasks.perftests.changed import find_targets
 from tasks.perftests.gates import Bench
+from tasks.perftests.models import Proposal
+from tasks.perftests.pytest_source.source import from_tests
 from tasks.sandbox import Arm, Environment, limits_of, open_sandbox
 
 BASE = '''"""Counts words."""
@@ -159,9 +161,13 @@ def write(folder: Path, files: dict[str, str]) -> None:
 
 @pytest.fixture
 def kit(tmp_path: Path) -> Kit:
+    return make_kit(tmp_path)
+
+
+def make_kit(folder: Path) -> Kit:
     package = {"kit/__init__.py": ""}
-    write(tmp_path / "base", {**package, **TESTS, "kit/words.py": BASE})
-    write(tmp_path / "human", {**package, **TESTS, "kit/words.py": HUMAN})
+    write(folder / "base", {**package, **TESTS, "kit/words.py": BASE})
+    write(folder / "human", {**package, **TESTS, "kit/words.py": HUMAN})
     # the environment of the tests themselves: it holds pytest
     environment = Environment(env_id="tests", kind="local", python="/env/bin/python", path=sys.prefix)
     arms = {name: Arm(name=name, arm_id=name, checkout=name, environment=environment) for name in ("base", "human")}
@@ -178,7 +184,26 @@ def kit(tmp_path: Path) -> Kit:
         kept=True,
         reason="keyword: faster",
     )
-    return Kit(tmp_path, arms["base"], arms["human"], commit)
+    return Kit(folder, arms["base"], arms["human"], commit)
+
+
+@pytest.fixture(scope="session")
+def offers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Proposal]:
+    """What the pytest source makes of the package as it is: test's name -> proposal."""
+    kit = make_kit(tmp_path_factory.mktemp("offers"))
+    sandbox = open_sandbox(SandboxConfig())
+    proposals = from_tests(
+        kit.commit,
+        ["kit.words.Counter.top"],
+        PerfTestConfig(tests_per_commit=10),
+        sandbox=sandbox,
+        work=kit.work,
+        base=kit.base,
+        human=kit.human,
+        limits=limits_of(SandboxConfig(memory_mb=1024)),
+    )
+    sandbox.close()
+    return {proposal.name.partition("::")[2]: proposal for proposal in proposals}
 
 
 @pytest.fixture

@@ -37,25 +37,28 @@ def offered(kit: Kit, bench: Bench, commit: Commit | None = None, config: PerfTe
     )
 
 
-def test_tests_that_execute_the_change_become_perf_tests_that_pass_the_gates(kit: Kit, bench: Bench) -> None:
-    proposals = offered(kit, bench)
-    names = {proposal.name.partition("::")[2] for proposal in proposals}
-    assert names == {
+Offers = dict[str, Proposal]
+
+
+def test_tests_that_execute_the_change_are_offered(offers: Offers) -> None:
+    assert set(offers) == {
         "test_top",
         "test_top_many[1]",
         "test_top_many[30]",
         "test_top_writes",
         "TopCase::test_top_of_case",
     }  # not: other functions, once only, failing, skipped
-    chosen = {proposal.name.partition("::")[2]: proposal for proposal in proposals}
-    for name in ("test_top", "test_top_many[30]", "test_top_writes", "TopCase::test_top_of_case"):
-        verdict = judge(chosen[name], bench, PerfTestConfig(min_duration_s=0.01))
-        assert verdict.accepted, verdict.reason
-        assert verdict.covered == ["kit/words.py::Counter.top"]
 
 
-def test_the_script_holds_what_the_test_needs_and_no_other_test(kit: Kit, bench: Bench) -> None:
-    script = next(item.script for item in offered(kit, bench) if item.name.endswith("::test_top"))
+@pytest.mark.parametrize("name", ["test_top_many[30]", "test_top_writes", "TopCase::test_top_of_case"])
+def test_what_is_offered_passes_the_gates(name: str, offers: Offers, bench: Bench) -> None:
+    verdict = judge(offers[name], bench, PerfTestConfig(min_duration_s=0.01))
+    assert verdict.accepted, verdict.reason
+    assert verdict.covered == ["kit/words.py::Counter.top"]
+
+
+def test_the_script_holds_what_the_test_needs_and_no_other_test(offers: Offers) -> None:
+    script = offers["test_top"].script
     assert "def test_top(text):" in script
     assert "def sentence" in script
     assert "def text():" in script
@@ -63,19 +66,18 @@ def test_the_script_holds_what_the_test_needs_and_no_other_test(kit: Kit, bench:
     assert "test_nothing" not in script
 
 
-def test_the_arms_own_tests_cannot_reach_the_script(kit: Kit, bench: Bench) -> None:
-    script = next(item for item in offered(kit, bench) if item.name.endswith("::test_top"))
+def test_the_arms_own_tests_cannot_reach_the_script(offers: Offers, kit: Kit, bench: Bench) -> None:
     for path in ("tests/test_words.py", "tests/conftest.py", "conftest.py", "tests/helpers.py"):
         (kit.work / "human" / path).write_text("raise RuntimeError('patched')\n")
     (kit.work / "human" / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
-    assert judge(script, bench, PerfTestConfig()).accepted
+    verdict = judge(offers["test_top"], bench, PerfTestConfig())
+    assert verdict.accepted, verdict.reason
 
 
-def test_a_patch_that_breaks_the_test_is_seen_by_the_check(kit: Kit, bench: Bench) -> None:
-    script = next(item for item in offered(kit, bench) if item.name.endswith("::test_top"))
+def test_a_patch_that_breaks_the_test_is_seen_by_the_check(offers: Offers, kit: Kit, bench: Bench) -> None:
     words = kit.work / "base" / "kit" / "words.py"
     words.write_text(words.read_text().replace("return found", "return [('nothing', 0)]"))
-    verdict = judge(script, bench, PerfTestConfig(min_duration_s=1e-6))
+    verdict = judge(offers["test_top"], bench, PerfTestConfig(min_duration_s=1e-6))
     assert verdict.gate == "deterministic"
     assert "AssertionError" in verdict.detail
 
