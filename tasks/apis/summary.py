@@ -97,7 +97,9 @@ def _definitions(node: ast.stmt, receiver: bool = False) -> list[Definition]:
             mentions.visit(node.value)
         made = isinstance(node.value, (ast.Call, ast.Lambda, ast.Name, ast.Attribute))
         kind = "callable" if made else "variable"
-        return [Definition(name, kind, node.lineno, mentions=frozenset(mentions.found)) for name in names]
+        found = frozenset(mentions.found)
+        own = "self" if receiver else None  # of lambdas in a table of methods
+        return [Definition(name, kind, node.lineno, mentions=found, receiver=own) for name in names]
     return []
 
 
@@ -186,6 +188,12 @@ class _Mentions(ast.NodeVisitor):
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Load) and node.id not in self._local:
             self.found.add((node.id,))
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        hidden = {item.arg for item in ast.walk(node.args) if isinstance(item, ast.arg)} - {"self"} - self._local
+        self._local |= hidden
+        self.generic_visit(node)
+        self._local -= hidden
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         chain = chain_of(node)

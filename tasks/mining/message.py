@@ -11,7 +11,7 @@ _NOT_PROSE = (
     re.compile(r"``?[^`\n]*``?"),
     re.compile(r"^\s*>>> .*$", re.MULTILINE),
     re.compile(r"\bhttps?://\S+"),
-    re.compile(r"^(?:[A-Z][a-z]+-)+(?:[Bb]y|[Ii]d|[Oo]n|[Tt]o): .*$", re.MULTILINE),  # trailers
+    re.compile(r"^[A-Z]\w*(?:-\w+)*-(?:[Bb]y|[Ii]d|[Oo]n|[Tt]o): .*$", re.MULTILINE),  # trailers
     re.compile(r"^(?:cherry picked|\(cherry picked) .*$", re.MULTILINE),
     re.compile(r"\w+(?:\.\w+)*\([^()\n]*\)"),  # optimize(), fast.path(x)
     re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\b"),  # foo.optimize, perf.py

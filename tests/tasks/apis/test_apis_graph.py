@@ -1,0 +1,189 @@
+"""Names, public surface and callers of small packages given as text."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+from tasks.apis.graph import Graph, Module
+from tasks.apis.reach import reach
+from tasks.apis.source import module_name
+from tasks.apis.summary import summarise
+from tasks.apis.surface import public_names
+
+
+def graph(**files: str) -> Graph:
+    """Modules by dotted name with `__` for a dot; a trailing `__` marks a package."""
+    modules = []
+    for key, text in files.items():
+        name = key.rstrip("_").replace("__", ".")
+        modules.append(Module(name, key.endswith("__"), f"{key}.py", summarise(dedent(text).encode())))
+    return Graph(modules)
+
+
+def apis(made: Graph, *changed: str) -> list[str]:
+    return [item.api for item in reach(made, list(changed))[0]]
+
+
+def path(made: Graph, api: str, changed: str) -> list[str]:
+    return next(item.path for item in reach(made, [changed])[0] if item.api == api)
+
+
+def test_public_function_is_its_own_api() -> None:
+    made = graph(pkg__="", pkg__a="def f():\n    return 1\n")
+    assert apis(made, "pkg.a.f") == ["pkg.a.f"]
+    assert path(made, "pkg.a.f", "pkg.a.f") == ["pkg.a.f"]
+
+
+def test_re_exports_give_the_shorter_name() -> None:
+    made = graph(
+        pkg__="from .a import *\nfrom pkg._b import g as h\n",
+        pkg__a="__all__ = ['f']\ndef f():\n    return 1\ndef hidden():\n    return 2\n",
+        pkg___b="def g():\n    return 1\n",
+    )
+    assert apis(made, "pkg.a.f") == ["pkg.f"]
+    assert public_names(made)["pkg.a.f"] == ["pkg.f", "pkg.a.f"]
+    assert apis(made, "pkg._b.g") == ["pkg.h"]
+    assert apis(made, "pkg.a.hidden") == []
+
+
+def test_private_helper_through_aliases_and_modules() -> None:
+    made = graph(
+        pkg__="",
+        pkg___impl="def work(x):\n    return x\n",
+        pkg__one="from pkg._impl import work as _w\ndef one(x):\n    return _w(x)\n",
+        pkg__two="import pkg._impl\ndef two(x):\n    return pkg._impl.work(x)\n",
+        pkg__three="from . import _impl as i\ndef three(x):\n    return list(map(i.work, x))\n",
+        pkg__four="def four(x):\n    from ._impl import work\n    return work(x)\n",
+        pkg__five="def five(work):\n    return work(1)\n",
+    )
+    assert sorted(apis(made, "pkg._impl.work")) == ["pkg.four.four", "pkg.one.one", "pkg.three.three", "pkg.two.two"]
+    assert path(made, "pkg.one.one", "pkg._impl.work") == ["pkg.one.one", "pkg._impl.work"]
+
+
+def test_nearest_first_with_the_path() -> None:
+    made = graph(
+        m="""
+        def _low(): return 1
+        def _middle(): return _low()
+        def far(): return _middle()
+        def near(): return _low()
+        """
+    )
+    found, _ = reach(made, ["m._low"])
+    assert [(item.api, len(item.path) - 1) for item in found] == [("m.near", 1), ("m.far", 2)]
+    assert found[1].path == ["m.far", "m._middle", "m._low"]
+
+
+def test_methods_by_class_hierarchy() -> None:
+    made = graph(
+        m="""
+        class _Base:
+            def run(self):
+                return self._step()
+            def _step(self):
+                return 0
+
+        class Child(_Base):
+            def _step(self):
+                return super()._step() + 1
+
+        class Other:
+            def _step(self):
+                return 5
+        """
+    )
+    assert "m.Child.run" in apis(made, "m.Child._step")
+    assert path(made, "m.Child.run", "m.Child._step") == ["m._Base.run", "m.Child._step"]
+    assert path(made, "m.Child.run", "m._Base._step") == ["m._Base.run", "m._Base._step"]
+    assert apis(made, "m.Other._step") == []
+
+
+def test_special_methods_go_by_their_class() -> None:
+    made = graph(
+        m="class Tree:\n    def __getitem__(self, k):\n        return k\n    def __init__(self):\n        self.x = 1\n"
+    )
+    assert apis(made, "m.Tree.__getitem__") == ["m.Tree"]
+    made = graph(m="class _T:\n    def __init__(self):\n        pass\n\ndef make():\n    return _T()\n")
+    assert path(made, "m.make", "m._T.__init__") == ["m.make", "m._T", "m._T.__init__"]
+
+
+def test_tables_of_functions() -> None:
+    made = graph(
+        m="""
+        def _a(x): return x
+        _TABLE = {"a": _a}
+
+        def dispatch(k, x): return _TABLE[k](x)
+
+        class Parser:
+            RULES = {"b": lambda self: self._rule()}
+
+            def parse(self): return self.RULES["b"](self)
+
+            def _rule(self): return 1
+        """
+    )
+    assert path(made, "m.dispatch", "m._a") == ["m.dispatch", "m._TABLE", "m._a"]
+    assert path(made, "m.Parser.parse", "m.Parser._rule") == ["m.Parser.parse", "m.Parser.RULES", "m.Parser._rule"]
+
+
+def test_locals_and_annotations_say_the_class() -> None:
+    many = "\n".join(f"class C{n}:\n    def step(self):\n        return {n}\n" for n in range(12))
+    made = graph(
+        m=f"""{many}
+def build():
+    thing = C3()
+    return thing.step()
+
+def take(thing: C4):
+    return thing.step()
+
+def direct():
+    return C5().step()
+"""
+    )
+    for function, number in (("build", 3), ("take", 4), ("direct", 5)):
+        assert f"m.{function}" in apis(made, f"m.C{number}.step")
+        assert f"m.{function}" not in apis(made, "m.C7.step")
+
+
+def test_a_guess_by_name_costs_more() -> None:
+    made = graph(m="class A:\n    def odd_name(self):\n        return 1\n\ndef guess(x):\n    return x.odd_name()\n")
+    found, _ = reach(made, ["m.A.odd_name"])
+    assert [(item.api, item.guesses) for item in found] == [("m.A.odd_name", 0), ("m.guess", 1)]
+
+
+def test_cycles_end() -> None:
+    made = graph(
+        pkg__="from .a import f\nfrom .b import *\n",
+        pkg__a="from . import f as g\nfrom pkg import *\ndef f():\n    return h()\ndef h():\n    return f()\n",
+        pkg__b="from .a import *\nfrom . import *\nclass X(Y): pass\nclass Y(X): pass\n",
+    )
+    assert apis(made, "pkg.a.h")[0] in ("pkg.h", "pkg.a.h")
+
+
+def test_unreadable_files_define_nothing() -> None:
+    assert not summarise(b"print 1\n").parsed
+    assert summarise(b"\0").definitions == {}
+    assert summarise(b"x = (\n").definitions == {}
+
+
+def test_module_names() -> None:
+    packages = {"pkg", "pkg/sub", "src/deep", "python/big"}
+    expected = {
+        "pkg/__init__.py": "pkg",
+        "pkg/sub/a.py": "pkg.sub.a",
+        "src/deep/b.py": "deep.b",
+        "src/space/c.py": "space.c",
+        "python/big/d.py": "big.d",
+        "single.py": "single",
+        "src/single.py": "single",
+        "setup.py": None,
+        "tests/a.py": None,
+        "pkg/tests/a.py": None,
+        "pkg/test_a.py": None,
+        "scripts/run.py": None,
+        "loose/e.py": None,
+        "pkg/not-a-name.py": None,
+    }
+    assert {path: module_name(path, packages) for path in expected} == expected
