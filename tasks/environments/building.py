@@ -80,7 +80,13 @@ def build_environment(
         if checked.arm is None:
             return Built(environment=None, reason=f"{what} commit: {checked.status}: {checked.reason}", log=log)
         if problem := failing_import(checked.arm, record.imports, repository.name, sandbox, work):
-            return Built(environment=None, reason=f"{what} commit does not import: {problem}", log=log)
+            hint = (
+                f"with Python {environment.python}: environment.python chooses another"
+                if sandbox.kind == "local"
+                else ""
+            )
+            reason = f"{what} commit does not import: {problem}" + (f" ({hint})" if hint else "")
+            return Built(environment=None, reason=reason, log=log)
     return Built(environment=record.environment, reason=record.reason, log=log)
 
 

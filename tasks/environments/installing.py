@@ -116,7 +116,8 @@ class Installer:
                 return self._failed("the project cannot be built, and its declared dependencies cannot be installed")
             if any(name in request.declared for name in ("pyproject.toml", "setup.py", "setup.cfg")):
                 result.reason = "the project cannot be built: only its declared dependencies are installed"
-        if request.compiled and not self._resolve(_build_requirements(request.declared), constrained=True):
+        builders = _build_requirements(request.declared) if request.compiled else []
+        if builders and not self._resolve(builders, todays_setuptools=True):
             return self._failed("what builds the project cannot be installed")
         return result
 
@@ -139,12 +140,12 @@ class Installer:
                 return None
         return None
 
-    def _resolve(self, requirements: list[str], constrained: bool = False) -> bool:
+    def _resolve(self, requirements: list[str], todays_setuptools: bool = False) -> bool:
         """Install requirements in one resolution: from wheels if that is possible, else building what has none."""
         runner = self.runner
         argv = [runner.uv, "pip", "install", "--python", f"{runner.environment}/bin/python", "--no-sources"]
         argv += self._dated()
-        if constrained:
+        if todays_setuptools and self.request.cut_off:
             argv += [f"--exclude-newer-package=setuptools={_LATER}", f"--exclude-newer-package=wheel={_LATER}"]
         for options in (["--only-binary", ":all:"], self._build_options(_WAYS[1])):
             ran = self._step([*argv, *options, *requirements])
@@ -229,5 +230,7 @@ def _build_requirements(declared: dict[str, bytes]) -> list[str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         system = {}
     asked = [text for text in system.get("requires", []) if isinstance(text, str)]
-    names = {re.split(r"[^\w.-]", text, maxsplit=1)[0].lower() for text in asked}
-    return asked + [more for more in ("setuptools<70", "wheel") if re.split(r"\W", more, maxsplit=1)[0] not in names]
+    if str(system.get("build-backend", "setuptools")).startswith("setuptools"):
+        named = {re.split(r"[^\w.-]", text, maxsplit=1)[0].lower() for text in asked}
+        asked += [more for more in ("setuptools<70", "wheel") if more.split("<")[0] not in named]
+    return asked
