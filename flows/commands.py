@@ -168,7 +168,10 @@ def _print_evaluation(summary: EvaluationSummary) -> None:
         warn(problem)
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
     out.print(f"{summary.predictions} predictions on {len(summary.instances)} instances: {statuses}")
-    table("Opt@K", [row.model_dump() for row in summary.opt_at_k])
+    from storage.store import Store
+    from tasks.reporting.tables import opt_table
+
+    table("Opt@K, in percent of the instances", opt_table(Store(summary.store), summary.run_id))
 
 
 def _finish(*summaries: Summary) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -29,6 +30,11 @@ class Progress(Protocol):
     def stage(self, name: str, total: int) -> AbstractContextManager[Callable[[], None]]:
         """A stage of `total` items begins; call the returned function once per finished item (from any thread)."""
 
+
+# Prefect warns once per task that a thread cannot be interrupted; our sandboxes and clients keep their own time limits.
+logging.getLogger("prefect.task_runs").addFilter(
+    lambda record: not str(record.msg).startswith("Timeout of %s seconds configured")
+)
 
 _watcher: ContextVar[Progress | None] = ContextVar("watcher", default=None)
 

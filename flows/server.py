@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -86,6 +87,7 @@ def prefect_server(folder: Path) -> Iterator[None]:
         _wait(process, port, log)
         yield
     finally:
+        _send_what_is_queued()
         os.environ.pop("PREFECT_API_URL", None)
         process.terminate()
         try:
@@ -93,6 +95,17 @@ def prefect_server(folder: Path) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _send_what_is_queued() -> None:
+    """Logs and events wait in queues of this process; at exit they would look for the server for minutes."""
+    from prefect._internal.concurrency.services import QueueService
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    queues: tuple[type[QueueService[Any]], ...] = (APILogWorker, EventsWorker)
+    for queue in queues:
+        queue.drain_all(timeout=10)
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
