@@ -68,7 +68,7 @@ def build_in_place(
             )
         )
         if done.returncode != 0:
-            raise BuildFailure(_reason(done.timed_out, done.stderr + b"\n" + done.stdout))
+            raise BuildFailure(_reason(done.timed_out, done.stdout + b"\n" + done.stderr))
         wheels = list(out.glob("*.whl"))
         if len(wheels) != 1:
             raise BuildFailure("the build made no wheel")
@@ -98,5 +98,6 @@ def _reason(timed_out: bool, output: bytes) -> str:
     if timed_out:
         return "the build takes too long"
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
-    return (errors or lines or ["the build fails without a word"])[-1][:300]
+    # A compiler's first error is the cause; what Python says last is only that the compiler failed.
+    errors = [line for line in lines if "error: " in line]
+    return (errors[:1] or lines[-1:] or ["the build fails without a word"])[0][:300]

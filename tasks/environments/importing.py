@@ -45,12 +45,12 @@ def main_package(checkout: Path, import_paths: tuple[str, ...], imports: list[st
     """What to import: the installed name most like the repository's, else a package of the checkout; None if unsure."""
     found = imports or _packages(checkout, import_paths)
     names = [name for name in found if name.isidentifier() and name not in _NOT_THE_PROJECT]
+    names = [name for name in names if not name.startswith("_")] or names
     wanted = _plain(repo.rsplit("/", 1)[-1])
     alike = [name for name in names if _plain(name) == wanted] or [name for name in names if _plain(name) in wanted]
     if alike:
         return max(alike, key=len)
-    public = [name for name in names if not name.startswith("_")]
-    return public[0] if len(public) == 1 else None
+    return names[0] if len(names) == 1 else None
 
 
 def _plain(name: str) -> str:
