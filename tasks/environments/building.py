@@ -56,7 +56,8 @@ def build_environment(
     with FileLock(folder.parent / f".{env_id}.lock"):
         record = read_record(work, env_id)
         if record is None or _image_is_gone(record.environment):
-            shutil.rmtree(folder, ignore_errors=True)
+            for left in (folder, *folder.parent.glob(f".{env_id}-*")):  # of a build that was killed
+                shutil.rmtree(left, ignore_errors=True)
             request = Request(
                 python=local_python(environment.python) if sandbox.kind == "local" else "python3",
                 declared=declared,

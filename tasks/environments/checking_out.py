@@ -48,6 +48,8 @@ def check_out(
         try:
             with FileLock(folder.parent / f".{arm_id}.lock"):
                 if not folder.exists():
+                    for left in folder.parent.glob(f".{arm_id}-*"):  # of a process that was killed
+                        shutil.rmtree(left, ignore_errors=True)
                     write_tree(clone, sha, temporary)
                     if patch is not None:
                         apply_patch(temporary, patch)

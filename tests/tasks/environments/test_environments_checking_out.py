@@ -176,6 +176,7 @@ def test_a_half_made_folder_of_a_crash_is_no_arm(history: Any) -> None:
     assert missing(arm, history.work)
     assert _files(history, _check_out(history, sha)) == {"a.py": b"1\n"}
     assert not missing(arm, history.work)
+    assert not (folder.parent / f".{arm.arm_id}-left").exists()
 
 
 def test_no_filter_or_hook_of_the_user_is_run(history: Any, tmp_path: Path) -> None:
