@@ -32,10 +32,12 @@ BATCH_S = 0.02
 """Length of a batch on base."""
 MAX_BATCH = 200
 """Calls of a batch at most."""
-BATCH_SETUP_S = 0.5
+BATCH_SETUP_S = 0.1
 """Time that setting up one batch may take on base."""
 SEQUENTIAL_RUNS = 5
 """Fresh processes per arm of GSO's protocol."""
+SET_ROUNDS = 6
+"""Rounds that one set of processes serves at most after the first look."""
 FEWEST_ROUNDS = 3
 """Rounds that are worth a look if the calls are too long for `min_rounds`."""
 
@@ -44,14 +46,17 @@ Needed = Callable[[Race, float], set[str]]
 
 
 def plan(first: int, last: int, sets: int) -> list[list[int]]:
-    """Rounds per set of processes between looks: the first block over `sets` sets, every later one in a new set.
+    """Rounds per set of processes between looks: the first block over `sets` sets, later ones over new sets.
 
-    `plan(8, 27, 3)` is `[[3, 3, 2], [4], [6], [9]]`: looks after 8, 12, 18 and 27 rounds.
+    `plan(8, 27, 3)` is `[[3, 3, 2], [4], [6], [5, 4]]`: looks after 8, 12, 18 and 27 rounds.
     """
     marks = looks(first, last)
-    sets = min(sets, marks[0])
-    blocks = [[marks[0] // sets + (index < marks[0] % sets) for index in range(sets)]]
-    return blocks + [[after - before] for before, after in pairwise(marks)]
+    later = [after - before for before, after in pairwise(marks)]
+    return [_spread(marks[0], min(sets, marks[0])), *(_spread(rounds, -(-rounds // SET_ROUNDS)) for rounds in later)]
+
+
+def _spread(rounds: int, sets: int) -> list[int]:
+    return [rounds // sets + (index < rounds % sets) for index in range(sets)]
 
 
 def interleaved(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:

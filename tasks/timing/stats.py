@@ -17,7 +17,9 @@ Floats = NDArray[np.float64]
 Mean = Literal["geometric", "harmonic", "arithmetic"]
 
 DRAWS = 8000
-"""Bootstrap samples behind an interval: enough for the tails of a level divided by the number of looks."""
+"""Random draws behind an interval: enough for the tails of a level divided by the number of looks."""
+RESAMPLES = 1000
+"""Bootstrap samples behind a standard error."""
 PROCESS_SD = 0.01
 PROCESS_DF = 4
 """Before any data: processes of the same code differ by about 1 % (layout, hash seed), believed like 4 observations.
@@ -26,7 +28,7 @@ Two or three sets of processes say little about how much sets differ. Without th
 to agree would be too narrow; with it the data take over as sets are added.
 """
 FEW_ROUNDS = 8
-"""Below this many rounds the bootstrap of a median covers too little, and Student's t takes its place."""
+"""Below this many rounds a bootstrap of the median says too little."""
 
 
 @dataclass(frozen=True)
@@ -56,36 +58,42 @@ def level_per_look(confidence: float, n_looks: int) -> float:
 def draws(sets: Sequence[Floats], rng: np.random.Generator, size: int = DRAWS) -> Floats:
     """Plausible values, shape (size,), of the median log-ratio, given one array of log-ratios per set of processes.
 
-    The sum of two sources. Rounds: the median of a bootstrap sample drawn inside each set (for fewer than FEW_ROUNDS
-    rounds Student's t around the median instead). Processes: Student's t with PROCESS_DF + sets - 1 degrees of freedom
-    and the variance (PROCESS_DF * PROCESS_SD^2 + max(0, SS - expected from rounds)) / (PROCESS_DF + sets - 1) / sets,
+    The estimate plus two sources of error. Rounds: Student's t with rounds - 1 degrees of freedom, scaled by the
+    standard error of the median. Processes: Student's t with f = PROCESS_DF + sets - 1 degrees of freedom and variance
+    (PROCESS_DF * PROCESS_SD^2 + max(0, SS - what rounds explain of it)) / f * sum of squared shares of rounds per set,
     SS being the sum of squares of set medians around their mean. Sets of a single round each need no second source:
     their rounds already differ by process.
     """
     sets = [part for part in sets if len(part)]
     pooled = np.concatenate(sets)
-    count = len(pooled)
-    centre = float(np.median(pooled))
-    if count == 1:
+    single = all(len(part) == 1 for part in sets)
+    if len(pooled) == 1:
         return np.full(size, np.nan)
-    if count < FEW_ROUNDS:
-        spread = math.sqrt(math.pi / 2) * float(np.std(pooled, ddof=1)) / math.sqrt(count)
-        values = centre + spread * rng.standard_t(count - 1, size)
-    else:
-        sample = np.concatenate([part[rng.integers(len(part), size=(size, len(part)))] for part in sets], axis=1)
-        values = np.median(sample, axis=1)
-    if all(len(part) == 1 for part in sets):
-        return values
-    return values + _process_effects(sets, rng, size)
+    spread = _median_error(pooled, rng)
+    values: Floats = float(np.median(pooled)) + spread * rng.standard_t(len(pooled) - 1, size)
+    return values if single else values + _process_effects(sets, rng, size)
+
+
+def _median_error(pooled: Floats, rng: np.random.Generator) -> float:
+    """Standard error of the median: by bootstrap, for few rounds by the normal formula.
+
+    Rounds are resampled over all sets, because sets of two or three rounds would lose a third of their variance if they
+    were resampled by themselves. The bootstrap's own quantiles are not used: they are too narrow for 8 to 20 rounds.
+    """
+    if len(pooled) < FEW_ROUNDS:
+        return math.sqrt(math.pi / 2) * float(np.std(pooled, ddof=1)) / math.sqrt(len(pooled))
+    sample = pooled[rng.integers(len(pooled), size=(RESAMPLES, len(pooled)))]
+    return float(np.median(sample, axis=1).std())
 
 
 def _process_effects(sets: Sequence[Floats], rng: np.random.Generator, size: int) -> Floats:
     medians = np.array([np.median(part) for part in sets])
-    # variance of a set's median that its rounds alone explain
-    inside = [math.pi / 2 * float(np.var(part, ddof=1)) / len(part) for part in sets if len(part) > 1]
+    # variance of a set's median that its rounds alone explain, at least
+    inside = [float(np.var(part, ddof=1)) / len(part) for part in sets if len(part) > 1]
     excess = float(np.sum((medians - medians.mean()) ** 2)) - (len(sets) - 1) * float(np.mean(inside))
     freedom = PROCESS_DF + len(sets) - 1
-    variance = (PROCESS_DF * PROCESS_SD**2 + max(0.0, excess)) / freedom / len(sets)
+    shares = np.array([len(part) for part in sets]) / sum(map(len, sets))
+    variance = (PROCESS_DF * PROCESS_SD**2 + max(0.0, excess)) / freedom * float(np.sum(shares**2))
     return math.sqrt(variance) * rng.standard_t(freedom, size)
 
 
@@ -98,7 +106,6 @@ def interval(sets: Sequence[Floats], confidence: float, seed: int = 0) -> Interv
     centre = float(np.median(np.concatenate(sets)))
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws(sets, np.random.default_rng(seed)), [tail, 1 - tail])
-    # a bootstrap interval may leave out its own estimate when values repeat
     return Interval(
         ratio=math.exp(centre),
         low=math.exp(min(float(low), centre)),

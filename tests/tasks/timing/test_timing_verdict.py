@@ -1,0 +1,129 @@
+"""Verdicts from recorded samples: nothing here is timed."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from tasks.timing.models import ArmState, Race, Sample
+from tasks.timing.stats import Interval
+from tasks.timing.verdict import clock_flags, compare, judge, log_ratios, point_verdict, questions_for
+
+MS = 1_000_000
+
+
+def sample(arm: str, turn: int, wall_ms: float, **more) -> Sample:
+    wall = round(wall_ms * MS)
+    values = {
+        "process": turn // 4, "order": 0, "seed": turn, "number": 1, "cpu_ns": wall, "wait_ns": 0,
+        "outside_ns": wall + 50_000, "setup_ns": MS, "correct": True, "warmup": False,
+        "started_at": datetime(2024, 1, 1, tzinfo=UTC),
+    }  # fmt: skip
+    return Sample(arm=arm, round=turn, wall_ns=wall, **{**values, **more})
+
+
+def race(samples: list[Sample]) -> Race:
+    return Race(states={name: ArmState(name) for name in {s.arm for s in samples}}, samples=samples)
+
+
+def rounds(base_ms: float = 50, arm_ms: float = 25, count: int = 12, **more) -> list[Sample]:
+    rng = np.random.default_rng(5)
+    noise = rng.normal(1, 0.01, count)
+    samples = [sample("base", n, base_ms * noise[n]) for n in range(count)]
+    return samples + [sample("human", n, arm_ms * noise[n] * rng.normal(1, 0.005), **more) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(1.2, 1.4, "yes"), (1.19, 1.4, "inconclusive"), (1.0, 1.19, "no"), (1.1, 1.2, "inconclusive")],
+)  # fmt: skip
+def test_the_whole_interval_decides(low, high, verdict):
+    assert judge(Interval(1.25, low, high, 9, 3), 1.2) == verdict
+    assert point_verdict(Interval(1.25, low, high, 9, 3), 1.2) == "yes"
+    assert point_verdict(Interval(1.19, low, high, 9, 3), 1.2) == "no"
+
+
+def test_nothing_timed_is_inconclusive():
+    assert judge(None, 1.2) == point_verdict(None, 1.2) == "inconclusive"
+    assert compare(race([sample("base", 0, 1), sample("human", 0, 1)]), "human", "base", 0.95, "interleaved") is None
+
+
+def test_questions_of_a_session():
+    asked = questions_for(["base", "human", "patch:a"], 1.2, 0.95)
+    assert [(q.arm, q.against, q.threshold) for q in asked] == [
+        ("human", "base", 1.2), ("patch:a", "base", 1.2), ("patch:a", "human", 0.95),
+    ]  # fmt: skip
+    assert [(q.arm, q.against) for q in questions_for(["base", "patch:a"], 1.2, 0.95)] == [("patch:a", "base")]
+
+
+def test_rounds_are_paired_and_shared_noise_cancels():
+    samples = rounds()
+    found = compare(race(samples), "human", "base", 0.95, "interleaved")
+    assert found is not None
+    assert found.ratio == pytest.approx(2.0, rel=0.01)
+    assert (found.n_rounds, found.n_sets) == (12, 3)
+    assert [len(part) for part in log_ratios(samples, "human", "base")] == [4, 4, 4]
+
+
+def test_warm_up_and_incorrect_rounds_do_not_count():
+    samples = [*rounds(), sample("base", 90, 50, warmup=True), sample("human", 90, 500, warmup=True)]
+    samples += [sample("base", 91, 50), sample("human", 91, 500, correct=False)]
+    found = compare(race(samples), "human", "base", 0.95, "interleaved")
+    assert found is not None
+    assert found.n_rounds == 12
+
+
+def test_batches_are_compared_per_call():
+    samples = [sample("base", n, 40, number=4) for n in range(8)] + [sample("human", n, 10, number=2) for n in range(8)]
+    found = compare(race(samples), "human", "base", 0.95, "interleaved")
+    assert found is not None
+    assert found.ratio == pytest.approx(2.0)
+
+
+def test_time_given_to_other_programs_is_left_out():
+    samples = [sample("base", n, 50) for n in range(8)]
+    samples += [sample("human", n, 25 + n, wait_ns=n * MS) for n in range(8)]
+    found = compare(race(samples), "human", "base", 0.95, "interleaved")
+    assert found is not None
+    assert found.ratio == pytest.approx(2.0)
+
+
+def test_honest_clocks_are_not_flagged():
+    assert clock_flags(rounds(), "human") == []
+    assert clock_flags(rounds(), "base") == []
+    assert clock_flags(rounds()[:14], "human") == []  # two common rounds say nothing
+
+
+def test_a_probe_that_reports_less_than_the_driver_saw_is_flagged_and_the_driver_believed():
+    """The arm says 5 ms, the driver saw 25 ms: the ratio is 2, not 10."""
+    samples = rounds(arm_ms=5, outside_ns=25 * MS)
+    assert clock_flags(samples, "human") == ["clocks_disagree"]
+    found = compare(race(samples), "human", "base", 0.95, "interleaved")
+    assert found is not None
+    assert found.ratio == pytest.approx(2.0, rel=0.05)
+
+
+def test_more_time_inside_than_outside_is_impossible():
+    assert clock_flags(rounds(outside_ns=1 * MS), "human") == ["clocks_disagree"]
+
+
+def test_an_arm_that_claims_to_have_waited_is_flagged():
+    assert clock_flags(rounds(wait_ns=20 * MS), "human") == ["clocks_disagree"]
+
+
+def test_both_may_wait_on_a_busy_machine():
+    samples = [sample("base", n, 80, wait_ns=30 * MS) for n in range(6)]
+    samples += [sample("human", n, 50, wait_ns=25 * MS) for n in range(6)]
+    assert clock_flags(samples, "human") == []
+
+
+def test_work_that_moved_into_setup_is_flagged():
+    assert clock_flags(rounds(setup_ns=24 * MS), "human") == ["work_in_setup"]
+    assert clock_flags(rounds(setup_ns=3 * MS), "human") == []
+
+
+def test_sequential_compares_means():
+    samples = [sample("base", n, ms) for n, ms in enumerate([10, 20, 30])] + [sample("human", n, 10) for n in range(3)]
+    found = compare(race(samples), "human", "base", 0.95, "sequential")
+    assert found is not None
+    assert found.ratio == pytest.approx(2.0)
