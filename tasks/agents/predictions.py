@@ -125,7 +125,7 @@ def _sample(value: Any, used: set[int]) -> int | str:
 
 def repo_of(instance_id: str) -> str:
     """`owner/name` of an instance id of the usual form `owner__name-PR-12` or `owner__name-1234567`, else empty."""
-    match = re.fullmatch(r"([A-Za-z0-9.-]+)__(.+)-(?:PR-\d+|[0-9a-f]{7,40}|\d+)", instance_id)
+    match = re.fullmatch(r"([A-Za-z0-9.-]+)__(.+?)-(?:PR-\d+|[0-9a-f]{7,40}|\d+)", instance_id)
     return f"{match[1]}/{match[2]}" if match else ""
 
 
