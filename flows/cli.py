@@ -18,6 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
 StoreOption = Annotated[str, typer.Option("--store", help="Folder or fsspec URL of the store.")]
 StoreOverride = Annotated[str | None, typer.Option("--store", help="Store to use instead of the one in CONFIG.")]
 ConfigArgument = Annotated[Path, typer.Argument(help="YAML file, e.g. configs/more-itertools.yaml.", metavar="CONFIG")]
@@ -160,13 +163,14 @@ def main() -> None:
     except typer.Exit as stop:
         code = stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        from flows.terminal import err
-
-        err.print("\nInterrupted. Finished work is in the store; the same command goes on from there.")
-        code = 130
+        code = INTERRUPTED
     except Exception as error:
         if not hasattr(error, "show"):  # usage errors of the command line know how to show themselves
             raise
         error.show()
         code = 2
+    if code == INTERRUPTED:  # Typer, too, may have turned Ctrl-C into it
+        from flows.terminal import err
+
+        err.print("\nInterrupted. Finished work is in the store; the same command goes on from there.")
     sys.exit(code if isinstance(code, int) else 0)

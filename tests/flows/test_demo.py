@@ -42,8 +42,8 @@ def check_against_truth(folder: Path) -> None:
     assert {row.instance_id for row in store.rows(Instance)} == {row.instance_id for row in truth.instances}
     predictions = {row.prediction_id: row for row in store.rows(Prediction)}
     scores = {(row.model, row.instance_id, row.sample): row for row in store.rows(Score, run_id="demo")}
-    assert len(scores) == len(predictions) == len(list(truth.predictions))
-    for expected in truth.predictions:
+    assert len(scores) == len(predictions) == len(list(truth.predictions()))
+    for expected in truth.predictions():
         score = scores[expected.model, expected.instance_id, expected.sample]
         found = (score.status, score.opt_base, score.opt_human)
         assert found == (expected.truth.status, expected.truth.opt_base, expected.truth.opt_human), (expected, score)
