@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -22,7 +23,8 @@ _PASSED_ON = (
     "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE",
 )
-_NOT_PASSED_ON = ("PYTHON", "VIRTUAL_ENV", "CONDA", "UV_PROJECT", "UV_PYTHON", "PREFECT_", "ISOBENCH_")
+_OURS = re.compile(r"PYTHON.*|VIRTUAL_ENV.*|CONDA.*|UV_PROJECT.*|UV_PYTHON|PREFECT_.*|ISOBENCH_.*")
+_SECRET = re.compile(r".*(KEY|TOKEN|SECRET|PASSW|CREDENTIAL).*|AWS_.*", re.IGNORECASE)
 _OUTPUT_CHARACTERS = 20_000
 
 
@@ -85,12 +87,11 @@ class LocalRunner:
         self, argv: Sequence[str], *, timeout_s: float, cwd: str | None = None, variables: dict[str, str] | None = None
     ) -> Ran:
         """See `Runner`."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)}
         started = time.monotonic()
         process = subprocess.Popen(
             list(argv),
             cwd=cwd or self.build,
-            env={**inherited, **(variables or {})},
+            env={**_inherited(), **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -109,6 +110,15 @@ class LocalRunner:
             output += f"\nout of time after {timeout_s:.0f} s".encode()
             code = 124
         return Ran(code, output.decode(errors="replace")[-_OUTPUT_CHARACTERS:], time.monotonic() - started)
+
+
+def _inherited() -> dict[str, str]:
+    """This process's variables, but for our own, and for keys that are no business of a project's build."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not _OURS.fullmatch(name) and (name.startswith("UV_") or not _SECRET.fullmatch(name))
+    }
 
 
 def registry_variables() -> dict[str, str]:

@@ -90,7 +90,7 @@ class DockerSandbox:
         try:
             process = DockerProcess(self._client, container, command.limits)
         except BaseException:
-            remove_containers(self._client, f"{SANDBOX_LABEL}={self._id}") if self._closed else self._remove(container)
+            self._remove(container)
             raise
         with self._lock:
             self._running.add(process)

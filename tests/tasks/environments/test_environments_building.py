@@ -294,6 +294,14 @@ version = "1"
     assert "cannot be built" in built.reason
 
 
+def test_builds_see_no_keys(history: Any, python_here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "hidden")
+    monkeypatch.setenv("HF_TOKEN", "hidden")
+    base = history.commit({"tinylib/__init__.py": ""})
+    config = python_here(install_commands=["! env | grep hidden"])
+    assert _build(history, config, SandboxConfig(), base, base).environment is not None
+
+
 def test_out_of_time_is_a_reason(history: Any, python_here: Any) -> None:
     base = history.commit({"tinylib/__init__.py": ""})
     config = python_here(install_commands=["sleep 300"], build_timeout_s=1.5)
