@@ -39,11 +39,15 @@ class Graph:
     def __init__(self, modules: list[Module]) -> None:
         self.modules = {module.name: module for module in modules}
         self.nodes: dict[str, Node] = {}
-        self._mentioned_by: dict[str, list[Node]] = {}
+        self._mentioned_by: dict[str, list[tuple[Node, Chain]]] = {}
         self._aliases: dict[str, set[str]] = {}
         self._members_named: dict[str, list[str]] = {}
         self._subclasses: dict[str, list[str]] = {}
         self._lineage: dict[str, list[str]] = {}
+        self._descendants: dict[str, list[str]] = {}
+        self._class_targets: dict[tuple[str, str], list[str]] = {}
+        self._found: dict[str, str | None] = {}
+        self._callers: dict[str, list[tuple[str, bool]]] = {}
         for module in modules:
             self._note_aliases(module.summary.imports)
             for definition in module.summary.definitions.values():
@@ -59,8 +63,9 @@ class Graph:
         if owner is not None:
             self._members_named.setdefault(definition.name, []).append(node.id)
         self._note_aliases(definition.imports)
-        for name in {part for chain in definition.mentions for part in chain}:
-            self._mentioned_by.setdefault(name, []).append(node)
+        for chain in definition.mentions:
+            for name in set(chain):
+                self._mentioned_by.setdefault(name, []).append((node, chain))
         for member in definition.members.values():
             self._add(module, member, node.id, node.id)
 
@@ -75,7 +80,7 @@ class Graph:
     def resolve(self, module: Module, dotted: str) -> str | None:
         """Node or module that an absolute or relative dotted name means, through re-exports; None if it is foreign."""
         name = self._absolute(module, dotted)
-        return self._find(name, frozenset()) if name else None
+        return self._lookup(name) if name else None
 
     def exports(self, module: Module) -> dict[str, str]:
         """Public name -> node id, of a module: `__all__`, or else what has no underscore (imports in packages only)."""
@@ -91,7 +96,7 @@ class Graph:
             if source and source in self.modules and source != module.name:
                 found.update(self.exports(self.modules[source]))
         for name in names:
-            target = self._find(f"{module.name}.{name}", frozenset())
+            target = self._lookup(f"{module.name}.{name}")
             if target and target in self.nodes:
                 found[name] = target
         return found
@@ -105,6 +110,11 @@ class Graph:
         if up > len(parts):
             return None
         return ".".join([*parts[: len(parts) - up], dotted[level:]]).strip(".")
+
+    def _lookup(self, dotted: str) -> str | None:
+        if dotted not in self._found:
+            self._found[dotted] = self._find(dotted, frozenset())
+        return self._found[dotted]
 
     def _find(self, dotted: str, seen: frozenset[str]) -> str | None:
         if dotted in seen or len(seen) > 20:
@@ -161,22 +171,32 @@ class Graph:
 
     def descendants(self, class_id: str) -> list[str]:
         """All classes below."""
-        order: list[str] = []
-        pending = list(self._subclasses.get(class_id, []))
-        while pending:
-            current = pending.pop(0)
-            if current not in order:
-                order.append(current)
-                pending += self._subclasses.get(current, [])
-        return order
+        if class_id not in self._descendants:
+            order: dict[str, None] = {}
+            pending = list(self._subclasses.get(class_id, []))
+            while pending:
+                current = pending.pop()
+                if current not in order:
+                    order[current] = None
+                    pending += self._subclasses.get(current, [])
+            self._descendants[class_id] = list(order)
+        return self._descendants[class_id]
 
     def _member(self, class_id: str, name: str) -> str | None:
         return next((f"{owner}.{name}" for owner in self.lineage(class_id) if f"{owner}.{name}" in self.nodes), None)
 
     # callers
 
-    def callers(self, target: str) -> Iterator[tuple[str, bool]]:
+    def callers(self, target: str) -> list[tuple[str, bool]]:
         """(id, certain) of definitions whose code leads to the target. A guess by name alone is not certain."""
+        if target not in self._callers:
+            found: dict[str, bool] = {}
+            for caller, certain in self._read_callers(target):
+                found[caller] = certain or found.get(caller, False)
+            self._callers[target] = list(found.items())
+        return self._callers[target]
+
+    def _read_callers(self, target: str) -> Iterator[tuple[str, bool]]:
         node = self.nodes[target]
         name = node.definition.name
         if node.owner is not None and name.startswith("__") and name.endswith("__"):
@@ -187,18 +207,11 @@ class Graph:
                 if self._member(below, name) == target:
                     yield below, certain
         for mention in {name, *self._aliases.get(name, ())}:
-            for caller in self._mentioned_by.get(mention, ()):
-                if caller.id == target:
-                    continue
-                certainties = [
-                    certain
-                    for chain in caller.definition.mentions
-                    if mention in chain
-                    for found, certain in self._targets(caller, chain)
-                    if found == target
-                ]
-                if certainties:
-                    yield caller.id, any(certainties)
+            for caller, chain in self._mentioned_by.get(mention, ()):
+                if caller.id != target:
+                    for found, certain in self._targets(caller, chain):
+                        if found == target:
+                            yield caller.id, certain
 
     def _targets(self, caller: Node, chain: Chain) -> Iterator[tuple[str, bool]]:
         """What one mention may lead to."""
@@ -238,12 +251,13 @@ class Graph:
     def _of_class(self, class_id: str | None, name: str) -> Iterator[tuple[str, bool]]:
         if class_id is None:
             return
-        found = self._member(class_id, name)
-        if found:
-            yield found, True
-        for below in self.descendants(class_id):
-            if f"{below}.{name}" in self.nodes:
-                yield f"{below}.{name}", True
+        key = (class_id, name)
+        if key not in self._class_targets:
+            own = self._member(class_id, name)
+            below = [f"{owner}.{name}" for owner in self.descendants(class_id) if f"{owner}.{name}" in self.nodes]
+            self._class_targets[key] = [*([own] if own else []), *below]
+        for target in self._class_targets[key]:
+            yield target, True
 
     def _by_name(self, name: str) -> Iterator[tuple[str, bool]]:
         same = self._members_named.get(name, [])
@@ -262,4 +276,4 @@ class Graph:
             member = f"{caller.owner}.{chain[0]}"  # a class body sees its own names
             if member in self.nodes:
                 return member
-        return self._find(".".join([caller.module.name, *chain]), frozenset())
+        return self._lookup(".".join([caller.module.name, *chain]))

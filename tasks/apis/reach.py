@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from tasks.apis.graph import Graph
@@ -40,9 +41,7 @@ def reach(graph: Graph, changed: list[str]) -> tuple[list[Reached], dict[str, li
     best: dict[str, Reached] = {}
     reached_by: dict[str, set[str]] = {}
     for start in changed:
-        for node, path, cost, guesses in _search(graph, start):
-            if node not in public:
-                continue
+        for node, path, cost, guesses in _search(graph, start, public):
             api = public[node][0]
             reached_by.setdefault(api, set()).add(start)
             if api not in best or cost < best[api].cost:
@@ -56,16 +55,20 @@ def reach(graph: Graph, changed: list[str]) -> tuple[list[Reached], dict[str, li
     return found[:MAX_APIS], public
 
 
-def _search(graph: Graph, start: str) -> list[tuple[str, list[str], float, int]]:
-    done: dict[str, tuple[list[str], float, int]] = {}
+def _search(graph: Graph, start: str, public: Collection[str]) -> list[tuple[str, list[str], float, int]]:
+    """Public nodes that reach the start, cheapest first, each with its path, cost and guesses."""
+    done: set[str] = set()
+    found: list[tuple[str, list[str], float, int]] = []
     queue: list[tuple[float, int, str, list[str]]] = [(0.0, 0, start, [start])]
-    while queue and len(done) < MAX_VISITED:
+    while queue and len(done) < MAX_VISITED and len(found) < 2 * MAX_APIS:
         cost, guesses, node, path = heapq.heappop(queue)
         if node in done:
             continue
-        done[node] = (path, cost, guesses)
+        done.add(node)
+        if node in public:
+            found.append((node, path, cost, guesses))
         for caller, certain in graph.callers(node):
             total = cost + (1.0 if certain else GUESS_COST)
             if caller not in done and total <= MAX_COST:
                 heapq.heappush(queue, (total, guesses + (not certain), caller, [caller, *path]))
-    return [(node, path, cost, guesses) for node, (path, cost, guesses) in done.items()]
+    return found
