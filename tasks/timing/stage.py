@@ -36,13 +36,7 @@ def _key(_: Any, parameters: dict[str, Any]) -> str:
 
 def _outside_fault(_: Any, __: Any, state: Any) -> bool:
     """Retry what the sandbox could not do; an arm that fails is a result, and a bug stays a bug."""
-    try:
-        state.result()
-    except SandboxError:
-        return True
-    except Exception:
-        return False
-    return False
+    return isinstance(state.result(raise_on_failure=False), SandboxError)
 
 
 @task(
