@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from tasks.sandbox import seccomp
 from tasks.sandbox.models import WORK_DIR, Command, Mount
+from tasks.sandbox.owners import private_folder
 
 MEBIBYTE = 1024 * 1024
 USER_ID = 1000
@@ -56,7 +56,7 @@ def find_bubblewrap() -> Bubblewrap | None:
     if path is None:
         return None
     known = subprocess.run([path, "--help"], capture_output=True, text=True, check=False).stdout
-    folder = Path(tempfile.mkdtemp(prefix="isobench-"))
+    folder = private_folder()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "passwd").write_text(f"sandbox:x:{USER_ID}:{USER_ID}::{WORK_DIR}:/bin/sh\n")
     (folder / "group").write_text(f"sandbox:x:{USER_ID}:\n")

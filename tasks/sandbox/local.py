@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import os
 import shutil
-import tempfile
 import threading
 import warnings
 import weakref
@@ -17,6 +16,7 @@ from typing import Literal
 from tasks.sandbox import bubblewrap, cgroups, plain
 from tasks.sandbox.local_process import Launch, LocalProcess, spawn
 from tasks.sandbox.models import WORK_DIR, Command, Completed, Limits, SandboxError
+from tasks.sandbox.owners import private_folder
 from tasks.sandbox.streams import MEBIBYTE, run_to_end
 
 DEFAULT_VARIABLES = {
@@ -91,7 +91,7 @@ class LocalSandbox:
         try:
             if self._bubblewrap is not None:
                 return self._launch_isolated(self._bubblewrap, command, group)
-            private = Path(tempfile.mkdtemp(prefix="isobench-"))
+            private = private_folder()
             command = plain.rewritten(command, private)
             shell = _shell(command.limits, group)
             launch = Launch((*shell, *plain.arguments(command)), command.cpus, command.variables, command.cwd)

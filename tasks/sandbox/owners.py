@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -28,3 +31,17 @@ def owner_is_alive(owner: str) -> bool:
 
 OWNER = owner_of(os.getpid())
 """This process."""
+_PREFIX = "isobench-"
+
+
+def private_folder() -> Path:
+    """A new temporary folder of this process; what a killed process left goes when another one asks for its first."""
+    _sweep()
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{OWNER}-"))
+
+
+@lru_cache
+def _sweep() -> None:
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*.*-*"):
+        if not owner_is_alive(left.name.removeprefix(_PREFIX).rsplit("-", 1)[0]):
+            shutil.rmtree(left, ignore_errors=True)

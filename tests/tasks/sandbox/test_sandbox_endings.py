@@ -128,6 +128,20 @@ def test_next_sandbox_sweeps_what_a_dead_process_left(docker_image: str) -> None
         client.close()
 
 
+def test_folders_of_killed_processes_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    code = (
+        "from tasks.sandbox.owners import private_folder; print(private_folder(), flush=True); import os; os.kill(0, 9)"
+    )
+    folders = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, start_new_session=True
+        )
+        folders.append(Path(done.stdout.strip()))
+    assert [folder.exists() for folder in folders] == [False, True]
+
+
 def test_owner_names() -> None:
     assert owner_is_alive(OWNER)
     assert not owner_is_alive(f"{os.getpid()}.1")
