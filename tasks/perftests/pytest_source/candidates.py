@@ -36,8 +36,8 @@ def find_candidates(
 ) -> list[Candidate]:
     """Tests worth trying, best first; at most MAX_TESTS of at most MAX_FILES files.
 
-    Files that the change touched (`changed_tests`) come first, then tests by how many of the names they mention. Tests
-    of a file that mentions names only outside of its tests (in a fixture, a helper) come last.
+    Files that the change touched (`changed_tests`) come first, then tests by how many of the names they mention. A name
+    in the test's class, outside of its tests (a helper, setUp), counts half; one in the module only if nothing else is.
     """
     names = _names(functions_changed, apis)
     if not names:
@@ -52,14 +52,10 @@ def find_candidates(
             continue
         bonus = 100.0 if path in changed_tests else 0.0
         tree = parse_file(checkout / path)
-        found = (
-            [
-                Candidate(path, name, bonus + sum(names[word] for word in set(pattern.findall(part))))
-                for name, part in _tests_of(tree, text)
-            ]
-            if tree is not None
-            else []
-        )
+        tests = list(_tests_of(tree, text)) if tree is not None else []
+        scores = [_score(own, names, pattern) + 0.5 * _score(around, names, pattern) for _, own, around in tests]
+        found = [Candidate(path, test[0], bonus + score) for test, score in zip(tests, scores, strict=True) if score]
+        found = found or [Candidate(path, test[0], bonus) for test in tests]
         if found:
             by_file.append(sorted(found, key=lambda item: -item.score))
     by_file.sort(key=lambda found: -found[0].score)
@@ -95,16 +91,25 @@ def _names(functions_changed: Iterable[str], apis: Iterable[str]) -> dict[str, f
     return weights
 
 
-def _tests_of(tree: ast.Module, text: str) -> Iterator[tuple[str, str]]:
-    """Every test function of a module with its source text."""
+def _score(text: str, names: dict[str, float], pattern: re.Pattern[str]) -> float:
+    return sum(names[word] for word in set(pattern.findall(text)))
+
+
+def _tests_of(tree: ast.Module, text: str) -> Iterator[tuple[str, str, str]]:
+    """Every test function of a module: name, its source, and the source of its class without the tests."""
     lines = text.splitlines()
+
+    def source(node: ast.stmt) -> str:
+        return "\n".join(lines[node.lineno - 1 : node.end_lineno])
+
     for node in tree.body:
         if isinstance(node, FunctionNode) and node.name.startswith("test"):
-            yield node.name, "\n".join(lines[node.lineno - 1 : node.end_lineno])
+            yield node.name, source(node), ""
         elif isinstance(node, ast.ClassDef):
-            for child in node.body:
-                if isinstance(child, FunctionNode) and child.name.startswith("test"):
-                    yield f"{node.name}.{child.name}", "\n".join(lines[child.lineno - 1 : child.end_lineno])
+            tests = [child for child in node.body if isinstance(child, FunctionNode) and child.name.startswith("test")]
+            around = "\n".join([node.name, *(source(child) for child in node.body if child not in tests)])
+            for child in tests:
+                yield f"{node.name}.{child.name}", source(child), around
 
 
 def _read(path: Path) -> str:

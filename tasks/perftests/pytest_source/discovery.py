@@ -1,7 +1,8 @@
 """Which tests execute the changed functions, for how much of their time, and can be repeated. Runs inside a sandbox.
 
 Its text follows that of `workload.py`, whose names it uses. Reads a request from stdin (`files`, `packages`, `nodeids`,
-`targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s`), and writes one JSON line per test to stdout.
+`targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s`), tries the tests in the order of `nodeids`, and
+writes one JSON line per test to stdout.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 if "collect" not in globals():  # in a sandbox both texts are one module
     from tasks.perftests.pytest_source.workload import FILES, PACKAGES, collect, prepare
 
+ONCE = "it passes only once per set of fixtures: "
 ENOUGH_S = 0.05  # of repetitions, to know how long one call takes
 
 
@@ -47,7 +49,8 @@ def main() -> None:
         return
     if problems:
         tell(problem=problems)
-    for item in items:
+    rank = {nodeid: number for number, nodeid in enumerate(request["nodeids"])}
+    for item in sorted(items, key=lambda item: rank.get(item.nodeid.partition("[")[0], 0)):
         if time.monotonic() > end:
             tell(problem="time was up before all tests were tried")
             break
@@ -70,14 +73,17 @@ def _stop(*_: Any) -> None:
 
 
 def look(item: Any, targets: dict, root: str) -> dict:
-    """Run one test: once watched, then alone until its time is known."""
+    """Run one test: once to warm up, once watched, then alone until its time is known."""
     if hasattr(getattr(item, "obj", None), "hypothesis"):
         return {"why_not": "hypothesis draws other examples at every call"}
     body = prepare(item)
+    outcome = body()
+    if outcome != "passed":
+        return {"why_not": outcome}
     watch = Watch(targets, root)
     outcome = watch.run(body)
     if outcome != "passed":
-        return {"why_not": outcome}
+        return {"why_not": ONCE + outcome}
     if not watch.seen:
         return {"functions": []}
     best, spent, calls = float("inf"), 0.0, 0
@@ -86,7 +92,7 @@ def look(item: Any, targets: dict, root: str) -> dict:
         outcome = body()
         took = time.perf_counter() - start
         if outcome != "passed":
-            return {"why_not": "it passes only once per set of fixtures: " + outcome}
+            return {"why_not": ONCE + outcome}
         best = min(best, took)
         spent, calls = spent + took, calls + 1
         if took > 1:

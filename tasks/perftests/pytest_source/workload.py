@@ -4,8 +4,9 @@ The text of this file is the first part of generated scripts and runs inside san
 only, syntax of Python 3.8. What follows it in a script fills in the names in capitals.
 
 Collection, import and fixtures happen in setup. The body is called as pytest calls it, in the same thread, without
-hooks around it; a unittest.TestCase runs with its setUp and tearDown. The test's files are written to a new folder and
-collected from there, so a change of the arm's own tests, conftest files or pytest settings cannot reach them.
+hooks around it; the method of a unittest.TestCase with setUp and tearDown, without unittest's bookkeeping. The test's
+files are written to a new folder and collected from there, so a change of the arm's own tests, conftest files or pytest
+settings cannot reach them.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ import importlib
 import inspect
 import os
 import tempfile
+import unittest
 from collections.abc import Callable
 from typing import Any
 
 FILES: dict[str, str] = {}  # path in the suite -> text
-PACKAGES: list[
-    tuple[str, str]
-] = []  # (dotted name, path in the suite) of packages of the project that have tests inside them
+PACKAGES: list[tuple[str, str]] = []  # packages of the project with tests inside: dotted name, path in the suite
 NODEID = ""
 NUMBER = 1  # calls of the test's body in one experiment
 
@@ -54,7 +54,10 @@ def check_equivalence(reference: dict[str, str], candidate: dict[str, str]) -> N
 
 
 def collect(nodeids: list[str]) -> tuple[list[Any], str]:
-    """Write the suite and let pytest collect. Returns the items and what went wrong, as text."""
+    """Write the suite and let pytest collect. Returns the items and what went wrong, as text.
+
+    `nodeids` may leave out parameters; one that pytest does not find is left out, too.
+    """
     import pytest
     from _pytest.config import _prepareconfig
 
@@ -78,7 +81,8 @@ def collect(nodeids: list[str]) -> tuple[list[Any], str]:
     options = ["-q", "-s", "--rootdir", root, "-c", os.path.join(root, "pytest.ini"), "-p", "no:cacheprovider"]
     options += ["-p", "no:xdist", "-p", "no:randomly", "--continue-on-collection-errors"]
     # the steps of pytest.main up to collection; afterwards the items are ours to run
-    config = _prepareconfig(options + [os.path.join(root, nodeid) for nodeid in nodeids], [Reports()])
+    modules = sorted({nodeid.partition("::")[0] for nodeid in nodeids})
+    config = _prepareconfig(options + [os.path.join(root, module) for module in modules], [Reports()])
     config._do_configure()
     session = pytest.Session.from_config(config)
     config.hook.pytest_sessionstart(session=session)
@@ -86,7 +90,9 @@ def collect(nodeids: list[str]) -> tuple[list[Any], str]:
         config.hook.pytest_collection(session=session)
     except (pytest.UsageError, session.Failed, session.Interrupted) as error:
         problems.append(str(error)[-1500:])
-    return list(getattr(session, "items", ())), "; ".join(problems)
+    wanted = set(nodeids)
+    items = [item for item in getattr(session, "items", ()) if {item.nodeid, item.nodeid.partition("[")[0]} & wanted]
+    return items, "; ".join(problems)
 
 
 def prepare(item: Any) -> Callable[[], str]:
@@ -121,12 +127,25 @@ def prepare(item: Any) -> Callable[[], str]:
 
 
 def _call_of(item: Any) -> Callable[[], Any]:
+    """The test's body without what pytest and unittest put around it, where that is a plain function or method."""
     import pytest
-    from _pytest.unittest import TestCaseFunction
 
     function: Any = getattr(item, "obj", None)
-    plain = isinstance(item, pytest.Function) and not isinstance(item, TestCaseFunction)
-    if not plain or inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+    if not isinstance(item, pytest.Function) or inspect.iscoroutinefunction(function):
         return item.runtest
-    arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
-    return lambda: function(**arguments)
+    case = getattr(function, "__self__", None)
+    if not isinstance(case, unittest.TestCase):
+        arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
+        return item.runtest if inspect.isgeneratorfunction(function) else lambda: function(**arguments)
+    if type(case).run is not unittest.TestCase.run:
+        return item.runtest  # a framework's own class, with its own ideas
+
+    def run_case() -> None:
+        case.setUp()
+        try:
+            function()
+        finally:
+            case.tearDown()
+            case.doCleanups()
+
+    return run_case
