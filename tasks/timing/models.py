@@ -48,16 +48,6 @@ class Sample:
     flags: tuple[str, ...] = ()
     gpu_ns: int | None = None
 
-    @property
-    def net_ns(self) -> int:
-        """The batch's time on the probe's clock, without what the core spent on other programs."""
-        return max(1, self.wall_ns - self.wait_ns)
-
-    @property
-    def net_outside_ns(self) -> int:
-        """The same on the driver's clock."""
-        return max(1, self.outside_ns - self.wait_ns)
-
 
 @dataclass
 class ArmState:

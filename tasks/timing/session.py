@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from statistics import median
 
 from configs.models import SandboxConfig, ScoringConfig, TimingConfig
 from storage.ids import content_hash
@@ -18,7 +19,7 @@ from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Sess
 from tasks.timing.protocol import PROTOCOLS
 from tasks.timing.rounds import Track
 from tasks.timing.stats import Interval
-from tasks.timing.verdict import clock_flags, compare, counted, judge, point_verdict, questions_for
+from tasks.timing.verdict import call_times, clock_flags, compare, counted, judge, point_verdict, questions_for
 
 
 def run_session(
@@ -178,8 +179,8 @@ def arm_flags(race: Race, arm: str) -> list[str]:
 
 
 def _median_s(race: Race, arm: str) -> float | None:
-    times = sorted(sample.net_ns / sample.number for sample in counted(race.samples, arm).values())
-    return (times[(len(times) - 1) // 2] + times[len(times) // 2]) / 2e9 if times else None
+    times = list(call_times(race.samples, arm).values())
+    return median(times) / 1e9 if times else None
 
 
 def _outcome(race: Race, arm: str, comparisons: Sequence[Comparison]) -> ArmOutcome:

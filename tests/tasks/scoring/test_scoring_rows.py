@@ -94,7 +94,6 @@ def test_the_best_tests_are_kept_up_to_the_limit(store):
         ([comparison("t1", ratio=None, status="timeout", reason="run took longer")], "timeout: run took longer"),
         ([comparison("t1", ratio=None, status="error", reason="base: no", flags=["base_failed"])], "error: base: no"),
         ([comparison("t1", ratio=None)], "inconclusive: too few rounds"),
-        ([comparison("t1", flags=["clocks_disagree"])], "error: clocks_disagree"),
     ],
 )  # fmt: skip
 def test_what_does_not_hold_has_its_reason(store, rows, reason):
