@@ -139,6 +139,7 @@ class Session(Frozen):
     protocol: str
     machine_id: str
     duration_s: float
+    """Without the wait for cores."""
 
     def outcome_of(self, arm: str) -> ArmOutcome:
         """The outcome of one arm; KeyError if it was not in the session."""

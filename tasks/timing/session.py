@@ -44,8 +44,8 @@ def run_session(
         raise ValueError(f"arms must be distinct and include base, not {[arm.name for arm in arms]}")
     questions = questions_for([arm.name for arm in arms], scoring.min_speedup, scoring.opt_threshold)
     judgement = _Judgement(questions, timing)
-    start = time.monotonic()
     with leased_cores(timing.cores) as cores, open_sandbox(sandbox) as opened:
+        start = time.monotonic()
         track = Track(
             sandbox=opened,
             work=store.work,

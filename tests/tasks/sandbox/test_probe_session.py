@@ -1,5 +1,6 @@
 """A probe in a real sandbox: what it answers, and what it survives."""
 
+import ast
 import json
 import sys
 import textwrap
@@ -330,6 +331,19 @@ def test_broken_results_are_rejected_not_trusted(lab):
     for broken in (b"", b"v", b"v{}", b"x123", b'v["int", "zz"]'):
         with pytest.raises((CheckFailed, ProbeError)):
             probe.check(probe.result(), broken)
+
+
+@pytest.mark.parametrize("name", ["probe", "dialects", "encoding"])
+def test_what_runs_inside_is_python_3_8_and_standard_library(name):
+    text = Path(f"tasks/sandbox/{name}.py").read_text()
+    tree = ast.parse(text, feature_version=(3, 8))
+    modules = {
+        (node.module if isinstance(node, ast.ImportFrom) else alias.name).split(".")[0]  # type: ignore[union-attr]
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert modules <= sys.stdlib_module_names | {"tasks"}
 
 
 def test_calls_out_of_order_are_the_callers_mistake(lab):
