@@ -122,7 +122,7 @@ class Run:
                 state = future.state
                 self._count(state)
                 if state.is_completed():
-                    results[key] = cast(T, future.result())
+                    results[key] = future.result()
                 else:
                     self.note(stage, key, "failed", _why(state), repo=repo)
                 done += 1

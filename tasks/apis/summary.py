@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tasks.syntax import parse
+
 Chain = tuple[str, ...]
 """A mention: `("np", "array")` for `np.array`. `"?"` first: an attribute of something unknown. `"super()"` first: a
 method of the base classes. `"new", "pkg", "Class", "=", "run"`: an attribute of what `pkg.Class(...)` returned."""
@@ -53,7 +55,7 @@ def summarise(source: bytes) -> Summary:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(source)
+            tree = parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         summary.parsed = False
         return summary

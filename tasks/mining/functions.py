@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tasks.syntax import parse
+
 _HUNK = re.compile(rb"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@", re.MULTILINE)
 _DEF = re.compile(r"^(\s*)(async\s+def|def|class)\s+(\w+)")
 Lines = set[int]
@@ -73,7 +75,7 @@ def changed_lines(patch: bytes) -> tuple[Lines, Lines]:
 def _parse(source: bytes) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in old code
-        return ast.parse(source)
+        return parse(source)
 
 
 def _touched_units(tree: ast.Module, lines: Lines) -> tuple[list[str], set[str]]:

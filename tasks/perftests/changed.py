@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tasks.syntax import parse
+
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -97,7 +99,7 @@ def functions_of(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Functio
 def parse_file(path: Path) -> ast.Module | None:
     """The syntax tree, or None for a file that is absent or that this Python cannot read."""
     try:
-        return ast.parse(path.read_bytes())
+        return parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return None
 

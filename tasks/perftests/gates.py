@@ -32,6 +32,7 @@ from tasks.perftests.models import Proposal, Verdict
 from tasks.sandbox.encoding import encode
 from tasks.sandbox.models import Arm, Limits, Sandbox
 from tasks.sandbox.probing import CheckFailed, ProbeError, ProbeSession
+from tasks.syntax import parse
 
 SEED, OTHER_SEED = 20_240_229, 7
 REQUIRED = {"isobench": ("setup", "experiment", "check_equivalence"), "gso": ("check_equivalence",)}
@@ -91,14 +92,14 @@ def judge(proposal: Proposal, bench: Bench, config: PerfTestConfig) -> Verdict:
 def parses(proposal: Proposal) -> None:
     """The text is Python."""
     try:
-        ast.parse(proposal.script)
+        parse(proposal.script)
     except (SyntaxError, ValueError) as error:
         raise GateFailed("parses", f"{type(error).__name__}: {error}") from None
 
 
 def functions(proposal: Proposal) -> None:
     """The dialect's functions are defined at the top level."""
-    defined = _names_at_top(ast.parse(proposal.script))
+    defined = _names_at_top(parse(proposal.script))
     missing = [name for name in REQUIRED[proposal.dialect] if name not in defined]
     if proposal.dialect == "gso" and "run_test" not in defined and not {"setup", "experiment"} <= defined:
         missing.append("run_test (or setup and experiment)")

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from tasks.perftests.models import Dialect, Proposal
+from tasks.syntax import parse
 
 
 def from_scripts(scripts: Iterable[str], apis: Sequence[str]) -> list[Proposal]:
@@ -20,7 +21,7 @@ def from_scripts(scripts: Iterable[str], apis: Sequence[str]) -> list[Proposal]:
 def detect_dialect(script: str) -> Dialect:
     """`gso` if it defines run_test at its top level, else `isobench`; the gates say what is wrong with neither."""
     try:
-        tree = ast.parse(script)
+        tree = parse(script)
     except (SyntaxError, ValueError):
         return "isobench"
     defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from tasks.syntax import PARSING
+
 DOCSTRING_CHARS = 600
 
 
@@ -27,7 +29,8 @@ def _describe(api: str, loader: object) -> str:
     package, _, rest = api.partition(".")
     try:
         if package not in loader.modules_collection:
-            loader.load(package)
+            with PARSING:
+                loader.load(package)
         found = loader.modules_collection[package]
         item = found[rest] if rest else found
         if item.is_alias:

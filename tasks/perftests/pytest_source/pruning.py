@@ -6,6 +6,7 @@ import ast
 import re
 
 from tasks.perftests.changed import FunctionNode
+from tasks.syntax import parse
 
 
 def keep_tests(text: str, names: set[str]) -> str:
@@ -15,7 +16,7 @@ def keep_tests(text: str, names: set[str]) -> str:
     is returned as it is.
     """
     try:
-        tree = ast.parse(text)
+        tree = parse(text)
     except (SyntaxError, ValueError):
         return text
     lines = text.splitlines(keepends=True)
@@ -38,7 +39,7 @@ def keep_tests(text: str, names: set[str]) -> str:
             break
         classes = [node for node in classes if node not in needed]
     try:
-        ast.parse(left)
+        parse(left)
     except SyntaxError:
         return text  # e.g. a class whose only members were tests
     return re.sub(r"\n{4,}", "\n\n\n", left).strip("\n") + "\n"

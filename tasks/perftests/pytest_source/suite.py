@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from tasks.perftests.changed import parse_file
 from tasks.perftests.pytest_source.candidates import TEST_FOLDERS, is_test_file
 from tasks.perftests.pytest_source.pruning import keep_tests
+from tasks.syntax import parse
 
 MAX_BYTES = 400_000
 
@@ -84,7 +85,7 @@ def _surroundings(checkout: Path, path: str, suite: Suite) -> Iterator[str]:
 def _imports(checkout: Path, path: str, text: str) -> Iterator[str]:
     """Modules among the tests that a test module imports."""
     try:
-        tree = ast.parse(text)
+        tree = parse(text)
     except (SyntaxError, ValueError):
         return
     folder = PurePosixPath(path).parent
