@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from storage import tables
 from storage.datasets import DatasetError, dialect_of, is_file, read_instances
 from storage.store import Store
-from storage import tables
 from storage.tables import Instance
 
 LINE = {"instance_id": "a__b-1", "repo": "a/b", "repo_url": "/srv/b", "base_commit": "1" * 40, "patch": "diff",
