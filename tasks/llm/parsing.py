@@ -26,18 +26,19 @@ def parse_answer(text: str, answer: type[T]) -> T:
     if not text.strip():
         raise Unparsable("The answer was empty.")
     complaint: ValidationError | None = None
-    for value in _objects(text):
+    for value, whole in _objects(text):
         try:
             return answer.model_validate(value)
         except ValidationError as error:
-            complaint = complaint or error
+            if whole:  # what lies inside of a broken object says nothing about the answer
+                complaint = complaint or error
     if complaint is not None:
         raise Unparsable(f"The JSON does not match the schema:\n{_explain(complaint)}")
     raise Unparsable(f"The answer holds no complete JSON object: {_why_not(text)}")
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """Every JSON object that can be read, the likeliest first."""
+def _objects(text: str) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Every JSON object that can be read, the likeliest first; False with it if it comes after a broken one."""
     candidates = [text.strip(), *(match.strip() for match in _FENCE.findall(text))]
     for candidate in candidates:
         try:
@@ -45,17 +46,17 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         except ValueError:
             continue
         if isinstance(value, dict):
-            yield value
+            yield value, True
     decoder = json.JSONDecoder(strict=False)
-    at = text.find("{")
+    at, whole = text.find("{"), True
     while at != -1:
         try:
             value, end = decoder.raw_decode(text, at)
         except ValueError:
-            at = text.find("{", at + 1)
+            at, whole = text.find("{", at + 1), False
             continue
         if isinstance(value, dict):
-            yield value
+            yield value, whole
         at = text.find("{", end)
 
 

@@ -214,6 +214,7 @@ def test_no_secret_reaches_errors_store_or_cache(server: ChatServer, store: Stor
     ("first", "complaint"),
     [
         (says('{"name": "blue", "wa'), "no complete JSON object"),
+        (says('{"name": "blue", "more": {"a": 1}, "wa'), "no complete JSON object"),
         (says('{"name": "blue", "wa', finish="length"), "cut off at the length limit"),
         (says('{"name": "blue"}'), "warm: Field required"),
         (says(""), "empty"),
@@ -221,7 +222,7 @@ def test_no_secret_reaches_errors_store_or_cache(server: ChatServer, store: Stor
         (says("I would say blue."), "no '{'"),
         (says(None, refusal="I will not name colours."), "refused: I will not name colours."),
     ],
-    ids=["truncated", "length", "wrong schema", "empty", "null", "prose", "refusal"],
+    ids=["truncated", "truncated after an object", "length", "wrong schema", "empty", "null", "prose", "refusal"],
 )
 def test_an_invalid_answer_is_sent_back_once_with_the_complaint(
     first: Reaction, complaint: str, server: ChatServer, store: Store
