@@ -13,6 +13,7 @@ from flows.server import prefect_server, server_folder
 from flows.terminal import Bars, complain, out, table, warn
 
 if TYPE_CHECKING:
+    from configs.models import SandboxConfig
     from flows.dataset import Stage
     from flows.summaries import DatasetSummary, EvaluationSummary, Summary
 
@@ -35,12 +36,24 @@ def _running(store: str, verbose: bool) -> Iterator[None]:
             yield
 
 
+def _require(sandbox: SandboxConfig) -> None:
+    """Say at once, and not per item after retries, that there is no engine."""
+    from tasks.sandbox import open_sandbox
+    from tasks.sandbox.models import SandboxError
+
+    try:
+        open_sandbox(sandbox).close()
+    except SandboxError as error:
+        raise UserError(f"the {sandbox.kind} sandbox cannot be used: {error}. `isobench doctor` says more") from error
+
+
 def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bool) -> int:
     """Build the demo dataset, evaluate its predictions, write the report."""
     from configs.loading import load_config
 
     overrides = [f"store={store}", *([f"sandbox.kind={sandbox}"] if sandbox else [])]
     config = load_config(DEMO / "demo.yaml", overrides)
+    _require(config.sandbox)
     with _running(store, verbose):
         from flows.dataset import build_dataset
         from flows.evaluation import evaluate
@@ -61,6 +74,8 @@ def run_build(config: Path, store: str | None, settings: list[str], verbose: boo
     from configs.loading import load_config
 
     loaded = load_config(config, [*settings, *([f"store={store}"] if store else [])])
+    if until not in ("mining", "apis"):
+        _require(loaded.sandbox)
     with _running(loaded.store, verbose):
         from flows.dataset import build_dataset
 
@@ -87,6 +102,8 @@ def run_evaluation(
     if missing:
         raise UserError(f"no such prediction file: {', '.join(missing)}")
     results = store or ("./store" if is_file(dataset) else dataset)
+    box = SandboxConfig(kind=sandbox or "local")
+    _require(box)
     timing = TimingConfig() if timeout_s is None else TimingConfig(call_timeout_s=timeout_s)
     with _running(results, verbose):
         from flows.evaluation import evaluate
@@ -97,7 +114,7 @@ def run_evaluation(
             k,
             store=results,
             run_id=run_id,
-            sandbox=SandboxConfig(kind=sandbox or "local"),
+            sandbox=box,
             timing=timing,
         )
     _print_evaluation(summary)
