@@ -69,7 +69,9 @@ class BudgetExceeded(RuntimeError):
 class AnswerInvalid(ValueError):
     """The answer was still invalid after the repair turn: a result, to be recorded with its reason."""
 
-    def __init__(self, message: str, *, model: str, prompt_sha: str, attempts: int, cost_usd: float) -> None:
+    def __init__(
+        self, message: str, *, model: str = "", prompt_sha: str = "", attempts: int = 1, cost_usd: float = 0.0
+    ) -> None:
         super().__init__(message)
         self.model = model
         self.prompt_sha = prompt_sha

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from configs.models import PerfTestConfig
+from configs.models import PerfTestConfig, SandboxConfig
 from tasks.perftests.changed import Targets, find_targets
 from tasks.perftests.gates import Bench, judge
 from tasks.perftests.models import Proposal
+from tasks.sandbox import Environment, open_sandbox
 
 GOOD = """
 import random
@@ -171,3 +172,20 @@ def test_what_is_not_python_cannot_be_traced_and_passes(bench: Bench, config: Pe
     verdict = judge(script(BAD["coverage"]), on_c, config)
     assert verdict.accepted
     assert verdict.covered == []
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("gate", [None, "coverage", "human_runs"])
+def test_in_containers(gate: str | None, bench: Bench, config: PerfTestConfig, docker_image: str) -> None:
+    environment = Environment(env_id="docker", kind="docker", python="python3", image=docker_image)
+    arms = [arm.model_copy(update={"environment": environment}) for arm in (bench.base, bench.human)]
+    sandbox = open_sandbox(SandboxConfig(kind="docker"))
+    try:
+        verdict = judge(
+            script(BAD[gate] if gate else GOOD),
+            Bench(sandbox, bench.work, arms[0], arms[1], bench.targets, bench.limits),
+            config,
+        )
+    finally:
+        sandbox.close()
+    assert verdict.gate == gate, verdict.reason
