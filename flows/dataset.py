@@ -16,6 +16,7 @@ from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Commit, PerfTest
 from tasks.apis.stage import find_apis
+from tasks.llm import budget
 from tasks.mining.stage import classify_commit, mine_repository
 from tasks.perftests.stage import write_perf_tests
 from tasks.reporting.tables import funnel_table
@@ -47,6 +48,7 @@ def build_dataset(
         config = load_config(Path(config))
     decided = config.model_dump(mode="json", exclude={"store"})
     run = Run(Store(store or config.store), run_id or f"build-{content_hash(decided, length=8)}")
+    budget.reset(run.store.root)
     try:
         return _build(config, run, until)
     finally:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Row(BaseModel):
     """Base of all rows. Subclasses set `table`, `key_columns` and, when they change, a higher `schema_version`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     table: ClassVar[str]
     key_columns: ClassVar[tuple[str, ...]]
