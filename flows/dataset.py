@@ -153,7 +153,9 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
     )  # fmt: skip
     for test_id, session in sessions.items():
         outcome = session.outcome_of("human")
-        run.note("timing", test_id, "kept" if outcome.verdict == "yes" else "dropped", outcome.describe(), repo=repo)
+        word = {"yes": "faster", "no": "too_slow", "inconclusive": "inconclusive"}[outcome.verdict]
+        reason = f"{word}: {outcome.describe()}" if outcome.status == "ok" else outcome.describe()
+        run.note("timing", test_id, "kept" if outcome.verdict == "yes" else "dropped", reason, repo=repo)
     if until == "timing":
         return
 
