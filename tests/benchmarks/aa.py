@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--load", action="store_true")
     options = parser.parse_args()
     table = Table(
-        "workload", "protocol", "n", "sd", "off > 5 %", "< 0.95", "yes at 1.2x", "CI misses 1", "s each", "sd ratio"
+        "workload", "protocol", "sd", "n", "off > 5 %", "< 0.95", "yes at 1.2x", "CI misses 1", "s each", "sd ratio"
     )
     with tempfile.TemporaryDirectory() as folder, load(options.load):
         store = Store(Path(folder))
