@@ -141,7 +141,8 @@ def _arms(
 ) -> tuple[dict[str, list[Arm]], dict[str, dict[str, str]]]:
     """(instance -> base, human and patch arms, instance -> patch id -> why the patch could not be applied).
 
-    The human arm is base plus the instance's patch, not the head commit: what is compared is what the dataset holds.
+    The human arm is base plus the instance's patch, because that is what the dataset holds; the head commit only where
+    there is no patch.
     """
     repositories = {row.instance_id: RepositoryConfig(name=row.repo, url=row.repo_url) for row in instances}
     ready = _cloned(run, instances, repositories)
@@ -161,13 +162,21 @@ def _arms(
     for row in ready:
         if row.instance_id not in environments:
             continue
-        patches: dict[str, str | None] = {"base": None, "human": row.patch}
+        patches: dict[str, str | None] = {"base": None, "human": row.patch or None}
         for prediction in attempts[row.instance_id]:
             if prediction.model_patch.strip():
                 patches[f"patch:{patch_id(prediction.model_patch)}"] = prediction.model_patch
         key = row.instance_id
         wanted += [
-            ArmWanted(key, name, repositories[key], configs[key], environments[key], row.base_commit, patch)
+            ArmWanted(
+                key,
+                name,
+                repositories[key],
+                configs[key],
+                environments[key],
+                row.head_commit if name == "human" and not patch else row.base_commit,
+                patch,
+            )
             for name, patch in patches.items()
         ]
     arms, problems = check_out_arms(run, settings.sandbox, wanted)
@@ -204,7 +213,10 @@ def _environment_of(row: Instance) -> EnvironmentConfig:
 
 
 def _time(run: Run, instances: list[Instance], arms: dict[str, list[Arm]], settings: _Settings) -> dict[str, list[str]]:
-    """Instance -> its sessions: one per perf test, each with all arms."""
+    """Instance -> its sessions: one per perf test, each with all arms.
+
+    An instance of which one test could not be timed has none: speedups over fewer tests would be other speedups.
+    """
     items: dict[str, dict[str, Any]] = {}
     owner: dict[str, str] = {}
     for row in instances:
@@ -225,4 +237,5 @@ def _time(run: Run, instances: list[Instance], arms: dict[str, list[Arm]], setti
         sessions.setdefault(owner[key], []).append(session.session_id)
         reason = f"base: {session.base_failure}" if session.base_failure else ""
         run.note("timing", key, "failed" if session.base_failure else "kept", reason)
-    return sessions
+    tests = Counter(owner.values())
+    return {key: found for key, found in sessions.items() if len(found) == tests[key]}

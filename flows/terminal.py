@@ -17,10 +17,6 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
-PROSE = {"why", "reason", "advice", "found", "message"}
-"""Columns that wrap; all others stay on one line and are cut where the terminal is narrow."""
-
-
 class Bars:
     """Progress of a run: one bar per stage, which stays when the stage is done."""
 
@@ -67,13 +63,11 @@ def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] 
     names = list(columns or rows[0])
     for name in names:
         numeric = all(isinstance(row[name], (int, float)) or row[name] is None for row in rows)
-        prose = name in PROSE
         shown.add_column(
             name.replace("_", " "),
             justify="right" if numeric else "left",
-            overflow="fold" if prose else "ellipsis",
-            no_wrap=not prose,
-            min_width=len(str(rows[0][name])) if name == names[0] else None,
+            overflow="fold",
+            no_wrap=numeric or name == names[0],  # the texts between them wrap where the terminal is narrow
         )
     for row in rows:
         shown.add_row(*(_cell(row[name]) for name in names))
