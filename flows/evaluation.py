@@ -13,7 +13,7 @@ from configs.errors import UserError
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig, ScoringConfig, TimingConfig
 from flows.arms import ArmWanted, build_environments, check_out_arms, clone_of
 from flows.runtime import Run, task_runner
-from flows.summaries import EvaluationSummary, OptRow
+from flows.summaries import EvaluationSummary
 from storage.datasets import dialect_of, read_instances
 from storage.ids import content_hash, patch_id, perf_test_id
 from storage.store import Store
@@ -122,7 +122,7 @@ def _evaluate(
         instances=[row.instance_id for row in tried],
         predictions=sum(map(len, attempts.values())),
         statuses=Counter(row.status for row in mine),
-        opt_at_k=[OptRow.model_validate(row.model_dump()) for row in ranked.rows] if ranked else [],
+        opt_at_k=ranked.rows if ranked else [],
         problems=[*problems, *(loaded.problems if loaded else [])],
     )
 

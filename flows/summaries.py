@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from storage.tables import OptAtK
+
 
 class Summary(BaseModel):
     """Common to all flows."""
@@ -38,20 +40,6 @@ class DatasetSummary(Summary):
     """Ids of the instances that hold."""
 
 
-class OptRow(BaseModel):
-    """One line of the Opt@K table."""
-
-    model: str
-    k: int
-    opt: float
-    ci_low: float
-    ci_high: float
-    opt_if_inconclusive_no: float
-    opt_if_inconclusive_yes: float
-    n_instances: int
-    n_samples: int
-
-
 class EvaluationSummary(Summary):
     """What `evaluate` did."""
 
@@ -59,7 +47,8 @@ class EvaluationSummary(Summary):
     predictions: int
     statuses: dict[str, int]
     """Score status -> how many predictions have it."""
-    opt_at_k: list[OptRow]
+    opt_at_k: list[OptAtK]
+    """One row per model and k: the rows of table `opt_at_k`."""
     problems: list[str] = []
     """Lines of the dataset or of prediction files that could not be used, with file, line and reason."""
 
