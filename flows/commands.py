@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,8 +33,16 @@ def _running(store: str, verbose: bool) -> Iterator[None]:
     with prefect_server(server_folder(store)):
         from flows.runtime import watched_by
 
+        if not verbose:
+            _quieten()
         with watched_by(Bars()):
             yield
+
+
+def _quieten() -> None:
+    """Keep Prefect's log off the terminal (its server has it): failures are listed at the end, in our words."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: not record.name.startswith("prefect"))
 
 
 def _require(sandbox: SandboxConfig) -> None:
