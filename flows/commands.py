@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from configs.errors import UserError
-from flows.server import prefect_server, server_folder
+from flows.server import CONSOLE_LEVEL, prefect_server, server_folder
 from flows.terminal import Bars, complain, out, table, warn
 
 if TYPE_CHECKING:
@@ -27,22 +26,16 @@ def _running(store: str, verbose: bool) -> Iterator[None]:
     """Everything that a flow needs around it: secrets, a Prefect API, progress bars."""
     if verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
+    else:  # failures are listed at the end, in our words; the server has the log
+        os.environ.setdefault(CONSOLE_LEVEL, "CRITICAL")
     from configs.secrets import export_secrets
 
     export_secrets()
     with prefect_server(server_folder(store)):
         from flows.runtime import watched_by
 
-        if not verbose:
-            _quieten()
         with watched_by(Bars()):
             yield
-
-
-def _quieten() -> None:
-    """Keep Prefect's log off the terminal (its server has it): failures are listed at the end, in our words."""
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(lambda record: not record.name.startswith("prefect"))
 
 
 def _require(sandbox: SandboxConfig) -> None:

@@ -30,6 +30,8 @@ QUIET = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(START_TIMEOUT_S),
 }
 """Defaults of our commands: no telemetry, no log lines between the progress bars. A user's own settings win."""
+CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
+"""Prefect's variable for what reaches the terminal."""
 
 
 class ServerError(UserError):
@@ -70,7 +72,7 @@ def prefect_server(folder: Path) -> Iterator[None]:
             [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app", "--lifespan", "on",
              "--host", "127.0.0.1", "--port", str(port), "--log-level", "error"],
             env={
-                **os.environ,
+                **{name: value for name, value in os.environ.items() if name != CONSOLE_LEVEL},
                 "PREFECT_UI_ENABLED": "false",
                 "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
                 "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db",
