@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import git
 
+from tasks.grammars import grammar_of
 from tasks.mining.changes import NO_BLOB, Change, FileDiff
 from tasks.mining.functions import touched
 from tasks.mining.gitio import GitFailed, read_blob
@@ -21,7 +22,8 @@ class Dropped(Exception):
 
 
 def functions_of(repo: git.Repo, code: Sequence[FileDiff], *, keep_new_code: bool = False) -> list[str]:
-    """`path::Class.function` of every Python function that exists after the change and differs.
+    """`path::Class.function` of every function that exists after the change and differs, `path::Class` and
+    `path::<module>` where statements outside of functions do. A renamed file is compared with what it was.
 
     Raises Dropped: `cosmetic` if nothing that runs differs, `new_code_only` if nothing that existed does and
     `keep_new_code` is false: without a counterpart on base there is no speedup to measure.
@@ -29,15 +31,15 @@ def functions_of(repo: git.Repo, code: Sequence[FileDiff], *, keep_new_code: boo
     found: list[str] = []
     cosmetic = only_new = True
     for file in code:
-        if not file.path.endswith(".py") or file.status == "D":
-            # other languages are not parsed, and a removal is a difference
+        if grammar_of(file.path) is None or file.status == "D":
+            # a language without a reader; and a removal is a difference
             cosmetic = only_new = False
             continue
         before, after = (_content(repo, oid) for oid in (file.old_oid, file.new_oid))
-        if before is None or after is None:
+        if before is None or after is None or (grammar_of(file.old_path) is None and before):
             cosmetic = only_new = False
             continue
-        result = touched(before, after, file.body)
+        result = touched(before, after, file.body, file.path, file.old_path)
         cosmetic = cosmetic and result.cosmetic and file.status == "M"
         only_new = only_new and (result.only_new or result.cosmetic)
         found += [f"{file.path}::{name}" for name in result.functions]

@@ -1,10 +1,12 @@
 """Functions touched, by parser; changes that do nothing."""
 
+import ast
 import difflib
 
 import pytest
 
 from tasks.mining.functions import TouchedFile, changed_lines, touched
+from tasks.mining.python_units import WORTHWHILE_BYTES, without_bodies
 
 
 def compare(before: str, after: str) -> TouchedFile:
@@ -59,9 +61,11 @@ def last(a: int) -> int:
         ("def last", "@cache\ndef last", ["last"]),
         ("        return 1\n", "", ["Tree.size"]),
         ("def last", "def final", ["final"]),
-        ("LIMIT = 3", "LIMIT = 4", []),
-        ('kind = "plain"', 'kind = "fancy"', []),
-        ("class Tree:", "class Tree(dict):", []),
+        ("LIMIT = 3", "LIMIT = 4", ["<module>"]),
+        ('kind = "plain"', 'kind = "fancy"', ["Tree"]),
+        ("class Tree:", "@register\nclass Tree:", ["Tree"]),
+        ("if os.name:", "if os.sep:", ["<module>"]),
+        ("class Tree:", "class Tree(dict):", ["Tree"]),
         ("import os", "import sys", []),
     ],
 )
@@ -107,6 +111,7 @@ def test_order_of_definitions_is_cosmetic() -> None:
 
 def test_only_new() -> None:
     assert compare(BASE, BASE + "\n\ndef more():\n    return 1\n").only_new
+    assert compare(BASE, BASE + "\n\nclass More:\n    limit = 1\n\n    def get(self):\n        return 1\n").only_new
     assert not compare(BASE, BASE.replace("return a", "return -a") + "\n\ndef more():\n    return 1\n").only_new
     assert not compare(BASE, BASE.replace("LIMIT = 3", "LIMIT = 4") + "\n\ndef more():\n    return 1\n").only_new
 
@@ -123,6 +128,35 @@ def test_python_2_falls_back_to_indentation() -> None:
     assert not found.parsed
     assert not found.cosmetic
     assert compare(before, before.replace("print 3", "print 4")).functions == []
+
+
+PLAIN = 'def plain_{n}(x):\n    """Says {n}."""\n    return x + {n}\n\n\n'
+ODD = 'def odd_{n}(x):\n    """Says {n}.\n\nAt the left edge.\n    """\n    return x * {n}\n\n\n'
+FILLER = "".join(text.replace("{n}", str(n)) for n in range(300) for text in (PLAIN, ODD))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("return a", "return a + 1", ["last"]),
+        ("            return 2", "            return 3", ["Tree.walk"]),
+        ("LIMIT = 3", "LIMIT = 4", ["<module>"]),
+        ("def last", "@cache\ndef last", ["last"]),
+        ('kind = "plain"', 'kind = "fancy"', ["Tree"]),
+    ],
+)
+def test_long_files_are_read_in_part_with_the_same_result(old: str, new: str, names: list[str]) -> None:
+    before = f"{FILLER}{BASE}\n\n{FILLER}"
+    assert len(before) > WORTHWHILE_BYTES
+    short = without_bodies(before.encode(), set(), set())
+    assert b"return x +" not in short
+    assert short.count(b"\n") == before.count("\n")
+    assert len(ast.parse(short).body) == len(ast.parse(before).body)
+    assert compare(before, before.replace(old, new)).functions == names
+    broken = before + "\n\ndef odd(x):\n    return f(x,\nx, 1)\n"
+    with pytest.raises(SyntaxError):
+        ast.parse(without_bodies(broken.encode(), set(), set()))
+    assert compare(broken, broken.replace(old, new)).functions == names
 
 
 def test_changed_lines_without_a_final_line_feed() -> None:
