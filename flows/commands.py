@@ -50,7 +50,7 @@ def _require(sandbox: SandboxConfig) -> None:
 
 
 def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bool) -> int:
-    """Build the demo dataset, evaluate its predictions, write the report."""
+    """Build the demo dataset and evaluate its predictions."""
     from configs.loading import load_config
 
     overrides = [f"store={store}", *([f"sandbox.kind={sandbox}"] if sandbox else [])]
@@ -67,7 +67,6 @@ def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bo
             store, files, DEMO_K, run_id="demo", sandbox=config.sandbox, timing=config.timing, scoring=config.scoring
         )
         _print_evaluation(scored)
-    run_report(store, Path(store) / "report" if "://" not in store else Path("report"))
     return _finish(built, scored)
 
 
@@ -195,6 +194,9 @@ def _print_evaluation(summary: EvaluationSummary) -> None:
 
 def _finish(*summaries: Summary) -> int:
     executed, cached = sum(s.executed for s in summaries), sum(s.cached for s in summaries)
+    page = Path(summaries[0].store) / "report" / "index.html"
+    if page.is_file():
+        out.print(f"Report: {page}")
     out.print(f"Task runs: {executed} executed, {cached} from the cache. Store: {summaries[0].store}")
     for summary in summaries:
         for item, reason in summary.failures.items():

@@ -113,6 +113,7 @@ def _evaluate(
         scores=sorted((row.prediction_id, row.opt_human) for row in mine),
     )
     run.publish_table("opt-at-k", opt_table(run.store, run.run_id), f"Opt@K of run {run.run_id}")
+    run.publish_report()
     return EvaluationSummary(
         run_id=run.run_id,
         store=run.store.root,

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Funnel
+from tasks.reporting.stage import write_report
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -72,9 +73,17 @@ class Run:
         """The door with its results kept in this store's cache."""
         return task.with_options(result_storage=self._storage, persist_result=True, result_serializer="json")
 
-    def call(self, stage: str, task: Task[..., T], *, key: str = "", repo: str = "", **arguments: Any) -> T | None:
-        """Run one door once. Returns None after a fault, which stands in the funnel under `key`."""
-        return self.map(stage, task, {key or stage: arguments}, repo=repo).get(key or stage)
+    def call(
+        self,
+        stage: str,
+        task: Task[..., T],
+        *,
+        repo: str = "",
+        stale: Callable[[T], bool] | None = None,
+        **arguments: Any,
+    ) -> T | None:
+        """Run one door once. Returns None after a fault, which stands in the funnel under the stage's own name."""
+        return self.map(stage, task, {stage: arguments}, repo=repo, stale=stale).get(stage)
 
     def must(self, task: Task[..., T], *, stale: Callable[[T], bool] | None = None, **arguments: Any) -> T:
         """Run one door without which the flow cannot go on: its error is the flow's."""
@@ -149,6 +158,12 @@ class Run:
         """Write the funnel: only rows that are new or changed since an earlier run of the same id."""
         known = {(row.stage, row.key): row for row in self.store.rows(Funnel, run_id=self.run_id)}
         self.store.append(row for key, row in self._funnel.items() if known.get(key) != row)
+
+    def publish_report(self) -> None:
+        """Bring the page `<store>/report/index.html` up to date, of a store that is a folder."""
+        self.close()  # the page shows the funnel
+        if self.store.is_local:
+            self.call("report", write_report, out="report", stale=lambda report: report.is_gone(self.store.root))
 
     def publish_table(self, key: str, rows: list[dict[str, Any]], description: str) -> None:
         """Publish a table artifact, for the Prefect UI."""
