@@ -54,6 +54,8 @@ class Commit(Row):
     """Unified diff of everything but tests, as `git apply` takes it. Empty unless the change was kept."""
     test_patch: str = ""
     """Unified diff of the tests."""
+    patch_id: str = ""
+    """Hash of what a kept change does, wherever it lands: equal for cherry-picks. Of a revert: what it undoes."""
     functions_changed: list[str] = Field(default_factory=list)
     """`path/to/file.py::Class.function`, by parser, of functions that exist after the change."""
     kept: bool

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 from git.diff import decode_path
 
@@ -49,6 +50,10 @@ class FileDiff:
 
     def line_counts(self) -> tuple[int, int]:
         """Added and deleted lines."""
+        return self._line_counts
+
+    @cached_property
+    def _line_counts(self) -> tuple[int, int]:
         if b"\n@@ -" not in self.body:
             return 0, 0
         headers = len(_HEADER.findall(self.body)) if self.status == "T" else 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,12 +15,15 @@ import git
 from tasks.mining.models import MiningError
 
 CHUNK = 1 << 18
+PIPE = 1 << 20
 SETTINGS = (
     "-c", "core.quotePath=true", "-c", "core.attributesFile=/dev/null", "-c", "diff.noprefix=false",
     "-c", "diff.mnemonicPrefix=false", "-c", "diff.suppressBlankEmpty=false", "-c", "diff.interHunkContext=0",
     "-c", "diff.orderFile=/dev/null", "-c", "log.showSignature=false", "-c", "diff.algorithm=myers",
+    "-c", "core.packedGitLimit=32m", "-c", "core.packedGitWindowSize=2m", "-c", "core.deltaBaseCacheLimit=24m",
 )  # fmt: skip
-"""What a line of the output depends on besides the history."""
+"""What a line of the output depends on besides the history; and how much memory git may take, which by default is as
+much as its packs hold."""
 DIFF_OPTIONS = (
     "--raw", "-p", "--no-abbrev", "--full-index", "-M", "-l1000", "--diff-merges=first-parent", "--root", "-U3",
     "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short", "--ignore-submodules=none",
@@ -55,6 +60,9 @@ def stream(
     started: Any = repo.git.execute(argv, as_process=True, istream=-1 if lines_in else None)
     process = started.proc
     said = _Tail(process.stderr)
+    with contextlib.suppress(OSError, AttributeError):
+        # fewer turns between git and us; not every system has it, nor allows it to everybody
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE)
     try:
         if lines_in:
             process.stdin.write("".join(f"{line}\n" for line in lines_in).encode())

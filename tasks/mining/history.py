@@ -28,29 +28,28 @@ class Inner:
 
 def first_parent_chain(
     repo: git.Repo, head: str, *, since: date | None = None, until: date | None = None, newest: int | None = None
-) -> list[str]:
-    """Shas of the main branch's steps, oldest first: the `newest` ones, by author date in `since <= date < until`."""
-    chain: list[str] = []
+) -> dict[str, list[str]]:
+    """The main branch's steps with their parents, oldest first: the `newest` ones, by author date in
+    `since <= date < until`. Raises MiningError."""
+    chain: list[tuple[str, list[str]]] = []
     rest = b""
     try:
-        for chunk in stream(repo, "log", "--first-parent", "--format=tformat:%H %at", head, "--"):
+        for chunk in stream(repo, "log", "--first-parent", "--format=tformat:%at %H %P", head, "--"):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                sha, _, seconds = line.partition(b" ")
-                if not since and not until:
-                    chain.append(sha.decode("ascii"))
-                    continue
-                day = read_date(seconds).date()
-                if (since is None or day >= since) and (until is None or day < until):
-                    chain.append(sha.decode("ascii"))
+                seconds, _, shas = line.partition(b" ")
+                if since or until:
+                    day = read_date(seconds).date()
+                    if (since and day < since) or (until and day >= until):
+                        continue
+                sha, *parents = shas.decode("ascii").split()
+                chain.append((sha, parents))
     except GitFailed as error:
         raise MiningError(
             f"the history of {head} cannot be read: {error}. If the branch was rewritten, run again to synchronise; "
             "if the clone lacks commits, remove it and clone anew"
         ) from error
-    del chain[newest or len(chain) :]
-    chain.reverse()
-    return chain
+    return dict(reversed(chain[: newest or len(chain)]))
 
 
 def read_changes(repo: git.Repo, shas: list[str]) -> Iterator[Change]:

@@ -1,0 +1,88 @@
+"""Judges ranges of history: for each change its row, with functions and patches of those that are kept.
+
+Needs neither the store nor its heavy libraries: a worker process (`tasks.mining.worker`) starts fast and stays small.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import git
+
+from configs.models import MiningConfig, RepositoryConfig
+from storage.tables import Commit
+from tasks.mining.changes import Change
+from tasks.mining.content import Dropped, functions_of, patches_of
+from tasks.mining.filters import Filters
+from tasks.mining.history import Inner, read_changes
+from tasks.mining.message import headline, pull_request
+from tasks.mining.patchid import patch_ids
+
+SHALLOW = "shallow_boundary: the clone ends here"
+_REV = re.compile(r"REV(?:ERT)?(?:\([^)\n]*\))?!?: ", re.IGNORECASE)
+"""How numpy and its neighbours begin the subject of a revert."""
+
+
+class Judge:
+    """The filters of one configuration, applied to one clone."""
+
+    def __init__(self, repo: git.Repo, repository: RepositoryConfig, mining: MiningConfig, version: str) -> None:
+        self._repo = repo
+        self._name = repository.name
+        self._version = version
+        self._boundary = shallow_boundary(repo)
+        self.filters = Filters(mining, repository.languages)
+
+    def rows(self, shas: list[str], inner: dict[str, Inner]) -> Iterator[Commit]:
+        """One row per change, in the order asked for; `inner` has the commits that merges among them brought in."""
+        for change in read_changes(self._repo, shas):
+            yield self._row(change, inner.get(change.sha))
+
+    def _row(self, change: Change, inner: Inner | None) -> Commit:
+        judged = self.filters.judge(change, inner)
+        if change.sha in self._boundary:
+            # its parent is not here: what git shows is the whole tree, not what changed
+            judged.kept, judged.reason = False, SHALLOW
+        elif judged.kept and _REV.match(headline(change.subject, change.message)):
+            judged.kept, judged.reason = False, "revert"
+        functions: list[str] = []
+        patch = test_patch = ""
+        if judged.kept:
+            try:
+                functions = functions_of(self._repo, judged.code, keep_new_code=self.filters.config.keep_new_code)
+                patch, test_patch = patches_of(self._repo, change)
+            except Dropped as dropped:
+                judged.kept, judged.reason = False, str(dropped)
+                functions = []
+        does, undoes = patch_ids(change) if judged.kept or judged.reason == "revert" else ("", "")
+        return Commit(
+            repo=self._name,
+            sha=change.sha,
+            parent_sha=change.parents[0] if change.parents else None,
+            author_date=change.author_date,
+            subject=change.subject,
+            message=change.message,
+            author=change.author,
+            pr_number=pull_request(change.subject),
+            inner_shas=inner.shas if inner else [],
+            score=judged.score.value,
+            score_features=judged.score.features,
+            filter_version=self._version,
+            files=[file.path for file in change.files],
+            additions=judged.additions,
+            deletions=judged.deletions,
+            patch=patch,
+            test_patch=test_patch,
+            patch_id=undoes if judged.reason == "revert" else does,
+            functions_changed=functions,
+            kept=judged.kept,
+            reason=judged.reason,
+        )
+
+
+def shallow_boundary(repo: git.Repo) -> set[str]:
+    """Commits whose parents a shallow clone lacks; empty for a whole one."""
+    path = Path(repo.git_dir) / "shallow"
+    return set(path.read_text().split()) if path.is_file() else set()

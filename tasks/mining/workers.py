@@ -1,0 +1,131 @@
+"""Spreads ranges of history over worker processes: each has its own git, and rows come back in any order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from storage.tables import Commit
+from tasks.mining.gitio import open_repository
+from tasks.mining.history import Inner
+from tasks.mining.judging import Judge
+from tasks.mining.models import MiningError
+from tasks.mining.worker import Range, Setup, batches
+
+MIN_CHANGES = 300
+"""Fewer changes than this are judged at once in this process: starting another takes longer."""
+RANGE = 250
+"""Changes of one range at most: small enough that workers finish together, large enough that git starts seldom."""
+MAX_WORKERS = 8
+_ROOT = Path(__file__).resolve().parents[2]
+_WAIT_S = 0.5
+
+Batch = list[Commit]
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def judge_all(
+    setup: Setup, shas: list[str], inner: dict[str, Inner], *, processes: int | None = None
+) -> Iterator[Batch]:
+    """Rows of the changes in batches: each change once, in the order asked for where one process is enough.
+
+    `processes`: at most so many; by default one per core, up to 8. Raises MiningError; with `outside` set if a worker
+    died, which a second try may cure. Whatever was yielded before is sound.
+    """
+    count = min(processes or min(cores(), MAX_WORKERS), len(shas) // MIN_CHANGES + 1)
+    if count <= 1:
+        with open_repository(setup.clone) as repo:
+            yield from batches(Judge(repo, setup.repository, setup.mining, setup.version).rows(shas, inner))
+        return
+    size = max(1, min(RANGE, len(shas) // (count * 4)))
+    ranges: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+    for start in range(0, len(shas), size):
+        ranges.put(shas[start : start + size])
+    yield from _Pool(setup, ranges, inner, count).rows()
+
+
+class _Pool:
+    """A thread per worker hands it range after range and passes its batches on, through a queue of bounded length."""
+
+    def __init__(self, setup: Setup, ranges: queue.SimpleQueue[list[str]], inner: dict[str, Inner], count: int) -> None:
+        self._setup = setup
+        self._ranges = ranges
+        self._inner = inner
+        self._workers = [_start() for _ in range(count)]
+        self._found: queue.Queue[Batch | MiningError | None] = queue.Queue(maxsize=2 * count)
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._serve, args=(worker,)) for worker in self._workers]
+
+    def rows(self) -> Iterator[Batch]:
+        try:
+            for thread in self._threads:
+                thread.start()
+            running = len(self._threads)
+            while running:
+                match self._found.get():
+                    case None:
+                        running -= 1
+                    case MiningError() as error:
+                        raise error
+                    case batch:
+                        yield batch
+        finally:
+            self._stop.set()
+            for worker in self._workers:
+                worker.kill()
+            for thread in self._threads:
+                if thread.is_alive():
+                    thread.join()
+            for worker in self._workers:
+                worker.wait()
+                for pipe in (worker.stdin, worker.stdout):
+                    if pipe is not None:
+                        with contextlib.suppress(OSError):
+                            pipe.close()
+
+    def _serve(self, worker: subprocess.Popen[bytes]) -> None:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        try:
+            pickle.dump(self._setup, worker.stdin)
+            while not self._stop.is_set():
+                shas = self._ranges.get_nowait()
+                inner = {sha: self._inner[sha] for sha in shas if sha in self._inner}
+                pickle.dump(Range(shas, inner), worker.stdin)
+                worker.stdin.flush()
+                while (answer := pickle.load(worker.stdout)) is not None:
+                    self._put(MiningError(answer) if isinstance(answer, str) else answer)
+        except queue.Empty:
+            pass
+        except (OSError, EOFError, pickle.UnpicklingError):
+            status = worker.wait()
+            self._put(MiningError(f"a mining process ended with status {status}; run again to go on", outside=True))
+        self._put(None)
+
+    def _put(self, item: Batch | MiningError | None) -> None:
+        while not self._stop.is_set():
+            with contextlib.suppress(queue.Full):
+                self._found.put(item, timeout=_WAIT_S)
+                return
+
+
+def _start() -> subprocess.Popen[bytes]:
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    # -P: a folder `tasks` where the user stands is not ours
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", "from tasks.mining.worker import main; main()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )

@@ -1,0 +1,117 @@
+"""Ranges of history in worker processes: the same rows as in one process, and clear errors when one dies."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from configs.models import MiningConfig, RepositoryConfig
+from storage.store import Store
+from storage.tables import Commit
+from tasks.mining import workers
+from tasks.mining.clone import clone_path, sync_repository
+from tasks.mining.gitio import open_repository
+from tasks.mining.history import first_parent_chain
+from tasks.mining.mine import mine_repository
+from tasks.mining.models import MiningError
+from tasks.mining.worker import Range, Setup
+from tasks.mining.workers import judge_all
+
+NAME = "acme/sums"
+
+
+@pytest.fixture
+def small_ranges(monkeypatch):
+    monkeypatch.setattr(workers, "MIN_CHANGES", 5)
+    monkeypatch.setattr(workers, "RANGE", 4)
+
+
+@pytest.fixture
+def history(repository):
+    for number in range(20):
+        repository.commit(f"Faster {number}", {"sums.py": f"def total(xs):\n    return sum(xs, {number})\n"})
+    repository.git("checkout", "-q", "-b", "side")
+    inner = repository.commit("Speed up the side", {"side.py": "def f():\n    return 1\n"})
+    repository.git("checkout", "-q", "main")
+    repository.commit("Other", {"other.py": "x = 1\n"})
+    repository.merge("Merge side", "side")
+    return inner
+
+
+def setup_of(repository, store: Store) -> tuple[Setup, list[str]]:
+    config = RepositoryConfig(name=NAME, url=str(repository.path))
+    clone = sync_repository(config, store)
+    path = store.work / clone_path(NAME)
+    with open_repository(path) as repo:
+        chain = list(first_parent_chain(repo, clone.head_sha))
+    return Setup(path, config, MiningConfig(), "v1"), chain
+
+
+def test_the_rows_do_not_depend_on_the_number_of_processes(repository, history, small_ranges, tmp_path):
+    tables = []
+    for processes in (1, 3):
+        store = Store(tmp_path / f"store{processes}")
+        config = RepositoryConfig(name=NAME, url=str(repository.path))
+        clone = sync_repository(config, store)
+        mined = mine_repository(config, MiningConfig(), clone.head_sha, store, processes=processes)
+        assert (mined.considered, mined.new) == (23, 23)
+        tables.append(({row.sha: row for row in store.rows(Commit, NAME)}, mined))
+    assert tables[0] == tables[1]
+    assert any(row.inner_shas == [history] for row in tables[0][0].values())
+
+
+def test_each_change_comes_once(repository, history, small_ranges, tmp_path):
+    setup, chain = setup_of(repository, Store(tmp_path / "store"))
+    rows = [row.sha for batch in judge_all(setup, chain, {}, processes=2) for row in batch]
+    assert sorted(rows) == sorted(chain)
+
+
+def test_stopping_early_ends_the_workers(repository, history, small_ranges, tmp_path, monkeypatch):
+    started = []
+    start = workers._start
+    monkeypatch.setattr(workers, "_start", lambda: started.append(start()) or started[-1])
+    setup, chain = setup_of(repository, Store(tmp_path / "store"))
+    found = judge_all(setup, chain, {}, processes=2)
+    assert next(found)
+    found.close()
+    assert len(started) == 2
+    assert all(worker.poll() is not None for worker in started)
+
+
+def test_a_worker_that_dies_is_an_outside_fault(repository, history, small_ranges, tmp_path, monkeypatch):
+    start = workers._start
+
+    def doomed():
+        worker = start()
+        worker.kill()
+        return worker
+
+    monkeypatch.setattr(workers, "_start", doomed)
+    setup, chain = setup_of(repository, Store(tmp_path / "store"))
+    with pytest.raises(MiningError, match="ended with status -9; run again") as caught:
+        list(judge_all(setup, chain, {}, processes=2))
+    assert caught.value.outside
+
+
+def test_an_error_in_a_worker_is_the_parents_error(repository, history, small_ranges, tmp_path):
+    setup, chain = setup_of(repository, Store(tmp_path / "store"))
+    with pytest.raises(MiningError, match="cannot be read") as caught:
+        list(judge_all(setup, [*chain, "f" * 40], {}, processes=2))
+    assert not caught.value.outside
+
+
+def test_a_folder_called_tasks_where_the_user_stands_is_not_ours(
+    repository, history, small_ranges, tmp_path, monkeypatch
+):
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "__init__.py").write_text("raise SystemExit('wrong tasks')\n")
+    setup, chain = setup_of(repository, Store(tmp_path / "store"))
+    monkeypatch.chdir(tmp_path)
+    assert sum(len(batch) for batch in judge_all(setup, chain, {}, processes=2)) == len(chain)
+
+
+def test_messages_travel(tmp_path: Path):
+    job = Range(["a" * 40])
+    assert pickle.loads(pickle.dumps(job)) == job
