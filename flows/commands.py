@@ -60,7 +60,7 @@ def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bo
         from flows.dataset import build_dataset
         from flows.evaluation import evaluate
 
-        built = build_dataset(config, run_id="demo")
+        built = build_dataset(config, run_id="demo-dataset")
         _print_dataset(built)
         files = sorted(str(path) for path in (DEMO / "predictions").glob("*.jsonl"))
         scored = evaluate(

@@ -32,7 +32,7 @@ def demo(isobench: Isobench, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def check_against_truth(folder: Path) -> None:
     """Every change, instance, prediction and share of Opt@K is what expected.yaml says."""
     store, truth = Store(folder), load_expected()
-    funnel = {(row.stage, row.key): row for row in store.rows(Funnel, run_id="demo")}
+    funnel = {(row.stage, row.key): row for row in store.rows(Funnel, run_id="demo-dataset")}
     for change in truth.changes:
         if change.stage:
             row = funnel[change.stage, change.sha]
