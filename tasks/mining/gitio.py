@@ -20,10 +20,16 @@ SETTINGS = (
     "-c", "core.quotePath=true", "-c", "core.attributesFile=/dev/null", "-c", "diff.noprefix=false",
     "-c", "diff.mnemonicPrefix=false", "-c", "diff.suppressBlankEmpty=false", "-c", "diff.interHunkContext=0",
     "-c", "diff.orderFile=/dev/null", "-c", "log.showSignature=false", "-c", "diff.algorithm=myers",
-    "-c", "core.packedGitLimit=32m", "-c", "core.packedGitWindowSize=2m", "-c", "core.deltaBaseCacheLimit=24m",
 )  # fmt: skip
-"""What a line of the output depends on besides the history; and how much memory git may take, which by default is as
-much as its packs hold."""
+"""What a line of the output depends on besides the history."""
+FRUGAL = {
+    "core.packedGitLimit": "32m",
+    "core.packedGitWindowSize": "1m",
+    "core.deltaBaseCacheLimit": "16m",
+    # files above this are data or generated: git treats them as binary and does not hold them to compare lines
+    "core.bigFileThreshold": "1m",
+}
+"""How much memory a git process may take; by default it is as much as the packs hold."""
 DIFF_OPTIONS = (
     "--raw", "-p", "--no-abbrev", "--full-index", "-M", "-l1000", "--diff-merges=first-parent", "--root", "-U3",
     "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short", "--ignore-submodules=none",
@@ -42,9 +48,17 @@ def open_repository(path: Path) -> git.Repo:
         raise MiningError(f"there is no clone at {path}: synchronise the repository first") from error
     repo.git.update_environment(
         GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL=os.devnull, GIT_NO_REPLACE_OBJECTS="1", GIT_TERMINAL_PROMPT="0",
-        LC_ALL="C",
+        LC_ALL="C", MALLOC_MMAP_THRESHOLD_="131072", **settings_in_environment(FRUGAL),
     )  # fmt: skip
     return repo
+
+
+def settings_in_environment(settings: dict[str, str]) -> dict[str, str]:
+    """Variables that give git these settings, in every process and its children."""
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (name, value) in enumerate(settings.items()):
+        variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
 
 
 def stream(
