@@ -82,6 +82,10 @@ class Api(Row):
     """Steps of the path; 0 if the changed function is public itself. None: a model named it, no path was found."""
     guesses: int = 0
     """Steps of the path that were resolved by a method's name alone."""
+    exposure: int = 0
+    """Files of the project's tests, docs and benchmarks that hold the last part of the name."""
+    fan_in: int = 0
+    """Definitions of the project that lead to it directly."""
 
 
 class PerfTest(Row):

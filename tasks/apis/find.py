@@ -7,11 +7,14 @@ import git
 from configs.models import LLMConfig, RepositoryConfig
 from storage.store import Store
 from storage.tables import Api, Commit
+from tasks.apis.bindings import Bindings
+from tasks.apis.exposure import by_exposure
 from tasks.apis.graph import Graph, Module
 from tasks.apis.models import ApisError, FoundApis
 from tasks.apis.rank import rank_apis
 from tasks.apis.reach import Reached, reach
-from tasks.apis.source import list_modules, open_clone, summary_of
+from tasks.apis.source import list_files, list_modules, open_clone, summary_of
+from tasks.apis.starts import find_starts, is_compiled
 from tasks.llm import AnswerInvalid
 
 MAX_CHANGED = 60
@@ -29,15 +32,19 @@ def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, sto
         raise ApisError(f"{repository.name}: commit {sha} is not in table commits; mine the repository first")
     commit = rows[0]
     if not commit.functions_changed:
-        return FoundApis(sha=sha, apis=[], reason="no_function_changed: only module-level code or other languages")
+        return FoundApis(sha=sha, apis=[], reason="no_function_changed: only imports, comments or other languages")
+    changed = commit.functions_changed[:MAX_CHANGED]
+    compiled = any(is_compiled(name.partition("::")[0]) for name in changed)
     with open_clone(store.work / "clones" / f"{repository.name.replace('/', '__')}.git") as repo:
-        graph = read_graph(repo, sha)
-    changed, strange = changed_nodes(graph, commit.functions_changed[:MAX_CHANGED])
-    if not changed:
-        return FoundApis(sha=sha, apis=[], reason=_why_strange(graph, strange))
-    found, public = reach(graph, changed)
-    if not found:
-        return FoundApis(sha=sha, apis=[], reason=f"no_public_path: nothing public reaches {', '.join(changed[:3])}")
+        graph, bindings = read_graph(repo, sha, compiled=compiled)
+        starts, strange = find_starts(graph, bindings, changed, commit.patch)
+        if not starts:
+            return FoundApis(sha=sha, apis=[], reason=_why_strange(graph, strange))
+        found, public = reach(graph, starts)
+        if not found:
+            names = ", ".join(dict.fromkeys(start.path[-1] for start in starts[:3]))
+            return FoundApis(sha=sha, apis=[], reason=f"no_public_path: nothing public reaches {names}")
+        found = by_exposure(repo, sha, found)
     chosen: list[str] = []
     reason = ""
     if llm is not None:
@@ -52,25 +59,21 @@ def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, sto
     return FoundApis(sha=sha, apis=[row.api for row in apis], reason=reason)
 
 
-def read_graph(repo: git.Repo, sha: str) -> Graph:
-    """All importable modules of the repository at a commit. Raises ApisError."""
-    files = list_modules(repo, sha)
-    return Graph([Module(file.module, file.is_package, file.path, summary_of(repo, file)) for file in files])
+def read_graph(repo: git.Repo, sha: str, *, compiled: bool = False) -> tuple[Graph, Bindings | None]:
+    """All importable modules of the repository at a commit, with `compiled` those in other languages too.
 
-
-def changed_nodes(graph: Graph, functions: list[str]) -> tuple[list[str], list[str]]:
-    """(node ids, names that are not in the importable code) of `path::Class.function` names."""
-    modules = {module.path: module.name for module in graph.modules.values()}
-    nodes: list[str] = []
-    strange: list[str] = []
-    for function in functions:
-        path, _, name = function.partition("::")
-        node = f"{modules[path]}.{name}" if path in modules else ""
-        (nodes if node in graph.nodes else strange).append(node if node in graph.nodes else function)
-    return nodes, strange
+    Raises ApisError.
+    """
+    blobs = list_files(repo, sha)
+    modules = [Module(file.module, file.is_package, file.path, summary_of(repo, file)) for file in list_modules(blobs)]
+    bindings = Bindings(repo, blobs, modules) if compiled else None
+    return Graph([*modules, *(bindings.modules if bindings else [])]), bindings
 
 
 def _why_strange(graph: Graph, strange: list[str]) -> str:
+    foreign = [name for name in strange if is_compiled(name.partition("::")[0])]
+    if foreign:
+        return f"unknown_binding: the source does not say under which Python name {', '.join(foreign[:3])} is called"
     unparsed = {module.path for module in graph.modules.values() if not module.summary.parsed}
     old = sorted(unparsed.intersection(name.partition("::")[0] for name in strange))
     if old:
@@ -98,6 +101,8 @@ def _rows(
             source="llm" if by_model else "static",
             distance=len(item.path) - 1 if item else None,
             guesses=item.guesses if item else 0,
+            exposure=item.exposure if item else 0,
+            fan_in=item.fan_in if item else 0,
         )
         for rank, (api, item, by_model) in enumerate(ordered, start=1)
     ]

@@ -33,6 +33,18 @@ class Node:
     definition: Definition
 
 
+def absolute_name(module: Module, dotted: str) -> str | None:
+    """The name that `..a.b` means in a module; None above the top."""
+    level = len(dotted) - len(dotted.lstrip("."))
+    if level == 0:
+        return dotted
+    parts = module.name.split(".")
+    up = level - (1 if module.is_package else 0)
+    if up > len(parts):
+        return None
+    return ".".join([*parts[: len(parts) - up], dotted[level:]]).strip(".")
+
+
 class Graph:
     """All definitions of a repository."""
 
@@ -79,20 +91,20 @@ class Graph:
 
     def resolve(self, module: Module, dotted: str) -> str | None:
         """Node or module that an absolute or relative dotted name means, through re-exports; None if it is foreign."""
-        name = self._absolute(module, dotted)
+        name = absolute_name(module, dotted)
         return self._lookup(name) if name else None
 
     def exports(self, module: Module) -> dict[str, str]:
         """Public name -> node id, of a module: `__all__`, or else what has no underscore (imports in packages only)."""
         summary = module.summary
-        names = summary.exported
-        if names is None:
-            names = [name for name in summary.definitions if not name.startswith("_")]
+        names = list(summary.exported or [])
+        if summary.exported is None or summary.computed:
+            names += [name for name in summary.definitions if not name.startswith("_")]
             if module.is_package:
                 names += [name for name in summary.imports if not name.startswith("_")]
         found: dict[str, str] = {}
         for star in summary.stars if module.is_package or summary.exported is not None else []:
-            source = self._absolute(module, star)
+            source = absolute_name(module, star)
             if source and source in self.modules and source != module.name:
                 found.update(self.exports(self.modules[source]))
         for name in names:
@@ -100,16 +112,6 @@ class Graph:
             if target and target in self.nodes:
                 found[name] = target
         return found
-
-    def _absolute(self, module: Module, dotted: str) -> str | None:
-        level = len(dotted) - len(dotted.lstrip("."))
-        if level == 0:
-            return dotted
-        parts = module.name.split(".")
-        up = level - (1 if module.is_package else 0)
-        if up > len(parts):
-            return None
-        return ".".join([*parts[: len(parts) - up], dotted[level:]]).strip(".")
 
     def _lookup(self, dotted: str) -> str | None:
         if dotted not in self._found:
@@ -136,10 +138,10 @@ class Graph:
     def _imported(self, module: Module, name: str, seen: frozenset[str]) -> str | None:
         target = module.summary.imports.get(name)
         if target is not None:
-            absolute = self._absolute(module, target)
+            absolute = absolute_name(module, target)
             return self._find(absolute, seen) if absolute else None
         for star in module.summary.stars:
-            source = self._absolute(module, star)
+            source = absolute_name(module, star)
             if source in self.modules:
                 found = self._find(f"{source}.{name}", seen)
                 if found:

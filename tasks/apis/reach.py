@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from tasks.apis.graph import Graph
-from tasks.apis.surface import public_names
+from tasks.apis.surface import is_public, public_names
 
 MAX_COST = 10.0
 """Of a path: 1 per certain step, 2.5 per guess."""
 GUESS_COST = 2.5
 MAX_VISITED = 4000
 MAX_APIS = 30
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a search begins: a changed definition, or the Python name that binds a changed compiled one."""
+
+    node: str
+    path: tuple[str, ...]
+    """From the node to what changed."""
+    cost: float = 0.0
+    guesses: int = 0
 
 
 @dataclass(frozen=True)
@@ -30,36 +41,44 @@ class Reached:
     reaches: int
     """How many of the changed functions it reaches."""
     signature: str = ""
+    fan_in: int = 0
+    """Definitions of the repository that lead to it directly."""
+    exposure: int = 0
+    """Files of tests, docs and benchmarks that name it."""
 
 
-def reach(graph: Graph, changed: list[str]) -> tuple[list[Reached], dict[str, list[str]]]:
+def reach(graph: Graph, changed: Sequence[str | Start]) -> tuple[list[Reached], dict[str, list[str]]]:
     """Public names that reach the changed nodes, best first, and all public names by node (for checking answers).
 
-    A search backwards over callers by cheapest path. A public name counts once, with its cheapest path.
+    A search backwards over callers by cheapest path. A public name counts once, with its cheapest path. The node of a
+    start may be the name of a compiled type that no file of Python defines: it is then taken at its word.
     """
     public = public_names(graph)
     best: dict[str, Reached] = {}
     reached_by: dict[str, set[str]] = {}
-    for start in changed:
+    for item in changed:
+        start = Start(item, (item,)) if isinstance(item, str) else item
         for node, path, cost, guesses in _search(graph, start, public):
-            api = public[node][0]
-            reached_by.setdefault(api, set()).add(start)
+            api = public[node][0] if node in public else node
+            reached_by.setdefault(api, set()).add(start.path[-1])
             if api not in best or cost < best[api].cost:
-                signature = graph.nodes[node].definition.signature
+                signature = graph.nodes[node].definition.signature if node in graph.nodes else ""
                 best[api] = Reached(api, node, path, cost, guesses, 0, signature)
-    found = [
-        Reached(item.api, item.node, item.path, item.cost, item.guesses, len(reached_by[item.api]), item.signature)
-        for item in best.values()
-    ]
+    found = [replace(item, reaches=len(reached_by[item.api])) for item in best.values()]
     found.sort(key=lambda item: (item.cost, -item.reaches, item.guesses, item.api.count("."), item.api))
-    return found[:MAX_APIS], public
+    return [
+        replace(item, fan_in=len(graph.callers(item.node)) if item.node in graph.nodes else 0)
+        for item in found[:MAX_APIS]
+    ], public
 
 
-def _search(graph: Graph, start: str, public: Collection[str]) -> list[tuple[str, list[str], float, int]]:
+def _search(graph: Graph, start: Start, public: Collection[str]) -> list[tuple[str, list[str], float, int]]:
     """Public nodes that reach the start, cheapest first, each with its path, cost and guesses."""
+    if start.node not in graph.nodes:
+        return [(start.node, list(start.path), start.cost, start.guesses)] if is_public(start.node) else []
     done: set[str] = set()
     found: list[tuple[str, list[str], float, int]] = []
-    queue: list[tuple[float, int, str, list[str]]] = [(0.0, 0, start, [start])]
+    queue: list[tuple[float, int, str, list[str]]] = [(start.cost, start.guesses, start.node, list(start.path))]
     while queue and len(done) < MAX_VISITED and len(found) < 2 * MAX_APIS:
         cost, guesses, node, path = heapq.heappop(queue)
         if node in done:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 import git
 
+from tasks.apis.cython import summarise_cython
 from tasks.apis.models import ApisError
 from tasks.apis.summary import Summary, summarise
+
+T = TypeVar("T")
 
 MAX_FILE_BYTES = 4 << 20
 _NOT_IMPORTED = {
@@ -20,8 +25,8 @@ _NOT_IMPORTED = {
 _NOT_A_MODULE = re.compile(r"(setup|conftest|noxfile|conf|test_.*|.*_test)\.py")
 
 MAX_REMEMBERED = 3000
-_SUMMARIES: dict[str, Summary] = {}
-"""By blob: neighbouring commits share nearly all of their files."""
+_REMEMBERED: dict[tuple[str, str], Any] = {}
+"""By reader and blob: neighbouring commits share nearly all of their files."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ def open_clone(path: Path) -> git.Repo:
     return repo
 
 
-def list_modules(repo: git.Repo, sha: str) -> list[ModuleFile]:
-    """Modules that somebody who installs the project can import. Raises ApisError if the commit cannot be read."""
+def list_files(repo: git.Repo, sha: str) -> dict[str, str]:
+    """Path -> blob of every file at a commit. Raises ApisError if it cannot be read."""
     try:
         listing = str(repo.git.ls_tree("-r", "-z", "--full-tree", sha))
     except git.GitCommandError as error:
@@ -55,15 +60,29 @@ def list_modules(repo: git.Repo, sha: str) -> list[ModuleFile]:
     blobs: dict[str, str] = {}
     for entry in listing.split("\0"):
         head, _, path = entry.partition("\t")
-        if path.endswith(".py") and head.startswith("100"):
+        if head.startswith("100"):
             blobs[path] = head.split(" ")[2]
-    packages = {str(PurePosixPath(path).parent) for path in blobs if path.endswith("__init__.py")}
+    return blobs
+
+
+def list_modules(blobs: Mapping[str, str], suffix: str = ".py") -> list[ModuleFile]:
+    """Modules among the files that somebody who installs the project can import; `.pyx` for those in Cython."""
+    packages = {str(PurePosixPath(path).parent) for path in blobs if path.endswith(("__init__.py", "__init__.pyx"))}
     found = []
     for path, oid in blobs.items():
-        module = module_name(path, packages)
+        plain = path.removesuffix(".in")
+        if not plain.endswith(suffix):
+            continue
+        module = module_name(plain.removesuffix(suffix) + ".py", packages)
         if module:
-            found.append(ModuleFile(path, oid, module, path.endswith("__init__.py")))
+            found.append(ModuleFile(path, oid, module, path.startswith("__init__.", path.rfind("/") + 1)))
     return found
+
+
+def is_shipped(path: str) -> bool:
+    """Whether a file is part of what is installed: no test, document, example or script."""
+    pure = PurePosixPath(path)
+    return not _NOT_IMPORTED.intersection(pure.parts[:-1]) and _NOT_A_MODULE.fullmatch(f"{pure.stem}.py") is None
 
 
 def module_name(path: str, packages: set[str]) -> str | None:
@@ -87,14 +106,21 @@ def module_name(path: str, packages: set[str]) -> str | None:
     return ".".join(parts) if parts and all(part.isidentifier() for part in parts) else None
 
 
+def read_summary(repo: git.Repo, oid: str, reader: Callable[[bytes], T], kind: str) -> T:
+    """What the reader makes of a blob; of an empty one if it cannot be had or is too long. `kind` names the reader."""
+    key = (kind, oid)
+    if key not in _REMEMBERED:
+        _, _, size, source = repo.git.stream_object_data(oid)
+        data: bytes = source.read()
+        _REMEMBERED[key] = reader(data if size <= MAX_FILE_BYTES else b"")
+        if len(_REMEMBERED) > MAX_REMEMBERED:
+            _REMEMBERED.pop(next(iter(_REMEMBERED)))
+    found: T = _REMEMBERED[key]
+    return found
+
+
 def summary_of(repo: git.Repo, file: ModuleFile) -> Summary:
     """What the module defines and mentions. A file that cannot be read or parsed defines nothing."""
-    found = _SUMMARIES.get(file.oid)
-    if found is None:
-        _, _, size, source = repo.git.stream_object_data(file.oid)
-        data: bytes = source.read()
-        found = summarise(data if size <= MAX_FILE_BYTES else b"")
-        _SUMMARIES[file.oid] = found
-        if len(_SUMMARIES) > MAX_REMEMBERED:
-            _SUMMARIES.pop(next(iter(_SUMMARIES)))
-    return found
+    if file.path.endswith(".py"):
+        return read_summary(repo, file.oid, summarise, "python")
+    return read_summary(repo, file.oid, summarise_cython, "cython")

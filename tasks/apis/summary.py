@@ -11,9 +11,9 @@ from tasks.syntax import parse
 
 Chain = tuple[str, ...]
 """A mention: `("np", "array")` for `np.array`. `"?"` first: an attribute of something unknown. `"super()"` first: a
-method of the base classes. `"new", "pkg", "Class", "=", "run"`: an attribute of what `pkg.Class(...)` returned."""
+method of the base classes. `"new()", "pkg", "Class", "=", "run"`: an attribute of what `pkg.Class(...)` returned."""
 
-UNKNOWN, SUPER, NEW, OF = "?", "super()", "new", "="
+UNKNOWN, SUPER, NEW, OF = "?", "super()", "new()", "="
 
 
 @dataclass
@@ -45,6 +45,8 @@ class Summary:
     """Modules of `from m import *`."""
     exported: list[str] | None = None
     """`__all__`, if it can be read."""
+    computed: bool = False
+    """Part of `__all__` is computed: it names more than `exported` says."""
     parsed: bool = True
     """False if the file is not Python 3."""
 
@@ -256,3 +258,7 @@ def _read_all(node: ast.stmt, summary: Summary) -> None:
     if isinstance(node, ast.Assign):
         summary.exported = []
     summary.exported = [*(summary.exported or []), *words]
+    value = getattr(node, "value", None)
+    parts = value.args if isinstance(node, ast.Expr) and isinstance(value, ast.Call) else [value]
+    names = [item for part in parts if part is not None for item in ast.walk(part) if isinstance(item, ast.Name)]
+    summary.computed |= any(item.id != "__all__" for item in names)

@@ -187,3 +187,16 @@ def test_module_names() -> None:
         "pkg/not-a-name.py": None,
     }
     assert {path: module_name(path, packages) for path in expected} == expected
+
+
+def test_a_variable_called_new_is_a_name_like_others() -> None:
+    made = graph(m="import new\n\ndef _low(): return 1\ndef f():\n    return new.thing(_low())\n")
+    assert apis(made, "m._low") == ["m.f"]
+
+
+def test_a_computed_list_of_exports_names_more_than_it_says() -> None:
+    made = graph(
+        pkg__="from ._core import any, all\nfrom . import _core\n__all__ = ['x', *_core.names()]\nx = 1\n",
+        pkg___core="def any(): return 1\ndef all(): return 2\n",
+    )
+    assert apis(made, "pkg._core.any") == ["pkg.any"]

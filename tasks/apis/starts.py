@@ -1,0 +1,83 @@
+"""Which nodes of the graph a commit's changed names stand for: functions, tables, classes, compiled code."""
+
+from __future__ import annotations
+
+import re
+
+from tasks.apis.bindings import Bindings
+from tasks.apis.graph import Graph, Node
+from tasks.apis.reach import Start
+from tasks.grammars import grammar_of
+
+MODULE = "<module>"
+"""As mining names statements outside of everything."""
+_FILE = re.compile(r"^\+\+\+ (?:b/)?(.*?)\t?$|^@@ -\d+(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+
+
+def is_compiled(path: str) -> bool:
+    """Whether the file is in a language that Python calls through a binding (or Cython)."""
+    return grammar_of(path) not in (None, "python")
+
+
+def find_starts(graph: Graph, bindings: Bindings | None, names: list[str], patch: str) -> tuple[list[Start], list[str]]:
+    """(starts, names that lead nowhere) of `path::Class.function`, `path::Class` and `path::<module>`.
+
+    A class, or a module, stands also for those of its variables that the patch touches: their users are what changed.
+    """
+    modules = {module.path: module.name for module in graph.modules.values()}
+    lines = _added_lines(patch)
+    starts: list[Start] = []
+    strange: list[str] = []
+    for function in names:
+        path, _, name = function.partition("::")
+        found: list[Start] = []
+        if path in modules:
+            module = modules[path]
+            if name == MODULE:
+                nodes = [node for node in graph.nodes.values() if node.module.name == module and node.owner is None]
+                found = [Start(node, (node,)) for node in _touched(nodes, lines.get(path, []))]
+            elif (node_id := f"{module}.{name}") in graph.nodes:
+                found = [Start(node_id, (node_id,))]
+                if graph.nodes[node_id].definition.kind == "class":
+                    members = [node for node in graph.nodes.values() if node.owner == node_id]
+                    found += [Start(node, (node,)) for node in _touched(members, lines.get(path, []))]
+        if not found and bindings is not None and is_compiled(path):
+            found = bindings.starts(path, name)
+        starts += found
+        strange += [] if found else [function]
+    return starts, strange
+
+
+def _touched(nodes: list[Node], lines: list[int]) -> list[str]:
+    """Ids of variables that the lines lie in: a statement reaches to the next definition."""
+    ordered = sorted((node for node in nodes if node.definition.line), key=lambda node: node.definition.line)
+    found: dict[str, None] = {}
+    for index, node in enumerate(ordered):
+        end = ordered[index + 1].definition.line if index + 1 < len(ordered) else 1 << 60
+        if node.definition.kind in ("variable", "callable") and any(
+            node.definition.line <= line < end for line in lines
+        ):
+            found[node.id] = None
+    return list(found)
+
+
+def _added_lines(patch: str) -> dict[str, list[int]]:
+    """Path -> numbers, after the change, of lines that were added or that follow removed ones."""
+    found: dict[str, list[int]] = {}
+    path, at = "", 0
+    for line in patch.split("\n"):
+        if line.startswith(("+++ ", "@@ ")) and (match := _FILE.match(line)):
+            if match[2]:
+                at = int(match[2])
+            else:
+                path, at = match[1], 0
+        elif at and line.startswith("-"):
+            found.setdefault(path, []).append(max(1, at - 1))
+        elif at and line.startswith("+"):
+            found.setdefault(path, []).append(at)
+            at += 1
+        elif line.startswith(" "):
+            at += 1
+        elif line.startswith("diff --git "):
+            path, at = "", 0
+    return found
