@@ -27,7 +27,7 @@ FRUGAL = {
     "core.packedGitWindowSize": "1m",
     "core.deltaBaseCacheLimit": "16m",
     # files above this are data or generated: git treats them as binary and does not hold them to compare lines
-    "core.bigFileThreshold": "1m",
+    "core.bigFileThreshold": "2m",
 }
 """How much memory a git process may take; by default it is as much as the packs hold."""
 DIFF_OPTIONS = (
