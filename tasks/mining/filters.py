@@ -12,7 +12,7 @@ from tasks.mining.changes import MAX_RECORD_BYTES, Change, FileDiff
 from tasks.mining.history import Inner
 from tasks.mining.message import Keywords, conventional_type, headline, is_revert, is_sync_merge
 from tasks.mining.paths import PathKinds
-from tasks.mining.score import Score, score_diff, score_message
+from tasks.mining.score import Score, features_of
 
 NOT_CODE_TYPES = {"docs", "doc", "test", "tests", "ci", "build", "style", "release"}
 """Types of conventional subjects (`ci: ...`) that say that the project's code is not what changed."""
@@ -50,24 +50,36 @@ class Filters:
         self._bots = re.compile(bots) if bots else None
 
     def judge(self, change: Change, inner: Inner | None = None) -> Judged:
-        """The verdict, with a score for whatever touches code and is not too large."""
+        """The verdict, with a score for whatever touches code and is no revert, bot's or merge from upstream."""
         judged = Judged(kept=False, reason="")
         for file in change.files:
             added, deleted = file.line_counts()
             judged.additions += added
             judged.deletions += deleted
-        judged.reason = self._by_kind(change) or self._by_files(change, judged) or self._by_size(change, judged)
-        kind = conventional_type(headline(change.subject, change.message))
-        if not judged.reason and kind in NOT_CODE_TYPES:
-            judged.reason = f"message_type: {kind}"
+        judged.reason = self._by_kind(change) or self._by_files(change, judged)
         if judged.reason:
             return judged
-        subject = self.keywords.find(headline(change.subject, change.message))
-        message = subject or self.keywords.find(change.message)
-        said = inner.said if inner else {}
-        score_message(judged.score, subject, message or next(iter(said.values()), None), change.message)
-        score_diff(judged.score, judged.code, any(self._kinds.kind(file.path) == "benchmark" for file in change.files))
-        judged.kept, judged.reason = self._by_promise(message, said, judged.score)
+        judged.reason = self._by_size(change, judged)
+        title = headline(change.subject, change.message)
+        kind = conventional_type(title)
+        if not judged.reason and kind in NOT_CODE_TYPES:
+            judged.reason = f"message_type: {kind}"
+        in_title = self.keywords.find(title)
+        keyword = in_title or self.keywords.find(change.message)
+        inner = inner or Inner()
+        judged.score.add(
+            features_of(
+                change,
+                title,
+                inner.subjects,
+                keyword_in_title=in_title is not None,
+                keyword_in_message=bool(keyword or inner.said),
+                code=judged.code,
+                benchmarks_touched=any(self._kinds.kind(file.path) == "benchmark" for file in change.files),
+            )
+        )
+        if not judged.reason:
+            judged.kept, judged.reason = self._by_promise(keyword, inner.said, judged.score)
         return judged
 
     def _by_kind(self, change: Change) -> str:

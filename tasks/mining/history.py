@@ -14,6 +14,7 @@ from tasks.mining.models import MiningError
 
 MAX_INNER = 500
 """Inner commits that are listed for one merge; the rest of a longer branch is left out."""
+MAX_SUBJECTS = 30
 
 
 @dataclass
@@ -24,6 +25,8 @@ class Inner:
     """Newest first, at most `MAX_INNER`."""
     said: dict[str, str] = field(default_factory=dict)
     """Inner sha -> what the caller's `look` found in its subject."""
+    subjects: list[str] = field(default_factory=list)
+    """Subjects of the newest `MAX_SUBJECTS` of them: what a merge is for often stands only there."""
 
 
 def first_parent_chain(
@@ -134,6 +137,8 @@ def inner_commits(repo: git.Repo, head: str, after: str | None, look: Callable[[
                 inner = found.setdefault(label, Inner())
                 if len(inner.shas) < MAX_INNER:
                     inner.shas.append(sha)
+                    if len(inner.subjects) < MAX_SUBJECTS:
+                        inner.subjects.append(subject)
                     seen = look(subject)
                     if seen:
                         inner.said[sha] = seen

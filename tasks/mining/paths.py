@@ -52,6 +52,11 @@ def is_docs_path(path: str) -> bool:
     )
 
 
+def strip_template(path: str) -> str:
+    """The path of what a template makes: `loops.c.src` is C, `generator.pyx.in` is Cython."""
+    return path.removesuffix(".in").removesuffix(".src")
+
+
 class PathKinds:
     """Tells the kind of a path, for the languages and the exclusions of a configuration."""
 
@@ -67,7 +72,9 @@ class PathKinds:
             return "benchmark"
         if is_docs_path(path):
             return "docs"
-        if not path.endswith(self._suffixes) or any(pattern.fullmatch(path) for pattern in self._excluded):
+        if not strip_template(path).endswith(self._suffixes) or any(
+            pattern.fullmatch(path) for pattern in self._excluded
+        ):
             return "other"
         return "code"
 

@@ -42,8 +42,8 @@ def test_a_kept_change_has_everything(mining, repository, tmp_path):
     assert "sums.py" not in row.test_patch.replace("test_sums.py", "")
     assert "CHANGES.md" in row.patch
     assert "test_sums.py" not in row.patch
-    assert "+2 keyword in subject" in row.score_features
-    assert "+1 loops removed" in row.score_features
+    assert "+2.2 keyword in title" in row.score_features
+    assert "+0.5 loops removed" in row.score_features
     mining.apply_and_compare(sha, tmp_path)
 
 
@@ -103,7 +103,7 @@ def test_without_keywords_the_diff_decides(mining, repository):
     repository.commit("Rename x", {"sums.py": SLOW.replace("result + x", "x + result")})
     assert mining.mine(use_keywords=False, min_score=2).kept == [sha]
     assert mining.row(sha).reason.startswith("kept: score ")
-    assert mining.reasons()["Rename x"] == "low_score: 0"
+    assert mining.reasons()["Rename x"] == "low_score: -1.1"
 
 
 def test_merge_is_one_change_against_its_first_parent(mining, repository, tmp_path):
