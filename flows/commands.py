@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ def _running(store: str, verbose: bool) -> Iterator[None]:
     from configs.secrets import export_secrets
 
     export_secrets()
+    warnings.showwarning = lambda message, *_, **__: warn(str(message))
     with prefect_server(server_folder(store)):
         from flows.runtime import watched_by
 
@@ -177,8 +179,21 @@ def _print_dataset(summary: DatasetSummary) -> None:
 
     store = Store(summary.store)
     table(f"Funnel: {summary.repo} at {summary.head_sha[:10]}", funnel_table(store, summary.run_id))
-    if summary.instances:
-        table("Instances", [row for row in instances_table(store) if row["instance_id"] in summary.instances])
+    made = [row for row in instances_table(store) if row["instance_id"] in summary.instances]
+    if made:
+        table(
+            "Instances: how much faster the human's commit is, with its 95 % interval",
+            [
+                {
+                    "instance": row["instance_id"],
+                    "speedup": row["speedup"],
+                    "interval": f"{row['ci_low']:.3g} to {row['ci_high']:.3g}",
+                    "tests": row["tests"],
+                    "subject": row["subject"],
+                }
+                for row in made
+            ],
+        )
 
 
 def _print_evaluation(summary: EvaluationSummary) -> None:
@@ -186,10 +201,20 @@ def _print_evaluation(summary: EvaluationSummary) -> None:
         warn(problem)
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
     out.print(f"{summary.predictions} predictions on {len(summary.instances)} instances: {statuses}")
-    from storage.store import Store
-    from tasks.reporting.tables import opt_table
-
-    table("Opt@K, in percent of the instances", opt_table(Store(summary.store), summary.run_id))
+    table(
+        "Opt@K: share of instances where one of K samples reaches the human",
+        [
+            {
+                "model": row.model,
+                "K": row.k,
+                "Opt@K": f"{row.opt:.1%}",
+                "interval": f"{row.ci_low:.0%} to {row.ci_high:.0%}",
+                "if inconclusive were yes": f"{row.opt_if_inconclusive_yes:.1%}",
+                "samples": row.n_samples,
+            }
+            for row in sorted(summary.opt_at_k, key=lambda row: (row.model, row.k))
+        ],
+    )
 
 
 def _finish(*summaries: Summary) -> int:
