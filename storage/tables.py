@@ -63,6 +63,31 @@ class Commit(Row):
     """Why it was kept or dropped: the name of the deciding filter, with its detail after a colon."""
 
 
+class PullRequest(Row):
+    """What a pull request says: its text and discussion, as GitHub had them."""
+
+    table: ClassVar[str] = "pull_requests"
+    key_columns: ClassVar[tuple[str, ...]] = ("repo", "number")
+
+    repo: str
+    number: int
+    """As in `Commit.pr_number`."""
+    status: Literal["ok", "not_found"]
+    title: str = ""
+    body: str = ""
+    author: str = ""
+    labels: list[str] = Field(default_factory=list)
+    timeline: str = ""
+    """Comments, reviews and remarks in the order of time, each as `date author (what): text`."""
+    linked_issues: list[str] = Field(default_factory=list)
+    """Issues that it says it closes: `#12 title`, a line feed, the text."""
+    claims: list[str] = Field(default_factory=list)
+    """Gains that it claims, as it says them, e.g. `2.3x faster` or `12 ms -> 3 ms`."""
+    etag: str = ""
+    """GitHub's name for this version, for asking whether there is a newer one."""
+    fetched_at: datetime
+
+
 class Api(Row):
     """A public name through which a changed function is reached."""
 
@@ -86,6 +111,25 @@ class Api(Row):
     """Files of the project's tests, docs and benchmarks that hold the last part of the name."""
     fan_in: int = 0
     """Definitions of the project that lead to it directly."""
+
+
+class Contract(Row):
+    """What a change does to the public contract: a change that breaks it cannot be compared by every test of base."""
+
+    table: ClassVar[str] = "contracts"
+    key_columns: ClassVar[tuple[str, ...]] = ("repo", "sha")
+
+    repo: str
+    sha: str
+    added: list[str] = Field(default_factory=list)
+    """Public names that base does not have."""
+    removed: list[str] = Field(default_factory=list)
+    changed: list[str] = Field(default_factory=list)
+    """`name: f(a) -> f(a, b=1)`, of signatures that differ in more than annotations."""
+    breaking: list[str] = Field(default_factory=list)
+    """Names removed, and those that no longer take every call that they took."""
+    is_changed: bool
+    """Whether any of the lists has an entry."""
 
 
 class PerfTest(Row):
@@ -371,7 +415,8 @@ class LlmCall(Row):
 TABLES: dict[str, type[Row]] = {
     row.table: row
     for row in (
-        Commit, Api, PerfTest, Measurement, Comparison, Machine, Instance, Prediction, Score, OptAtK, Funnel, LlmCall,
+        Commit, PullRequest, Api, Contract, PerfTest, Measurement, Comparison, Machine, Instance, Prediction, Score,
+        OptAtK, Funnel, LlmCall,
     )
 }  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from configs.errors import UserError
@@ -51,3 +53,14 @@ class Classified(BaseModel):
     sha: str
     kept: bool
     reason: str
+
+
+class FetchedPullRequest(BaseModel):
+    """What became of one pull request; its text is a row in `pull_requests`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    status: Literal["fetched", "unchanged", "not_found", "skipped"]
+    reason: str = ""
+    """Why there is no text."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from prefect import task
 from prefect.tasks import exponential_backoff
 
 from configs.models import LLMConfig, MiningConfig, RepositoryConfig
+from configs.secrets import load_secrets
 from storage.store import Store
 from tasks.caching import cache_key, code_version
 from tasks.llm import template_text
 from tasks.mining import classify, clone, mine
 from tasks.mining.faults import is_outside_fault
-from tasks.mining.models import Classified, Clone, Mined
+from tasks.mining.models import Classified, Clone, FetchedPullRequest, Mined
 
 
 def _mine_key(context: Any, parameters: dict[str, Any]) -> str:
@@ -37,6 +39,16 @@ def _classify_key(context: Any, parameters: dict[str, Any]) -> str:
     template = template_text(classify.PROMPT)
     name = parameters["repository"].name
     return cache_key("mining", "classify_commit", name, parameters["sha"], asked, template, services=("llm",))
+
+
+def _token() -> str | None:
+    token = load_secrets().ghapi_token
+    return token.get_secret_value() if token else None
+
+
+def _pull_key(context: Any, parameters: dict[str, Any]) -> str:
+    asked = (parameters["repository"].name, parameters["number"], parameters["refresh"])
+    return cache_key("mining", "fetch_pull_request", *asked, _token() is not None)
 
 
 def _outside(task: Any, run: Any, state: Any) -> bool:
@@ -90,3 +102,27 @@ def mine_repository(repository: RepositoryConfig, mining: MiningConfig, head_sha
 def classify_commit(repository: RepositoryConfig, sha: str, llm: LLMConfig, store: str) -> Classified:
     """Ask a model whether a kept change is about performance; a newer row in `commits` holds its verdict."""
     return classify.classify_commit(repository, sha, llm, Store(store, run="classify"))
+
+
+@task(
+    retries=3,
+    retry_delay_seconds=exponential_backoff(backoff_factor=5),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_outside,
+    timeout_seconds=900,
+    tags=["network"],
+    cache_key_fn=_pull_key,
+    persist_result=True,
+    result_serializer="json",
+)
+def fetch_pull_request(repository: RepositoryConfig, number: int, store: str, refresh: str = "") -> FetchedPullRequest:
+    """Fetch a pull request's text from GitHub into `pull_requests`; without GHAPI_TOKEN it is skipped, and says so.
+
+    A number is asked for once; another `refresh`, such as a date, asks whether there is a newer version. GITHUB_API_URL
+    names another server than github.com's.
+    """
+    from tasks.mining import pulls
+    from tasks.mining.github import API
+
+    api = os.environ.get("GITHUB_API_URL", API)
+    return pulls.fetch_pull_request(repository, number, Store(store, run="pulls"), _token(), api)
