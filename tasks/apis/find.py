@@ -6,8 +6,9 @@ import git
 
 from configs.models import LLMConfig, RepositoryConfig
 from storage.store import Store
-from storage.tables import Api, Commit
+from storage.tables import Api, Commit, Contract
 from tasks.apis.bindings import Bindings
+from tasks.apis.contract import compare, manifest_of
 from tasks.apis.exposure import by_exposure
 from tasks.apis.graph import Graph, Module
 from tasks.apis.models import ApisError, FoundApis
@@ -22,7 +23,8 @@ MAX_CHANGED = 60
 
 
 def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, store: Store) -> FoundApis:
-    """Public names that reach what the commit changed, at the commit itself. Rows go to `apis`, best rank first.
+    """Public names that reach what the commit changed, at the commit itself. Rows go to `apis`, best rank first, and
+    one to `contracts`.
 
     With a model, its order comes first (source `llm`) and the rest follows by distance; an answer that stays invalid
     leaves the static order, and the reason says so. Raises ApisError if the commit was not mined or cannot be read.
@@ -37,13 +39,16 @@ def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, sto
     compiled = any(is_compiled(name.partition("::")[0]) for name in changed)
     with open_clone(store.work / "clones" / f"{repository.name.replace('/', '__')}.git") as repo:
         graph, bindings = read_graph(repo, sha, compiled=compiled)
+        contract = write_contract(repo, commit, graph, compiled, store)
         starts, strange = find_starts(graph, bindings, changed, commit.patch)
         if not starts:
-            return FoundApis(sha=sha, apis=[], reason=_why_strange(graph, strange))
+            return FoundApis(sha=sha, apis=[], reason=_why_strange(graph, strange), contract_changed=contract)
         found, public = reach(graph, starts)
         if not found:
             names = ", ".join(dict.fromkeys(start.path[-1] for start in starts[:3]))
-            return FoundApis(sha=sha, apis=[], reason=f"no_public_path: nothing public reaches {names}")
+            return FoundApis(
+                sha=sha, apis=[], reason=f"no_public_path: nothing public reaches {names}", contract_changed=contract
+            )
         found = by_exposure(repo, sha, found)
     chosen: list[str] = []
     reason = ""
@@ -56,7 +61,29 @@ def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, sto
             reason = f"ranked by distance, the model's answer was invalid: {error}"
     apis = _rows(commit, found, chosen, public, graph)
     store.append(apis)
-    return FoundApis(sha=sha, apis=[row.api for row in apis], reason=reason)
+    return FoundApis(sha=sha, apis=[row.api for row in apis], reason=reason, contract_changed=contract)
+
+
+def write_contract(repo: git.Repo, commit: Commit, graph: Graph, compiled: bool, store: Store) -> bool | None:
+    """Write how the public names differ from those of the parent; says whether they do, None if nobody can tell."""
+    if commit.parent_sha is None:
+        return None
+    try:
+        base, _ = read_graph(repo, commit.parent_sha, compiled=compiled)
+    except ApisError:
+        return None  # a shallow clone ends here
+    found = compare(manifest_of(base), manifest_of(graph))
+    row = Contract(
+        repo=commit.repo,
+        sha=commit.sha,
+        added=found.added,
+        removed=found.removed,
+        changed=[f"{name}: {old} -> {new}" for name, old, new in found.changed],
+        breaking=found.breaking,
+        is_changed=bool(found.added or found.removed or found.changed),
+    )
+    store.append([row])
+    return row.is_changed
 
 
 def read_graph(repo: git.Repo, sha: str, *, compiled: bool = False) -> tuple[Graph, Bindings | None]:

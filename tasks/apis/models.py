@@ -19,3 +19,5 @@ class FoundApis(BaseModel):
     """Importable dotted names, best candidate first."""
     reason: str = ""
     """Why there are none, or what was dropped on the way; empty if there is nothing to say."""
+    contract_changed: bool | None = None
+    """Whether the change adds, removes or changes public names or signatures (table `contracts`); None: not known."""
