@@ -13,7 +13,9 @@ from filelock import FileLock
 from configs.demo.build import DEMO_URL, build_demo_repository
 from configs.models import RepositoryConfig
 from storage.store import Store
+from tasks.mining.judging import shallow_boundary
 from tasks.mining.models import Clone, MiningError
+from tasks.mining.objects import lfs_patterns, promisor, submodules
 
 LOCK_TIMEOUT_S = 1800
 HEADS = "+refs/heads/*:refs/heads/*"
@@ -61,7 +63,11 @@ def sync_repository(repository: RepositoryConfig, store: Store) -> Clone:
             rewritten = (
                 before is not None and before != head and not repo.is_ancestor(repo.commit(before), repo.commit(head))
             )
-    return Clone(path=relative, head_sha=head, branch=branch, rewritten=rewritten)
+            return Clone(
+                path=relative, head_sha=head, branch=branch, rewritten=rewritten,
+                shallow=bool(shallow_boundary(repo)), partial=promisor(repo) is not None,
+                submodules=submodules(repo, head), lfs=lfs_patterns(repo, head),
+            )  # fmt: skip
 
 
 def _location(repository: RepositoryConfig, store: Store) -> str:
@@ -121,9 +127,22 @@ def _clone(url: str, path: Path) -> None:
         with git.Repo.clone_from(url, temporary, env=_environment(), bare=True) as repo, repo.config_writer() as config:
             config.set_value('remote "origin"', "fetch", HEADS)
             config.set_value("gc", "auto", "0")  # commits that a force-push took away must stay
+            for name, value in _promise(url).items():
+                config.set_value('remote "promisor"', name, value)
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _promise(url: str) -> dict[str, str]:
+    """Settings of the remote that promised what a local partial clone lacks: a copy of that clone may ask it too."""
+    if "://" in url or not Path(url).is_dir():
+        return {}
+    with git.Repo(url) as source:
+        name = promisor(source)
+        if name is None:
+            return {}
+        return {"url": source.remote(name).url, "promisor": "true", "partialclonefilter": "blob:none"}
 
 
 def _fetch(path: Path, url: str) -> None:
@@ -132,7 +151,11 @@ def _fetch(path: Path, url: str) -> None:
         if repo.remote("origin").url != url:
             repo.git.remote("set-url", "origin", url)
         # HEAD follows the remote too: a detached one has no branch to read
-        repo.git.fetch("--prune", "--tags", "--force", "origin", HEADS, "+HEAD:refs/isobench/head")
+        # the source may be shallow, and may have been deepened since
+        deepen = ["--unshallow"] if shallow_boundary(repo) else []
+        repo.git.fetch(
+            "--prune", "--tags", "--force", "--update-shallow", *deepen, "origin", HEADS, "+HEAD:refs/isobench/head"
+        )
 
 
 def _head(path: Path, branch: str | None) -> str | None:

@@ -15,9 +15,11 @@ from tasks.mining.judging import SHALLOW, shallow_boundary
 from tasks.mining.marks import CLASSIFIED, mark
 from tasks.mining.message import Keywords
 from tasks.mining.models import Mined
+from tasks.mining.objects import fetch_missing, promisor
 from tasks.mining.worker import Setup
 from tasks.mining.workers import judge_all
 
+MISSING = "missing_object"
 PART_ROWS = 1000
 PART_BYTES = 4 << 20
 """A part is written when it holds this many rows or this much patch text."""
@@ -48,9 +50,11 @@ def mine_repository(
     clone = store.work / clone_path(repository.name)
     with open_repository(clone) as repo:
         steps = first_parent_chain(repo, head_sha, since=mining.since, until=mining.until, newest=mining.max_commits)
-        known = _known(store, repository.name, version, shallow_boundary(repo))
+        known = _known(store, repository.name, version, shallow_boundary(repo), promisor(repo) is not None)
         todo = {sha: parents for sha, parents in steps.items() if sha not in known}
         inner: dict[str, Inner] = {}
+        if todo:
+            fetch_missing(repo, head_sha, next(iter(next(iter(todo.values()))), None))
         if any(len(parents) > 1 for parents in todo.values()):
             oldest = next(iter(todo.values()))
             look = Keywords(mining.keywords, mining.ignore_phrases).find
@@ -65,14 +69,17 @@ def mine_repository(
     return Mined(considered=len(chain), kept=ranked, new=len(todo))
 
 
-def _known(store: Store, repo: str, version: str, boundary: set[str]) -> dict[str, float | None]:
-    """Changes that these filters judged before: sha -> score if kept, else None."""
+def _known(store: Store, repo: str, version: str, boundary: set[str], partial: bool) -> dict[str, float | None]:
+    """Changes that these filters judged before: sha -> score if kept, else None.
+
+    Not those that may be judged now: where the clone was deepened, or where a remote can give what was missing.
+    """
+    missing = pl.col("reason").str.starts_with(MISSING) if partial else pl.lit(False)
     candidate = pl.col("kept") | pl.col("reason").str.starts_with(CLASSIFIED)
     rows = (
         store.frame(Commit, repo, columns=("filter_version", "kept", "reason", "score"))
         .filter(pl.col("filter_version") == version)
-        # the clone may have been deepened since
-        .filter((pl.col("reason") != SHALLOW) | pl.col("sha").is_in(sorted(boundary)))
+        .filter(((pl.col("reason") != SHALLOW) | pl.col("sha").is_in(sorted(boundary))) & ~missing)
         .select("sha", pl.when(candidate).then(pl.col("score")))
     )
     return dict(rows.iter_rows())

@@ -30,6 +30,14 @@ class Clone(BaseModel):
     """The branch that was resolved; None where the remote's HEAD is detached."""
     rewritten: bool = False
     """Whether the branch no longer contains the commit that it pointed to at the last synchronisation."""
+    shallow: bool = False
+    """Whether the history ends before its root, because the source's does."""
+    partial: bool = False
+    """Whether blobs are missing that a remote promised."""
+    submodules: list[str] = []
+    """Paths of submodules at the head; they are left alone."""
+    lfs: list[str] = []
+    """Patterns of files that Git LFS keeps; the clone holds pointers to them only."""
 
 
 class Mined(BaseModel):
