@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tasks.apis.graph import Graph, Node
+from tasks.apis.summary import Definition
 
 
 def is_public(name: str) -> bool:
@@ -24,11 +25,16 @@ def public_names(graph: Graph) -> dict[str, list[str]]:
             if name.startswith("_"):
                 continue
             node = graph.nodes[target]
-            if node.definition.kind in ("function", "callable"):
+            if _is_callable(node.definition):
                 found.setdefault(target, set()).add(f"{module.name}.{name}")
             elif node.definition.kind == "class":
                 _add_class(graph, node, f"{module.name}.{name}", found)
     return {target: sorted(names, key=lambda name: _order(name, target)) for target, names in found.items()}
+
+
+def _is_callable(definition: Definition) -> bool:
+    # what a call made may be called itself, unless its name says that it is a constant: `TOKENS = frozenset(...)`
+    return definition.kind == "function" or (definition.kind == "callable" and not definition.name.isupper())
 
 
 def _add_class(graph: Graph, node: Node, public: str, found: dict[str, set[str]]) -> None:
@@ -36,7 +42,7 @@ def _add_class(graph: Graph, node: Node, public: str, found: dict[str, set[str]]
     seen: set[str] = set()
     for owner in graph.lineage(node.id):
         for name, member in graph.nodes[owner].definition.members.items():
-            if name in seen or member.kind not in ("function", "callable"):
+            if name in seen or not _is_callable(member):
                 continue
             seen.add(name)
             if name.startswith("__") and name.endswith("__"):

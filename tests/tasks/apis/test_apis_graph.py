@@ -200,3 +200,8 @@ def test_a_computed_list_of_exports_names_more_than_it_says() -> None:
         pkg___core="def any(): return 1\ndef all(): return 2\n",
     )
     assert apis(made, "pkg._core.any") == ["pkg.any"]
+
+
+def test_constants_made_by_a_call_are_no_apis() -> None:
+    made = graph(m="def _low(): return 1\nTABLE = frozenset(_low())\nmake = partial(_low)\ndef f(): return TABLE\n")
+    assert sorted(apis(made, "m._low")) == ["m.f", "m.make"]
