@@ -44,7 +44,7 @@ class Commit(Row):
     score: float = 0.0
     """How much the change looks like an optimisation; larger is more. Comparable within one filter version only."""
     score_features: list[str] = Field(default_factory=list)
-    """What the score is made of, e.g. `+2 keyword in subject`."""
+    """What the score is made of, e.g. `+2.2 keyword in title`."""
     filter_version: str = ""
     """Hash of the settings and the code that judged the change: equal means judged alike."""
     files: list[str] = Field(default_factory=list)

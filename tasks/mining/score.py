@@ -23,18 +23,18 @@ WEIGHTS: dict[str, tuple[float, str]] = {
     "perf type": (2.0, "The title is of the type `perf:`, `PERF:`."),
     "keyword in title": (2.2, "The title holds one of the configured keywords."),
     "keyword in message": (1.0, "Only the rest of the message does, or a commit inside the merge."),
-    "speed in title": (1.9, "The title says faster, speed, slow, performance, quadratic."),
+    "speed in title": (2.0, "The title says faster, speed, slow, performance, quadratic."),
     "hardware in title": (1.5, "SIMD and its instruction sets, unrolling, fusing, kernels, threads."),
     "saving in title": (0.7, "Avoid, skip, reduce, reuse, lazy, once, cheaper, unnecessary, in place."),
     "cost in title": (0.6, "Copies, allocations, memory, overhead, calls, lookups, buffers, loops."),
     "improvement in title": (0.9, "Improve, better, an algorithm or a variant of one, rewritten."),
     "native in title": (0.7, "Into C, Cython, Rust or a ufunc."),
-    "fix in title": (-0.8, "Fix, bug, and nothing of speed or savings: repairs results."),
+    "fix in title": (-0.9, "Fix, bug, and nothing of speed or savings: repairs results."),
     "addition in title": (-0.6, "Add, support, allow, implement: something new."),
     "housekeeping in title": (-1.1, "Documentation, tests, typing, releases, renames, deprecations."),
     # the rest of the message
     "measured gain": (1.5, 'A figure that compares: "2.3x", "40 % faster", "from 49 ms to 32 ms", timings in a table.'),
-    "complexity": (1.1, '"O(n)", linear, quadratic, constant time.'),
+    "complexity": (1.2, '"O(n)", linear, quadratic, constant time.'),
     "benchmark in message": (0.5, "Benchmarks, profiles, hot paths."),
     # the code
     "caching added": (0.6, "More caches, memos and cached properties than before."),
@@ -44,12 +44,12 @@ WEIGHTS: dict[str, tuple[float, str]] = {
     "container swapped": (0.5, "Sets, deques, heaps, bisection or itertools take something's place."),
     "lists avoided": (0.3, "Fewer lists built only to be consumed."),
     "slots added": (0.5, "`__slots__`."),
-    "name bound": (0.3, "An attribute is bound to a name, as one does before a loop."),
+    "name bound": (0.4, "An attribute is bound to a name, as one does before a loop."),
     "early exit": (0.5, "More returns, breaks, continues."),
     "buffers": (0.5, "Views, byte arrays, preallocated output, compiled patterns."),
     "intrinsics": (1.0, "Vector instructions, prefetching, threads without the interpreter lock."),
-    "speed in code": (1.0, "New lines, comments mostly, speak of fast paths, speed or cost."),
-    "definitions added": (-0.4, "More functions and classes than before."),
+    "speed in code": (1.1, "New lines, comments mostly, speak of fast paths, speed or cost."),
+    "definitions added": (-0.3, "More functions and classes than before."),
     "errors added": (-0.5, "More exceptions and warnings than before."),
     "nothing replaced": (-1.0, "No line of code was removed."),
     # the files
@@ -58,7 +58,7 @@ WEIGHTS: dict[str, tuple[float, str]] = {
     "compiled code touched": (0.3, "C, C++, Cython, CUDA, Rust."),
     "large change": (-0.5, "More than 400 lines of code."),
     "many files": (-0.5, "More than 8 files of code."),
-    "new file": (-0.3, "A file of code was added."),
+    "new file": (-0.4, "A file of code was added."),
 }
 
 

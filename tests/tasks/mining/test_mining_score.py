@@ -155,4 +155,4 @@ def test_labels_are_whole() -> None:
         assert {row.label for row in rows} <= {"yes", "no", "unsure"}
         assert all(len(row.sha) == 40 and row.reason and row.weight >= 1 for row in rows)
         assert {row.held_out for row in rows if row.label == "yes"} == {True, False}
-    assert sum(map(len, labels.values())) >= 200
+    assert sum(map(len, labels.values())) >= 400
