@@ -6,6 +6,7 @@ is answered by batches of rows and `None`, or by the text of the MiningError tha
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -61,6 +62,7 @@ def batches(rows: Iterator[Commit]) -> Iterator[list[Commit]]:
 def main() -> None:
     """Serve the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
+    gc.set_threshold(200_000, 20, 100)  # syntax trees are many small objects and no garbage: look for it seldom
     source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a stray print must not break the protocol
     try:
