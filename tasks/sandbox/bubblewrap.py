@@ -143,13 +143,17 @@ def arguments(
 def _gate(found: Bubblewrap, limit_processes: int | None) -> list[str]:
     """A shell that runs inside, just before the command.
 
-    Bubblewrap cannot notice an owner that died while the sandbox was being made. So what is made checks, at its end,
-    that the owner still holds its lock; from then on it dies with its parent.
+    Bubblewrap cannot notice an owner that died while the sandbox was being made. So what is made waits until process 1,
+    bubblewrap's own, sleeps in its wait for us, for only then has it asked the kernel to die with its parent; and then
+    checks that the owner still holds its lock (shared, or two that check at once would take each other for the owner).
+    A kill in the instant before bubblewrap lets its child go leaves a child that waits for ever and runs nothing; its
+    control group says whose it was, and the next sandbox to open removes it.
     A limit on processes counts per user namespace, so it must be set inside as well.
     """
     steps = []
     if found.flock is not None:
-        steps.append(f"{found.flock} -n /run/{_ALIVE} true 2>/dev/null && exit 125")
+        steps.append("until read -r line </proc/1/stat; case $line in *') S '*) ;; *) false ;; esac; do :; done")
+        steps.append(f"{found.flock} -s -n /run/{_ALIVE} true 2>/dev/null && exit 125")
     if limit_processes is not None:
         steps.append(f"ulimit -p {limit_processes}")
     return ["/bin/sh", "-c", "; ".join([*steps, 'exec "$@"']), "sh"] if steps else []
