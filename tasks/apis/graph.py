@@ -235,6 +235,8 @@ class Graph:
                 yield from self._of_class(caller.owner, chain[1])
             for part in chain[2:]:
                 yield from self._by_name(part)
+        elif chain[0] == "self" and len(chain) > 1:
+            yield from self._by_name(chain[1])  # a table of lambdas outside of the class
         else:
             yield from self._by_chain(caller, chain)
 

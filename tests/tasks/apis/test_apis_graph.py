@@ -205,3 +205,18 @@ def test_a_computed_list_of_exports_names_more_than_it_says() -> None:
 def test_constants_made_by_a_call_are_no_apis() -> None:
     made = graph(m="def _low(): return 1\nTABLE = frozenset(_low())\nmake = partial(_low)\ndef f(): return TABLE\n")
     assert sorted(apis(made, "m._low")) == ["m.f", "m.make"]
+
+
+def test_tables_of_lambdas_outside_of_the_class() -> None:
+    made = graph(
+        m="""
+        _TABLE = {"b": lambda self, e: self._odd_rule(e)}
+
+        class Walker:
+            def walk(self, e): return _TABLE["b"](self, e)
+
+            def _odd_rule(self, e): return e
+        """
+    )
+    found, _ = reach(made, ["m.Walker._odd_rule"])
+    assert [(item.api, item.guesses) for item in found] == [("m.Walker.walk", 1)]
