@@ -15,11 +15,13 @@ _SERVICES = ("sandbox", "llm")
 
 @lru_cache
 def code_version(package: str) -> str:
-    """Hash of a stage package's own source files, e.g. `code_version("mining")`. 12 hex digits."""
-    folder = _TASKS / package
+    """Hash of a stage package's source files and of the modules that stages share, e.g. `code_version("mining")`.
+
+    12 hex digits.
+    """
     digest = sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted([*(_TASKS / package).rglob("*.py"), *_TASKS.glob("*.py")]):
+        digest.update(path.relative_to(_TASKS).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 
 

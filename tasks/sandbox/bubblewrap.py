@@ -143,17 +143,15 @@ def arguments(
 def _gate(found: Bubblewrap, limit_processes: int | None) -> list[str]:
     """A shell that runs inside, just before the command.
 
-    Bubblewrap cannot notice an owner that died while the sandbox was being made. So what is made waits until process 1,
-    bubblewrap's own, sleeps in its wait for us, for only then has it asked the kernel to die with its parent; and then
-    checks that the owner still holds its lock (shared, or two that check at once would take each other for the owner).
-    A kill in the instant before bubblewrap lets its child go leaves a child that waits for ever and runs nothing; its
-    control group says whose it was, and the next sandbox to open removes it.
+    Bubblewrap does not notice an owner that dies while the sandbox is being made. So a process inside waits for the
+    owner's lock (shared: several wait) and ends the sandbox when it gets it; it is nobody's child but process 1's.
+    A kill in the instant before bubblewrap lets its child go can leave a child that waits for ever and runs nothing;
+    its control group says whose it was, for the next sandbox that opens.
     A limit on processes counts per user namespace, so it must be set inside as well.
     """
     steps = []
     if found.flock is not None:
-        steps.append("until read -r line </proc/1/stat; case $line in *') S '*) ;; *) false ;; esac; do :; done")
-        steps.append(f"{found.flock} -s -n /run/{_ALIVE} true 2>/dev/null && exit 125")
+        steps.append(f"({found.flock} -s /run/{_ALIVE} /bin/sh -c 'kill -9 -1' >/dev/null 2>&1 </dev/null &)")
     if limit_processes is not None:
         steps.append(f"ulimit -p {limit_processes}")
     return ["/bin/sh", "-c", "; ".join([*steps, 'exec "$@"']), "sh"] if steps else []
