@@ -85,7 +85,8 @@ def _candidates(config: Config, run: Run, kept: list[str]) -> list[Commit]:
             run.note("mining", sha, "dropped", commit.reason, repo=repo)
     limit = config.mining.max_candidates or len(kept)
     for sha in kept[:limit]:
-        run.note("mining", sha, "kept", commits[sha].reason, repo=repo)
+        # its row may by now hold the reason of a model, which is the next stage's
+        run.note("mining", sha, "kept", f"score {commits[sha].score:g}", repo=repo)
     for sha in kept[limit:]:
         run.note("mining", sha, "dropped", f"max_candidates: {limit}", repo=repo)
     chosen = kept[:limit]
