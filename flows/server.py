@@ -29,6 +29,12 @@ QUIET = {
     "PREFECT_LOGGING_LEVEL": "WARNING",
 }
 """Defaults of our commands: no telemetry, no log lines between the progress bars. A user's own settings win."""
+IDLE_SERVICES = (
+    "CANCELLATION_CLEANUP", "EVENT_PERSISTER", "FOREMAN", "LATE_RUNS", "PAUSE_EXPIRATIONS", "SCHEDULER", "TRIGGERS",
+)  # fmt: skip
+"""What a server does for deployments and automations; a temporary one has none."""
+TEMPORARY = "ISOBENCH_TEMPORARY_SERVER"
+"""Set while the temporary server runs: `flows.runtime` then leaves out what only a lasting server has a use for."""
 CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 """Prefect's variable for what reaches the terminal."""
 
@@ -74,6 +80,7 @@ def prefect_server(folder: Path) -> Iterator[None]:
                 **{name: value for name, value in os.environ.items() if name != CONSOLE_LEVEL},
                 "PREFECT_UI_ENABLED": "false",
                 "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+                **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in IDLE_SERVICES},
                 "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db",
             },
             stdin=subprocess.DEVNULL,
@@ -81,6 +88,7 @@ def prefect_server(folder: Path) -> Iterator[None]:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for the command, which then ends its server in order
         )  # fmt: skip
+    os.environ[TEMPORARY] = "1"
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
     try:
         import prefect  # noqa: F401  # loads while the server starts
@@ -90,6 +98,7 @@ def prefect_server(folder: Path) -> Iterator[None]:
     finally:
         _send_what_is_queued()
         os.environ.pop("PREFECT_API_URL", None)
+        os.environ.pop(TEMPORARY, None)
         process.terminate()
         try:
             process.wait(timeout=10)
