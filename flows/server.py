@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -91,7 +92,8 @@ def prefect_server(folder: Path) -> Iterator[None]:
     os.environ[TEMPORARY] = "1"
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
     try:
-        import prefect  # noqa: F401  # loads while the server starts
+        import_module("flows.dataset")  # Prefect and all stages load while the server starts
+        import_module("flows.evaluation")
 
         _wait(process, port, log)
         yield
