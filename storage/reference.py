@@ -14,7 +14,7 @@ Every stage leaves rows behind, as Parquet under `<store>/<table>/repo=<owner__n
 take the newest row per key, which `Store.rows`, `Store.frame` and `isobench show` do. Every part has a further column
 `written_at`. Times are UTC.
 
-This page is generated from `storage/tables.py`; after a change there, run
+This page is generated from the row types in `storage/rows/`; after a change there, run
 `python -m storage.reference > docs/reference/tables.md`.
 """
 

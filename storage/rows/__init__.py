@@ -1,0 +1,1 @@
+"""The row types, by what they speak of. Import them from `storage.tables`."""

@@ -1,0 +1,135 @@
+"""Rows about the benchmark itself: instances, attempts at them, and how they did."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from storage.rows.base import Row
+
+
+class TestDurations(BaseModel):
+    """Seconds per call that one perf test took on both sides, one number per round."""
+
+    base: list[float]
+    head: list[float]
+
+
+class Instance(Row):
+    """The canonical benchmark record (v1), a superset of ISO-Bench's."""
+
+    table: ClassVar[str] = "instances"
+    key_columns: ClassVar[tuple[str, ...]] = ("instance_id",)
+
+    instance_id: str
+    """`owner__repo-PR-<n>` or `owner__repo-<sha7>`."""
+    repo: str
+    repo_url: str
+    """Where to clone from; a local path is fine."""
+    created_at: datetime | None
+    """Author date of the human commit: environments are pinned to it. None where a dataset does not say; the base
+    commit's date is then what is known."""
+    base_commit: str
+    head_commit: str
+    patch: str
+    test_patch: str = ""
+    api: str = ""
+    efficiency_test: list[str]
+    """Perf test scripts, dialect detected per script."""
+    test_functions: list[str] = Field(default_factory=list)
+    """Names of what each script measures, in the order of `efficiency_test`."""
+    duration_changes: list[TestDurations] = Field(default_factory=list)
+    human_performance: float | None = None
+    """Speedup of the human commit over base: the aggregate over perf tests (see `tasks.scoring.aggregate`)."""
+    human_ci_low: float | None = None
+    human_ci_high: float | None = None
+    setup_commands: list[str] = Field(default_factory=list)
+    install_commands: list[str] = Field(default_factory=list)
+    version: str = "1"
+    gt_commit_message: str = ""
+    notes: str = ""
+    environment: str = ""
+    """The `EnvironmentConfig` it was proved in, as JSON; empty means the default one with the commands above."""
+    snapshot: str = ""
+    """Hash of what the instance was proved with: environment, perf tests, timing settings."""
+
+
+class Prediction(Row):
+    """One attempt of a model or agent at one instance."""
+
+    table: ClassVar[str] = "predictions"
+    key_columns: ClassVar[tuple[str, ...]] = ("prediction_id",)
+
+    prediction_id: str
+    """Content hash of instance, model, agent, sample and patch."""
+    instance_id: str
+    repo: str = ""
+    model: str
+    agent: str = ""
+    sample: int
+    """Which of the model's attempts, from 0."""
+    model_patch: str
+    cost_usd: float | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    steps: int | None = None
+    duration_s: float | None = None
+    status: str = "submitted"
+    trajectory: str | None = None
+
+
+ScoreStatus = Literal["ok", "empty_patch", "patch_failed", "incorrect", "error", "timeout", "not_timed"]
+
+
+class Score(Row):
+    """How one prediction did: a status, and speedups with their interval where it was timed."""
+
+    table: ClassVar[str] = "scores"
+    key_columns: ClassVar[tuple[str, ...]] = ("prediction_id", "run_id")
+
+    prediction_id: str
+    run_id: str
+    instance_id: str
+    repo: str = ""
+    model: str
+    sample: int
+    status: ScoreStatus
+    reason: str = ""
+    correct: bool | None
+    speedup_base: float | None
+    """Against base, aggregated over the instance's perf tests."""
+    speedup_human: float | None
+    """Against the human's patch; 1 means as fast."""
+    ci_low: float | None
+    """Of `speedup_human`."""
+    ci_high: float | None
+    base_ci_low: float | None = None
+    """Of `speedup_base`."""
+    base_ci_high: float | None = None
+    opt_base: Literal["yes", "no", "inconclusive"]
+    """Correct and at least MIN_SPEEDUP times as fast as base?"""
+    opt_human: Literal["yes", "no", "inconclusive"]
+    """Correct and at least OPT_THRESHOLD of the human's speedup? This is what Opt@K counts."""
+    session_id: str | None = None
+    flags: list[str] = Field(default_factory=list)
+
+
+class OptAtK(Row):
+    """Opt@K of one model: the share of instances where at least one of K samples reaches the human."""
+
+    table: ClassVar[str] = "opt_at_k"
+    key_columns: ClassVar[tuple[str, ...]] = ("run_id", "model", "k")
+
+    run_id: str
+    model: str
+    k: int
+    opt: float
+    """`inconclusive` counts as no."""
+    ci_low: float
+    ci_high: float
+    opt_if_inconclusive_no: float
+    opt_if_inconclusive_yes: float
+    n_instances: int
+    n_samples: int

@@ -1,0 +1,60 @@
+"""Rows about perf tests and the models that write them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from storage.rows.base import Row
+
+
+class PerfTest(Row):
+    """A perf test that a source proposed: accepted or rejected, with the reason."""
+
+    table: ClassVar[str] = "perf_tests"
+    key_columns: ClassVar[tuple[str, ...]] = ("test_id",)
+
+    test_id: str
+    """Content hash of script, dialect, repository and sha: see `storage.ids.perf_test_id`."""
+    repo: str
+    sha: str
+    """The human commit for which it was written."""
+    api: str
+    script: str
+    source: Literal["llm", "seeded", "pytest", "asv", "instance"]
+    dialect: Literal["isobench", "gso"] = "isobench"
+    model: str | None = None
+    prompt_sha: str | None = None
+    attempts: int = 1
+    """How many answers it took: 1 means the first was good."""
+    cost_usd: float = 0.0
+    covered: list[str] = Field(default_factory=list)
+    """Changed functions that the gate saw executing, named as in `Commit.functions_changed`."""
+    base_duration_s: float | None = None
+    """Duration of one experiment on base, as the gate measured it, in seconds."""
+    status: Literal["accepted", "rejected"]
+    reason: str = ""
+    """The gate that rejected it and what the gate saw; empty when accepted."""
+
+
+class LlmCall(Row):
+    """One request to a model: what it was for and what it cost."""
+
+    table: ClassVar[str] = "llm_calls"
+    key_columns: ClassVar[tuple[str, ...]] = ("call_id",)
+
+    call_id: str
+    repo: str
+    stage: str
+    item: str
+    model: str
+    prompt_sha: str
+    tokens_in: int
+    tokens_out: int
+    cost_usd: float
+    cached: bool
+    repaired: bool
+    outcome: str
+    called_at: datetime

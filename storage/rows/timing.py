@@ -1,0 +1,99 @@
+"""Rows about timing: calls, comparisons, machines."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from storage.rows.base import Row
+
+
+class Measurement(Row):
+    """One timed call (or one timed batch of `number` calls) of one arm in one round."""
+
+    table: ClassVar[str] = "measurements"
+    key_columns: ClassVar[tuple[str, ...]] = ("session_id", "test_id", "arm", "round")
+
+    session_id: str
+    test_id: str
+    arm: str
+    """`base`, `human`, `patch:<id>` or `main`."""
+    process: int
+    """Which set of processes (one per arm) the round ran in, from 0."""
+    round: int
+    """Round number inside the session and test, from 0, unique across processes."""
+    repo: str
+    instance_id: str | None = None
+    wall_ns: int
+    """The probe's clock, for the whole batch."""
+    cpu_ns: int
+    """CPU time of the process over the batch."""
+    gpu_ns: int | None = None
+    wait_ns: int = 0
+    """Share of `wall_ns` in which the call could run and its core ran something else, by the kernel."""
+    outside_ns: int
+    """The driver's own clock around the request, for the whole batch."""
+    number: int = 1
+    """Calls in the batch."""
+    order: int
+    """Position of the arm inside its round, from 0."""
+    seed: int
+    correct: bool | None
+    """Whether the result was equivalent to the base arm's; None if it was not compared in this round."""
+    warmup: bool = False
+    """True if the round is discarded as warm-up."""
+    flags: list[str] = Field(default_factory=list)
+    machine_id: str
+    started_at: datetime
+
+
+class Comparison(Row):
+    """What a session says about one arm against another on one perf test: the verdict with its interval."""
+
+    table: ClassVar[str] = "comparisons"
+    key_columns: ClassVar[tuple[str, ...]] = ("session_id", "test_id", "arm", "against")
+
+    session_id: str
+    test_id: str
+    arm: str
+    against: str
+    repo: str
+    instance_id: str | None = None
+    status: Literal["ok", "incorrect", "error", "timeout"]
+    """`ok`: timed and correct in every compared round; otherwise the ratio is None."""
+    reason: str = ""
+    ratio: float | None
+    """Speedup: time of `against` / time of `arm`; above 1 means that `arm` is faster."""
+    ci_low: float | None
+    ci_high: float | None
+    median_s: float | None = None
+    """Median seconds per call of `arm`."""
+    against_median_s: float | None = None
+    n_rounds: int = 0
+    question: float | None = None
+    """The threshold that the verdict answers: is `ratio >= question`?"""
+    verdict: Literal["yes", "no", "inconclusive"]
+    flags: list[str] = Field(default_factory=list)
+    machine_id: str
+
+
+class Machine(Row):
+    """Fingerprint of a machine that timed something."""
+
+    table: ClassVar[str] = "machines"
+    key_columns: ClassVar[tuple[str, ...]] = ("machine_id",)
+
+    machine_id: str
+    """Hash of the columns below, but for `seen_at`."""
+    cpu_model: str
+    cores: int
+    memory_mb: int
+    kernel: str
+    architecture: str
+    governor: str
+    """Frequency governor of the first core; empty where the system does not say."""
+    python: str
+    """Version of the driver's interpreter."""
+    seen_at: datetime
