@@ -14,12 +14,13 @@ from storage.tables import Comparison, Measurement
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probing import Dialect
+from tasks.timing.clocks import call_times, clock_flags, counted
 from tasks.timing.machine import fingerprint, leased_cores
 from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Session, Verdict
 from tasks.timing.protocol import PROTOCOLS
 from tasks.timing.rounds import Track
 from tasks.timing.stats import Interval
-from tasks.timing.verdict import call_times, clock_flags, compare, counted, judge, point_verdict, questions_for
+from tasks.timing.verdict import compare, judge, point_verdict, questions_for
 
 
 def run_session(

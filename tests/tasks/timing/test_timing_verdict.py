@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from tasks.timing.clocks import clock_flags
 from tasks.timing.models import ArmState, Race, Sample
 from tasks.timing.stats import Interval
-from tasks.timing.verdict import clock_flags, compare, judge, log_ratios, point_verdict, questions_for
+from tasks.timing.verdict import compare, judge, log_ratios, point_verdict, questions_for
 
 MS = 1_000_000
 
