@@ -1,4 +1,4 @@
-"""Rows about timing: calls, comparisons, machines."""
+"""Rows about timing: calls, comparisons, sessions, machines."""
 
 from __future__ import annotations
 
@@ -77,6 +77,33 @@ class Comparison(Row):
     verdict: Literal["yes", "no", "inconclusive"]
     flags: list[str] = Field(default_factory=list)
     machine_id: str
+
+
+class TimedSession(Row):
+    """One session: one perf test, all arms, on one machine. Its calls are in `measurements`."""
+
+    table: ClassVar[str] = "sessions"
+    key_columns: ClassVar[tuple[str, ...]] = ("session_id",)
+
+    session_id: str
+    test_id: str
+    repo: str
+    instance_id: str | None = None
+    arms: list[str]
+    protocol: str
+    machine_id: str
+    sandbox: str
+    """`local` or `docker`."""
+    image_digests: list[str] = Field(default_factory=list)
+    """Digests of the container images that the arms ran in; none locally."""
+    fingerprint: str
+    """Hash of machine, sandbox and images. Sessions with different ones are not compared, unless asked for."""
+    cores: list[int]
+    """Cores that the session had for itself."""
+    device: str = "cpu"
+    started_at: datetime
+    duration_s: float
+    """Without the wait for cores."""
 
 
 class Machine(Row):

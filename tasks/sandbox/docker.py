@@ -134,6 +134,11 @@ class DockerSandbox:
         )
         return config
 
+    def image_digest(self, image: str) -> str:
+        """The image's id, a hash of its configuration and layers. Raises SandboxError if there is no such image."""
+        with engine_errors(image):
+            return str(self._client.api.inspect_image(image)["Id"])
+
     def close(self) -> None:
         """End whatever is still running. Idempotent; also called on exit and on Ctrl-C."""
         if self._closed:

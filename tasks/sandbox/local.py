@@ -123,6 +123,10 @@ class LocalSandbox:
         finally:
             os.close(info_write)
 
+    def image_digest(self, image: str) -> str:
+        """Empty: there are no images here."""
+        return ""
+
     def close(self) -> None:
         """End whatever is still running. Idempotent; also called on exit and on Ctrl-C."""
         self._closed = True

@@ -97,6 +97,9 @@ class Sandbox(Protocol):
     def start(self, command: Command) -> Process:
         """Start and talk to it over pipes. Raises SandboxError if the sandbox itself fails."""
 
+    def image_digest(self, image: str) -> str:
+        """What the engine knows the image by (`sha256:...`); empty where images mean nothing."""
+
     def close(self) -> None:
         """End whatever is still running. Idempotent; also called on exit and on Ctrl-C."""
 

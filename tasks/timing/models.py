@@ -138,6 +138,8 @@ class Session(Frozen):
     """Calls per timed batch."""
     protocol: str
     machine_id: str
+    fingerprint: str
+    """Of the machine and what the arms ran in: sessions that differ in it may not be compared."""
     duration_s: float
     """Without the wait for cores."""
 

@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 from tasks.sandbox.probing import SetupInfo, Timed
-from tasks.timing.machine import pinning
+from tasks.timing.leasing import pinning
 from tasks.timing.models import ArmState, Race
 from tasks.timing.rounds import Heat, ProcessSet, Referee, Reference, Track, play
 from tasks.timing.stats import level_per_look, looks

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from statistics import median
 
 from configs.models import SandboxConfig, ScoringConfig, TimingConfig
 from storage.ids import content_hash
 from storage.store import Store
-from storage.tables import Comparison, Measurement
+from storage.tables import Comparison, Measurement, TimedSession
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probing import Dialect
 from tasks.timing.clocks import call_times, clock_flags, counted
-from tasks.timing.machine import fingerprint, leased_cores
+from tasks.timing.leasing import Reserve, leased_cores
+from tasks.timing.machine import fingerprint, session_fingerprint
 from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Session, Verdict
 from tasks.timing.protocol import PROTOCOLS
 from tasks.timing.rounds import Track
@@ -34,19 +36,23 @@ def run_session(
     scoring: ScoringConfig,
     sandbox: SandboxConfig,
     store: Store,
+    reserve: Reserve | None = None,
 ) -> Session:
-    """Time the arms (`base` among them) and append `measurements`, `comparisons` and the `machines` row.
+    """Time the arms (`base` among them); append `measurements`, `comparisons`, and the `sessions` and `machines` rows.
 
-    An arm that fails is an outcome. Raises ValueError without `base` or with two arms of one name, SandboxError if the
-    sandbox itself fails.
+    `reserve` keeps workers that share nothing but a server from using the same cores. An arm that fails is an outcome.
+    Raises ValueError without `base` or with two arms of one name, SandboxError if the sandbox itself fails.
     """
     by_name = {arm.name: arm for arm in arms}
     if "base" not in by_name or len(by_name) != len(arms):
         raise ValueError(f"arms must be distinct and include base, not {[arm.name for arm in arms]}")
     questions = questions_for([arm.name for arm in arms], scoring.min_speedup, scoring.opt_threshold)
     judgement = _Judgement(questions, timing)
-    with leased_cores(timing.cores) as cores, open_sandbox(sandbox) as opened:
-        start = time.monotonic()
+    with leased_cores(timing.cores, reserve=reserve) as cores, open_sandbox(sandbox) as opened:
+        start, started_at = time.monotonic(), datetime.now(UTC)
+        machine = fingerprint()
+        images = {arm.environment.image for arm in arms if arm.environment.image}
+        digests = sorted(opened.image_digest(image) for image in images)
         track = Track(
             sandbox=opened,
             work=store.work,
@@ -57,12 +63,28 @@ def run_session(
             limits=limits_of(sandbox, None),
         )
         race = PROTOCOLS[timing.protocol](track, cores, judgement.open_arms)
-    machine = fingerprint()
     arm_ids = [(arm.name, arm.arm_id) for arm in arms]
     name = content_hash("session", test_id, arm_ids, timing, sandbox, machine.machine_id)
     report = _Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id)
     comparisons = [report.comparison(race, question, *judgement.answer(race, question)) for question in questions]
-    store.append([machine, *(report.measurement(sample) for sample in race.samples), *comparisons])
+    duration_s = round(time.monotonic() - start, 3)
+    record = TimedSession(
+        session_id=report.session_id,
+        test_id=test_id,
+        repo=repo,
+        instance_id=instance_id,
+        arms=[arm.name for arm in arms],
+        protocol=timing.protocol,
+        machine_id=machine.machine_id,
+        sandbox=sandbox.kind,
+        image_digests=digests,
+        fingerprint=session_fingerprint(machine.machine_id, sandbox.kind, digests),
+        cores=list(cores),
+        device=timing.device,
+        started_at=started_at,
+        duration_s=duration_s,
+    )
+    store.append([machine, record, *(report.measurement(sample) for sample in race.samples), *comparisons])
     return Session(
         session_id=report.session_id,
         test_id=test_id,
@@ -72,7 +94,8 @@ def run_session(
         number=race.number,
         protocol=timing.protocol,
         machine_id=machine.machine_id,
-        duration_s=round(time.monotonic() - start, 3),
+        fingerprint=record.fingerprint,
+        duration_s=duration_s,
     )
 
 

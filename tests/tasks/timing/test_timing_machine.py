@@ -1,61 +1,22 @@
-"""Core leases exclude each other, between threads and processes; the fingerprint is stable."""
+"""Fingerprints: stable for one machine, other for another sandbox or image."""
 
-import multiprocessing
-import threading
-import time
-from pathlib import Path
-
-from tasks.timing.machine import core_groups, fingerprint, leased_cores, pinning
-
-
-def test_groups_are_disjoint_and_use_every_core():
-    assert core_groups([0, 1], 2) == [(0, 1)]
-    assert core_groups([0, 1, 2, 3, 4], 2) == [(0, 1), (2, 3, 4)]
-    assert core_groups([3], 2) == [(3,)]
-
-
-def test_sets_of_processes_move_over_the_leased_cores():
-    assert [pinning((4, 5), index, 1) for index in range(3)] == [(4,), (5,), (4,)]
-    assert pinning((4, 5), 1, 2) == (4, 5)
-    assert pinning((4,), 1, 3) == (4,)
-
-
-def test_a_second_session_waits_for_the_first(tmp_path: Path):
-    order = []
-
-    def second() -> None:
-        with leased_cores(1000, tmp_path):
-            order.append("second")
-
-    with leased_cores(1000, tmp_path):
-        thread = threading.Thread(target=second)
-        thread.start()
-        time.sleep(0.2)
-        order.append("first")
-    thread.join(10)
-    assert order == ["first", "second"]
-
-
-def _hold(folder: str, held) -> None:
-    with leased_cores(1000, Path(folder)):
-        held.set()
-        time.sleep(60)
-
-
-def test_a_killed_holder_gives_its_cores_back(tmp_path: Path):
-    context = multiprocessing.get_context("spawn")
-    held = context.Event()
-    process = context.Process(target=_hold, args=(str(tmp_path), held))
-    process.start()
-    assert held.wait(30)
-    process.kill()
-    process.join()
-    with leased_cores(1000, tmp_path) as cores:
-        assert cores
+from tasks.timing.machine import fingerprint, session_fingerprint
 
 
 def test_the_fingerprint_names_the_machine():
-    machine = fingerprint()
-    assert machine == fingerprint()
+    machine, again = fingerprint(), fingerprint()
+    assert machine.model_copy(update={"seen_at": again.seen_at}) == again
     assert machine.cores >= 1
+    assert machine.kernel
     assert len(machine.machine_id) == 12
+
+
+def test_a_session_is_also_known_by_its_sandbox_and_its_images():
+    local = session_fingerprint("m", "local", [])
+    assert local == session_fingerprint("m", "local", [])
+    others = [
+        session_fingerprint("n", "local", []), session_fingerprint("m", "docker", []),
+        session_fingerprint("m", "docker", ["sha256:1"]), session_fingerprint("m", "docker", ["sha256:2"]),
+    ]  # fmt: skip
+    assert len({local, *others}) == 5
+    assert session_fingerprint("m", "docker", ["b", "a", "a"]) == session_fingerprint("m", "docker", ["a", "b"])
