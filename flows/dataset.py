@@ -11,6 +11,7 @@ from configs.loading import load_config
 from configs.models import Config
 from flows.arms import ArmWanted, build_environments, check_out_arms, clone_of
 from flows.runtime import Run, first_few, task_runner
+from flows.sessions import time_all
 from flows.summaries import DatasetSummary
 from storage.ids import content_hash
 from storage.store import Store
@@ -22,7 +23,6 @@ from tasks.perftests.stage import write_perf_tests
 from tasks.reporting.tables import funnel_table
 from tasks.sandbox.models import Arm
 from tasks.scoring.stage import make_instance
-from tasks.timing.stage import time_arms
 
 Stage = Literal["mining", "apis", "perftests", "timing", "instances"]
 
@@ -139,9 +139,8 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
         return
 
     tests = {test.test_id: test for test in run.store.rows(PerfTest, repo)}
-    sessions = run.map(
-        "timing",
-        time_arms,
+    sessions = time_all(
+        run,
         {
             test_id: {
                 "repo": repo, "instance_id": None, "arms": list(arms[sha].values()), "test_id": test_id,
@@ -151,7 +150,9 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
             for sha, test_ids in accepted.items()
             for test_id in test_ids
         },
-        repo=repo,
+        {test_id: sha for sha, test_ids in accepted.items() for test_id in test_ids},
+        config.scoring,
+        repo,
     )  # fmt: skip
     for test_id, session in sessions.items():
         outcome = session.outcome_of("human")

@@ -13,6 +13,7 @@ from configs.errors import UserError
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig, ScoringConfig, TimingConfig
 from flows.arms import ArmWanted, build_environments, check_out_arms, clone_of
 from flows.runtime import Run, task_runner
+from flows.sessions import time_all
 from flows.summaries import EvaluationSummary
 from storage.datasets import dialect_of, read_instances
 from storage.ids import content_hash, patch_id, perf_test_id
@@ -23,7 +24,6 @@ from tasks.agents.stage import load_predictions
 from tasks.reporting.tables import opt_table
 from tasks.sandbox.models import Arm
 from tasks.scoring.stage import rank_models, score_predictions
-from tasks.timing.stage import time_arms
 
 
 @flow(name="evaluate", task_runner=task_runner(), validate_parameters=False)
@@ -234,7 +234,7 @@ def _time(run: Run, instances: list[Instance], arms: dict[str, list[Arm]], setti
                 "sandbox": settings.sandbox,
             }  # fmt: skip
     sessions: dict[str, list[str]] = {}
-    for key, session in run.map("timing", time_arms, items).items():
+    for key, session in time_all(run, items, owner, settings.scoring).items():
         sessions.setdefault(owner[key], []).append(session.session_id)
         reason = f"base: {session.base_failure}" if session.base_failure else ""
         run.note("timing", key, "failed" if session.base_failure else "kept", reason)

@@ -12,6 +12,7 @@ from storage.ids import content_hash, instance_id
 from storage.store import Store
 from storage.tables import Commit, Comparison, Instance, Measurement, PerfTest, TestDurations
 from tasks.scoring.aggregate import Speedup, combine
+from tasks.scoring.machines import Fingerprints
 
 
 class MadeInstance(BaseModel):
@@ -23,7 +24,7 @@ class MadeInstance(BaseModel):
     instance_id: str | None
     reason: str
     """`no_perf_test`, `incorrect: ...`, `error: ...`, `timeout: ...`, `too_slow: 1.03x [0.99, 1.08]`,
-    `inconclusive: ...`, or the instance's speedup."""
+    `inconclusive: ...`, `mixed_machines: ...`, or the instance's speedup."""
     tests: list[str] = []
     """Test ids that the instance keeps, best first."""
 
@@ -48,6 +49,9 @@ def build_instance(
         raise KeyError(f"commit {sha} of {repo} is not in the store")
     rows = store.rows(Comparison, repo, session_id=list(session_ids), arm="human", against="base")
     kept, reason = select(rows, scoring)
+    mixed = Fingerprints.of(kept, store).mixed(kept)
+    if mixed and not scoring.allow_mixed_machines:
+        kept, reason = [], mixed
     if not kept:
         return MadeInstance(sha=sha, instance_id=None, reason=reason)
     tests = {test.test_id: test for test in store.rows(PerfTest, repo)}
@@ -73,7 +77,7 @@ def build_instance(
         setup_commands=environment.setup_commands,
         install_commands=environment.install_commands,
         gt_commit_message=commit.message,
-        notes=_notes(rows, kept),
+        notes=_notes(rows, kept, mixed),
         environment=environment.model_dump_json(),
         snapshot=content_hash("snapshot", environment, [test.script for test in scripts], scoring.min_speedup),
     )
@@ -118,10 +122,11 @@ def _durations(rows: Sequence[Measurement]) -> dict[str, TestDurations]:
     return {session: TestDurations(base=arms["base"], head=arms["human"]) for session, arms in found.items()}
 
 
-def _notes(rows: Sequence[Comparison], kept: Sequence[Comparison]) -> str:
+def _notes(rows: Sequence[Comparison], kept: Sequence[Comparison], mixed: str) -> str:
     dropped = [row for row in rows if row not in kept]
     lines = [f"{row.test_id}: {speedup_of(row)}" for row in kept]
     lines += [f"{row.test_id}: left out, {_why(row)}" for row in dropped]
+    lines += [mixed] if mixed else []
     return "\n".join(lines)
 
 

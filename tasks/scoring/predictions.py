@@ -13,6 +13,7 @@ from storage.store import Store
 from storage.tables import Comparison, Prediction, Score, ScoreStatus
 from tasks.scoring.aggregate import combine
 from tasks.scoring.instances import speedup_of
+from tasks.scoring.machines import MIXED, Fingerprints
 
 DISTRUSTED = frozenset({"clocks_disagree", "work_in_setup", "threads_left"})
 """Flags that a success cannot carry: where one would, the answer is `inconclusive`."""
@@ -50,7 +51,8 @@ def build_scores(
     if missing:
         raise KeyError(f"predictions not in the store: {', '.join(missing)}")
     rows = store.rows(Comparison, session_id=list(session_ids))
-    scores = [score(found[key], rows, failed_patches, scoring, run_id) for key in prediction_ids]
+    fingerprints = Fingerprints.of(rows, store)
+    scores = [score(found[key], rows, failed_patches, scoring, run_id, fingerprints) for key in prediction_ids]
     store.append(scores)
     return Scored(
         instance_id=instance_id,
@@ -65,8 +67,13 @@ def score(
     failed_patches: Mapping[str, str],
     scoring: ScoringConfig,
     run_id: str,
+    fingerprints: Fingerprints,
 ) -> Score:
-    """The score of one prediction by all comparisons of its instance."""
+    """The score of one prediction by all comparisons of its instance.
+
+    Without speedups, as `not_timed`, if sessions with different fingerprints would have to be combined; where the
+    configuration allows it, with the flag `mixed_machines`.
+    """
     common: dict[str, Any] = {
         "prediction_id": prediction.prediction_id,
         "run_id": run_id,
@@ -86,15 +93,16 @@ def score(
     flags = sorted({flag for row in mine for flag in row.flags})
     sessions = sorted({row.session_id for row in mine})
     common |= {"flags": flags, "session_id": sessions[0] if len(sessions) == 1 else None}
-    if not base:
-        return _unsolved(common, "not_timed", "no session timed this patch")
-    if "base_failed" in flags:
-        return _unsolved(common, "not_timed", base[0].reason)
+    if not base or "base_failed" in flags:
+        return _unsolved(common, "not_timed", base[0].reason if base else "no session timed this patch")
     for status in ("incorrect", "error", "timeout"):
         for row in base:
             if row.status == status:
                 return _unsolved(common, row.status, row.reason)
-    return _solved_or_not(common, base, human, scoring, flags)
+    mixed = fingerprints.mixed(mine)
+    if mixed and not scoring.allow_mixed_machines:
+        return _unsolved(common, "not_timed", mixed)
+    return _solved_or_not(common, base, human, scoring, [*flags, MIXED] if mixed else flags)
 
 
 def _solved_or_not(
@@ -114,7 +122,7 @@ def _solved_or_not(
         opt_base, opt_human = ("inconclusive" if answer == "yes" else answer for answer in (opt_base, opt_human))
     failed = [row.reason for row in human if row.ratio is None and row.reason]
     return Score(
-        **common,
+        **{**common, "flags": sorted(flags)},
         status="ok",
         reason=f"not trusted: {', '.join(distrusted)}" if distrusted else (failed[0] if failed else ""),
         correct=True,
