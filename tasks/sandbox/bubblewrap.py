@@ -145,8 +145,8 @@ def _gate(found: Bubblewrap, limit_processes: int | None) -> list[str]:
 
     Bubblewrap does not notice an owner that dies while the sandbox is being made. So a process inside waits for the
     owner's lock (shared: several wait) and ends the sandbox when it gets it; it is nobody's child but process 1's.
-    A kill in the instant before bubblewrap lets its child go can leave a child that waits for ever and runs nothing;
-    its control group says whose it was, for the next sandbox that opens.
+    A kill in the instant before bubblewrap lets its child go can leave a child that waits for ever and runs nothing:
+    `cgroups` has a guard for that, where control groups are writable.
     A limit on processes counts per user namespace, so it must be set inside as well.
     """
     steps = []

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import os
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,19 @@ MEBIBYTE = 1024 * 1024
 _ROOT = Path("/sys/fs/cgroup")
 _PREFIX = "isobench-"
 _counter = itertools.count()
+_GUARD = """
+read -r _
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+  for folder do
+    for group in "$folder"/$0-*; do
+      [ -d "$group" ] || continue
+      while read -r pid; do kill -9 "$pid"; done <"$group/cgroup.procs"
+      rmdir "$group"
+    done
+  done
+  sleep 0.2
+done
+"""
 
 
 @dataclass(frozen=True)
@@ -124,7 +138,23 @@ def find_places() -> Places | None:
         Group(places, Limits()).remove()
     except OSError:
         return None
+    _start_guard(places)
     return places
+
+
+@lru_cache
+def _start_guard(places: Places) -> subprocess.Popen[bytes]:
+    """A shell that outlives this process to end what is left in its groups.
+
+    Bubblewrap does not notice an owner that is killed while it makes a sandbox. The shell does: its input ends then.
+    """
+    return subprocess.Popen(
+        ["/bin/sh", "-c", _GUARD, f"{_PREFIX}{OWNER}", str(places.memory), str(places.pids)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _own_groups() -> dict[str, str]:

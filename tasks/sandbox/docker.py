@@ -6,11 +6,8 @@ longer than over local ones. Neither is inside the time that a perf test's own c
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import threading
 import uuid
-import weakref
 from typing import Any, Literal
 
 from tasks.sandbox.bubblewrap import USER_ID
@@ -27,14 +24,15 @@ from tasks.sandbox.engine import (
     sweep,
 )
 from tasks.sandbox.janitor import start_janitor
-from tasks.sandbox.models import WORK_DIR, Command, Completed, SandboxError
+from tasks.sandbox.models import WORK_DIR, Command, SandboxError
+from tasks.sandbox.opened import OpenSandbox
 from tasks.sandbox.owners import OWNER
-from tasks.sandbox.streams import MEBIBYTE, run_to_end
+from tasks.sandbox.streams import MEBIBYTE
 
 _VARIABLES = {"HOME": WORK_DIR, "LANG": "C.UTF-8"}
 
 
-class DockerSandbox:
+class DockerSandbox(OpenSandbox[DockerProcess]):
     """Runs each command in a container: no network, no privileges, not root, read-only, with hard limits.
 
     `Command.network` gives the host's network and is for trusted set-up commands only. What a killed process leaves
@@ -50,27 +48,9 @@ class DockerSandbox:
         with engine_errors():
             sweep(self._client)
         start_janitor()
-        self._running: weakref.WeakSet[DockerProcess] = weakref.WeakSet()
-        self._lock = threading.Lock()
-        self._closed = False
-        _open.add(self)
+        super().__init__()
 
-    def run(self, command: Command, stdin: bytes = b"") -> Completed:
-        """Run to the end. Raises SandboxError if the engine fails or the image is missing."""
-        return run_to_end(self._start(command), stdin, command.limits.output_mb * MEBIBYTE)
-
-    def start(self, command: Command) -> DockerProcess:
-        """Start and talk to it over pipes. Raises SandboxError if the engine fails or the image is missing."""
-        return self._start(command)
-
-    def _start(self, command: Command) -> DockerProcess:
-        if self._closed:
-            raise SandboxError("the sandbox is closed")
-        if not command.argv:
-            raise SandboxError("the command is empty")
-        for mount in command.mounts:
-            if not mount.source.exists():
-                raise SandboxError(f"{mount.source} does not exist, and was to be mounted at {mount.target}")
+    def _launch(self, command: Command) -> DockerProcess:
         image = command.image or default_image()
         with engine_errors(image):
             container = self._client.api.create_container(
@@ -88,16 +68,10 @@ class DockerSandbox:
                 host_config=self._host_config(command),
             )["Id"]
         try:
-            process = DockerProcess(self._client, container, command.limits)
+            return DockerProcess(self._client, container, command.limits)
         except BaseException:
             self._remove(container)
             raise
-        with self._lock:
-            self._running.add(process)
-        if self._closed:  # closed by another thread while this one was starting
-            process.close(0)
-            raise SandboxError("the sandbox is closed")
-        return process
 
     def _remove(self, container: str) -> None:
         with contextlib.suppress(SandboxError), engine_errors():
@@ -143,29 +117,8 @@ class DockerSandbox:
         """End whatever is still running. Idempotent; also called on exit and on Ctrl-C."""
         if self._closed:
             return
-        self._closed = True
-        with self._lock:
-            running = list(self._running)
-        for process in running:
-            with contextlib.suppress(SandboxError):
-                process.close(0)
+        super().close()
         # Also what Ctrl-C caught between being created and being known here.
         with contextlib.suppress(SandboxError), engine_errors():
             remove_containers(self._client, f"{SANDBOX_LABEL}={self._id}")
         self._client.close()
-
-    def __enter__(self) -> DockerSandbox:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-
-_open: weakref.WeakSet[DockerSandbox] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    for sandbox in list(_open):
-        with contextlib.suppress(Exception):
-            sandbox.close()

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import os
 import shutil
-import threading
 import warnings
-import weakref
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from tasks.sandbox import bubblewrap, cgroups, plain
 from tasks.sandbox.local_process import Launch, LocalProcess, spawn
-from tasks.sandbox.models import WORK_DIR, Command, Completed, Limits, SandboxError
+from tasks.sandbox.models import WORK_DIR, Command, Limits, SandboxError
+from tasks.sandbox.opened import OpenSandbox
 from tasks.sandbox.owners import private_folder
-from tasks.sandbox.streams import MEBIBYTE, run_to_end
 
 DEFAULT_VARIABLES = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -27,7 +23,7 @@ DEFAULT_VARIABLES = {
 """What a process finds in its environment besides `Command.variables`, in both sandboxes."""
 
 
-class LocalSandbox:
+class LocalSandbox(OpenSandbox[LocalProcess]):
     """Runs commands on this machine. Works as root and as a normal user.
 
     With bubblewrap: own user, process, network, IPC and host-name namespaces; only the system, the interpreter and the
@@ -46,42 +42,15 @@ class LocalSandbox:
             raise SandboxError("bubblewrap is not installed, or may not make namespaces here: see `isobench doctor`")
         if self._bubblewrap is None and use_bubblewrap is None:
             _warn_once()
-        self._running: weakref.WeakSet[LocalProcess] = weakref.WeakSet()
-        self._lock = threading.Lock()
-        self._closed = False
-        _open.add(self)
+        super().__init__()
 
     @property
     def isolated(self) -> bool:
         """Whether commands are hidden from the machine, and it from them."""
         return self._bubblewrap is not None
 
-    def run(self, command: Command, stdin: bytes = b"") -> Completed:
-        """Run to the end. Raises SandboxError if the sandbox itself fails."""
-        return run_to_end(self._start(command), stdin, command.limits.output_mb * MEBIBYTE)
-
-    def start(self, command: Command) -> LocalProcess:
-        """Start and talk to it over pipes. Raises SandboxError if the sandbox itself fails."""
-        return self._start(command)
-
-    def _start(self, command: Command) -> LocalProcess:
-        if self._closed:
-            raise SandboxError("the sandbox is closed")
-        if not command.argv:
-            raise SandboxError("the command is empty")
-        for mount in command.mounts:
-            if not mount.source.exists():
-                raise SandboxError(f"{mount.source} does not exist, and was to be mounted at {mount.target}")
-        command = command.model_copy(update={"variables": {**DEFAULT_VARIABLES, **command.variables}})
-        process = self._launch(command)
-        with self._lock:
-            self._running.add(process)
-        if self._closed:  # closed by another thread while this one was starting
-            process.close(0)
-            raise SandboxError("the sandbox is closed")
-        return process
-
     def _launch(self, command: Command) -> LocalProcess:
+        command = command.model_copy(update={"variables": {**DEFAULT_VARIABLES, **command.variables}})
         places = cgroups.find_places()
         try:
             group = cgroups.Group(places, command.limits) if places else None
@@ -127,20 +96,6 @@ class LocalSandbox:
         """Empty: there are no images here."""
         return ""
 
-    def close(self) -> None:
-        """End whatever is still running. Idempotent; also called on exit and on Ctrl-C."""
-        self._closed = True
-        with self._lock:
-            running = list(self._running)
-        for process in running:
-            process.close(0)
-
-    def __enter__(self) -> LocalSandbox:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
 
 def _shell(limits: Limits, group: cgroups.Group | None) -> tuple[str, ...]:
     """A shell that joins the control group, sets limits and becomes the command: 1 ms, and safe in threads."""
@@ -161,13 +116,3 @@ def _warn_once() -> None:
         RuntimeWarning,
         stacklevel=3,
     )
-
-
-_open: weakref.WeakSet[LocalSandbox] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    for sandbox in list(_open):
-        with contextlib.suppress(Exception):
-            sandbox.close()

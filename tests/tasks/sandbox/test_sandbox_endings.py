@@ -63,7 +63,7 @@ def _end_driver(kind: str, python: str, image: str, how: signal.Signals) -> tupl
     def inside() -> list[psutil.Process]:
         return [process for process in _marked(mark) if process.pid != driver.pid]
 
-    # Both commands run, each with a child. (What a kill in the midst of starting can leave runs nothing: see `_gate`.)
+    # Both commands run, each with a child.
     assert _wait_for(lambda: sum(process.name().startswith("python") for process in inside()) >= 4), inside()
     driver.send_signal(how)
     driver.communicate(timeout=60)
@@ -84,6 +84,25 @@ def test_local_processes_end_with_the_driver(how: signal.Signals) -> None:
     places = find_places()
     if places is not None and how is signal.SIGINT:
         assert list(places.memory.glob(f"isobench-{owner}-*")) == []
+
+
+def test_a_kill_in_the_midst_of_starting_leaves_nothing() -> None:
+    if find_bubblewrap() is None or find_places() is None:
+        pytest.skip("needs bubblewrap (`apt install bubblewrap`) and control groups that this user may write")
+    mark = f"mark-{os.urandom(6).hex()}"
+    code = (
+        "from tasks.sandbox.local import LocalSandbox; from tasks.sandbox import Command\n"
+        f"box, found = LocalSandbox(), []; print('started', flush=True)\n"
+        f"while True: found.append(box.start(Command(argv=('/bin/sh', '-c', 'sleep 600 # {mark}'))))"
+    )
+    for _ in range(3):
+        driver = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        assert _wait_for(lambda driver=driver: len([p for p in _marked(mark) if p.pid != driver.pid]) > 4)
+        driver.kill()
+        driver.communicate()
+        assert _wait_for(lambda: not _marked(mark), 10), _marked(mark)
 
 
 @pytest.mark.docker

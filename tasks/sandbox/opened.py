@@ -1,0 +1,75 @@
+"""What both sandboxes do alike: check a command, know what runs, and end it all, also on exit."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+import weakref
+from abc import ABC, abstractmethod
+from typing import Any, Generic, Self, TypeVar
+
+from tasks.sandbox.models import Command, Completed, SandboxError
+from tasks.sandbox.streams import MEBIBYTE, Runnable, run_to_end
+
+P = TypeVar("P", bound=Runnable)
+
+
+class OpenSandbox(ABC, Generic[P]):
+    """A sandbox that can be used from several threads. Subclasses say how one command is launched."""
+
+    def __init__(self) -> None:
+        self._running: weakref.WeakSet[P] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._closed = False
+        _open.add(self)
+
+    @abstractmethod
+    def _launch(self, command: Command) -> P:
+        """Start a command that was found sound. Raises SandboxError."""
+
+    def run(self, command: Command, stdin: bytes = b"") -> Completed:
+        """Run to the end. Raises SandboxError if the sandbox itself fails (no engine, no image, no such mount)."""
+        return run_to_end(self.start(command), stdin, command.limits.output_mb * MEBIBYTE)
+
+    def start(self, command: Command) -> P:
+        """Start and talk to it over pipes. Raises SandboxError if the sandbox itself fails."""
+        if self._closed:
+            raise SandboxError("the sandbox is closed")
+        if not command.argv:
+            raise SandboxError("the command is empty")
+        for mount in command.mounts:
+            if not mount.source.exists():
+                raise SandboxError(f"{mount.source} does not exist, and was to be mounted at {mount.target}")
+        process = self._launch(command)
+        with self._lock:
+            self._running.add(process)
+        if self._closed:  # closed by another thread while this one was starting
+            process.close(0)
+            raise SandboxError("the sandbox is closed")
+        return process
+
+    def close(self) -> None:
+        """End whatever is still running. Idempotent; also called on exit and on Ctrl-C."""
+        self._closed = True
+        with self._lock:
+            running = list(self._running)
+        for process in running:
+            with contextlib.suppress(SandboxError):
+                process.close(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+_open: weakref.WeakSet[OpenSandbox[Any]] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for sandbox in list(_open):
+        with contextlib.suppress(Exception):
+            sandbox.close()
