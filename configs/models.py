@@ -111,7 +111,7 @@ class LLMConfig(Section):
 class PerfTestConfig(Section):
     """Where perf tests come from, and what they must pass."""
 
-    sources: list[Literal["llm", "seeded", "pytest"]] = ["pytest"]
+    sources: list[Literal["llm", "seeded", "pytest", "asv"]] = ["pytest"]
     """Sources to ask, in order."""
     seeded: dict[str, list[str]] = {}
     """Your own scripts, per commit sha (at least 7 digits): paths relative to the YAML file."""

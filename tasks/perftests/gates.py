@@ -16,7 +16,7 @@ They run in this order and the first failure is the verdict. One process on base
 serve all gates of a script. That the human's *result* differs from base's is no gate: it says that the commit
 is wrong, not the script, and timing decides it.
 
-`seeds` is not asked of the `gso` dialect, whose setup takes no seed, nor of the repository's own tests.
+`seeds` is not asked of the `gso` dialect, whose setup takes no seed, nor of the repository's own tests and benchmarks.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def deterministic(base: ProbeSession, bench: Bench, proposal: Proposal, first: b
 
 def seeds(base: ProbeSession, proposal: Proposal, clock: _Clock) -> None:
     """Another seed builds another workload: by its state, or where that has no digest, by the result."""
-    if proposal.dialect == "gso" or proposal.source == "pytest":
+    if proposal.dialect == "gso" or proposal.source in ("pytest", "asv"):
         return
     clock.check("seeds")
     try:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Dialect = Literal["isobench", "gso"]
-Source = Literal["llm", "seeded", "pytest"]
+Source = Literal["llm", "seeded", "pytest", "asv"]
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from configs.models import LLMConfig, PerfTestConfig, SandboxConfig
 from storage.ids import perf_test_id
 from storage.store import Store
 from storage.tables import Api, Commit, PerfTest
+from tasks.perftests.asv_source.source import from_benchmarks
 from tasks.perftests.changed import find_targets
 from tasks.perftests.gates import Bench, judge
 from tasks.perftests.llm_source import from_model
 from tasks.perftests.models import Proposal, Source, Verdict, Written
-from tasks.perftests.pytest_source.source import NothingFound, from_tests
+from tasks.perftests.pytest_source.source import from_tests
 from tasks.perftests.seeded_source import from_scripts
 from tasks.perftests.signatures import describe_apis
+from tasks.perftests.trying import NothingFound
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm, Sandbox
 
@@ -42,7 +44,10 @@ class Writer:
             self._ask_model(llm)
             return
         try:
-            proposals = self._from_tests() if source == "pytest" else from_scripts(seeded, self._apis)
+            if source == "seeded":
+                proposals = from_scripts(seeded, self._apis)
+            else:
+                proposals = self._from_repository(from_tests if source == "pytest" else from_benchmarks)
         except NothingFound as error:
             self._reasons.append(f"{source}: {error}")
             return
@@ -72,9 +77,9 @@ class Writer:
         for proposal, verdict in judged:
             self._keep(proposal, verdict)
 
-    def _from_tests(self) -> list[Proposal]:
+    def _from_repository(self, offer: Callable[..., list[Proposal]]) -> list[Proposal]:
         bench = self._bench
-        return from_tests(
+        return offer(
             self._commit,
             self._apis,
             self._config,

@@ -39,7 +39,7 @@ def find_candidates(
     Files that the change touched (`changed_tests`) come first, then tests by how many of the names they mention. A name
     in the test's class, outside of its tests (a helper, setUp), counts half; one in the module only if nothing else is.
     """
-    names = _names(functions_changed, apis)
+    names = names_of(functions_changed, apis)
     if not names:
         return []
     # a name between underscores counts too: `test_top_words` is about `top`
@@ -78,7 +78,7 @@ def is_test_file(path: str) -> bool:
     return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py") or name == "tests.py")
 
 
-def _names(functions_changed: Iterable[str], apis: Iterable[str]) -> dict[str, float]:
+def names_of(functions_changed: Iterable[str], apis: Iterable[str]) -> dict[str, float]:
     """Words to look for, with their weight: changed names tell more than public names that reach them."""
     weights: dict[str, float] = {}
     for api in apis:

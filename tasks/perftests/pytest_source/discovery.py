@@ -1,8 +1,8 @@
 """Which tests execute the changed functions, for how much of their time, and can be repeated. Runs inside a sandbox.
 
-Its text follows that of `workload.py`, whose names it uses. Reads a request from stdin (`files`, `packages`, `nodeids`,
-`targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s`), tries the tests in the order of `nodeids`, and
-writes one JSON line per test to stdout.
+Its text follows those of `workload.py` and `../watch.py`, whose names it uses. Reads a request from stdin (`files`,
+`packages`, `nodeids`, `targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s`), tries the tests in the
+order of `nodeids`, and writes one JSON line per test to stdout.
 """
 
 import json
@@ -12,8 +12,9 @@ import sys
 import time
 from typing import Any
 
-if "collect" not in globals():  # in a sandbox both texts are one module
+if "collect" not in globals():  # in a sandbox these texts are one module
     from tasks.perftests.pytest_source.workload import FILES, PACKAGES, collect, prepare
+    from tasks.perftests.watch import Watch
 
 ONCE = "it passes only once per set of fixtures: "
 ENOUGH_S = 0.05  # of repetitions, to know how long one call takes
@@ -98,56 +99,6 @@ def look(item: Any, targets: dict, root: str) -> dict:
         if took > 1:
             break
     return {"functions": sorted(watch.seen), "share": watch.share, "seconds": best}
-
-
-class Watch:
-    """Notes calls of the target functions, and the share of time spent in them (callees included)."""
-
-    def __init__(self, targets: dict, root: str) -> None:
-        self.targets, self.root = targets, os.path.realpath(root) + os.sep
-        self.known: dict = {}
-        self.seen: set = set()
-        self.depth, self.start, self.inside, self.share = 0, 0.0, 0.0, 0.0
-
-    def run(self, body: Any) -> str:
-        """Run it and return what it returns."""
-        begin = time.perf_counter()
-        sys.setprofile(self.event)
-        try:
-            return body()
-        finally:
-            sys.setprofile(None)
-            self.share = self.inside / max(time.perf_counter() - begin, 1e-9)
-
-    def event(self, frame: Any, event: str, arg: Any) -> None:
-        """sys.setprofile's callback."""
-        if event not in ("call", "return"):
-            return
-        code = frame.f_code
-        if code not in self.known:
-            self.known[code] = self.name_of(code)
-        name = self.known[code]
-        if name is None:
-            return
-        if event == "call":
-            self.seen.add(name)
-            if self.depth == 0:
-                self.start = time.perf_counter()
-            self.depth += 1
-        elif self.depth:
-            self.depth -= 1
-            if self.depth == 0:
-                self.inside += time.perf_counter() - self.start
-
-    def name_of(self, code: Any) -> Any:
-        """The target that a code object belongs to, or None."""
-        path = os.path.realpath(code.co_filename)
-        if not path.startswith(self.root):
-            return None
-        for first, last, name in self.targets.get(path[len(self.root) :], ()):
-            if first <= code.co_firstlineno <= last:
-                return name
-        return None
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,22 @@ from tasks.perftests.changed import Place, locate
 from tasks.perftests.models import Proposal
 from tasks.perftests.pytest_source.candidates import Candidate, find_candidates, is_test_file
 from tasks.perftests.pytest_source.suite import Suite, SuiteTooLarge, build_suite, has_test
+from tasks.perftests.trying import (
+    ALL_TESTS_S,
+    EXPERIMENT_S,
+    MAX_REPEATS,
+    MIN_SHARE,
+    TEST_S,
+    NothingFound,
+    best_api,
+    literal,
+    spans,
+    try_inside,
+)
 from tasks.sandbox.models import ARM_DIR, Arm, Limits, Sandbox
 
 HERE = Path(__file__).parent
-EXPERIMENT_S = 0.1
-"""How long an experiment is to take on base: the test's body is repeated for about as long."""
-TEST_S = 10.0
-"""Longest time for trying one test, in seconds."""
-ALL_TESTS_S = 60.0
-"""Longest time for trying all tests of a commit; the most promising are tried first."""
-MIN_SHARE = 0.05
-"""A test that spends less of its time in the changed functions shows nothing; if all are such, the best is taken."""
 DISCOVERY_BYTES = 4_000_000
-MAX_REPEATS = 100_000
-
-
-class NothingFound(Exception):
-    """The repository has no test that fits; the message says how far the search came."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def from_tests(
             script = make_script(test, checkouts[side], commit, side)
         except SuiteTooLarge:
             continue
-        proposals.append(Proposal(test.nodeid, _api(test, apis), script, source="pytest"))
+        proposals.append(Proposal(test.nodeid, best_api(test.functions, apis), script, source="pytest"))
     if not proposals:
         raise NothingFound("the tests that execute the change need too many helper files")
     return proposals
@@ -120,7 +118,7 @@ def make_script(item: Tried, checkout: Path, commit: Commit, side: str) -> str:
         f"NODEID = {item.nodeid!r}",
         f"NUMBER = {number}",
         *(f"PACKAGES.append({package!r})" for package in suite.packages),
-        *(f"FILES[{path!r}] = {_literal(text)}" for path, text in sorted(suite.files.items())),
+        *(f"FILES[{path!r}] = {literal(text)}" for path, text in sorted(suite.files.items())),
     ]
     return "\n".join(lines) + "\n"
 
@@ -130,15 +128,11 @@ def _request(
 ) -> dict[str, Any]:
     """What `discovery.py` is asked."""
     suite, kept = _suite_of(candidates, checkout)
-    places: dict[str, list[tuple[int, int, str]]] = {}
-    for name, found in targets.items():
-        for place in found:
-            places.setdefault(place.path, []).append((place.first, place.last, name))
     return {
         "files": suite.files,
         "packages": suite.packages,
         "nodeids": [item.nodeid for item in kept],
-        "targets": places,
+        "targets": spans(targets),
         "root": ARM_DIR,
         "test_s": min(TEST_S, config.max_duration_s),
         "total_s": min(ALL_TESTS_S, config.gate_timeout_s * 0.8),
@@ -149,18 +143,9 @@ def _try(
     request: dict[str, Any], candidates: list[Candidate], sandbox: Sandbox, base: Arm, work: Path, limits: Limits
 ) -> tuple[list[Tried], list[str]]:
     """Run candidates in the base arm under watch. Returns those that fit, and why others do not."""
-    program = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("workload.py", "discovery.py"))
-    command = base.command(
-        work, ("-c", program), variables={"PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1"}, limits=limits
-    )
-    done = sandbox.run(command, stdin=json.dumps(request).encode())
-    answers = list(_answers(done.stdout))
-    problems = [str(answer["problem"]) for answer in answers if "problem" in answer]
-    problems += [f"{answer['nodeid']}: {answer['why_not']}" for answer in answers if "why_not" in answer]
-    if done.timed_out:
-        problems.append("trying the tests took too long")
-    elif not answers:
-        problems.append(f"pytest ended with {done.returncode}: {done.stderr[-500:].decode(errors='replace').strip()}")
+    parts = (HERE / "workload.py", HERE.parent / "watch.py", HERE / "discovery.py")
+    program = "\n".join(part.read_text(encoding="utf-8") for part in parts)
+    answers, problems = try_inside(program, request, sandbox, base, work, limits)
     by_id = {item.nodeid: item for item in candidates}
     passed = []
     for answer in answers:
@@ -188,16 +173,6 @@ def _suite_of(candidates: list[Candidate], checkout: Path) -> tuple[Suite, list[
             kept = [item for item in kept if item.path != last]
 
 
-def _answers(stdout: bytes) -> Iterable[dict[str, Any]]:
-    for line in stdout.splitlines():
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(answer, dict):
-            yield answer
-
-
 def _spread(tried: list[tuple[str, Tried]]) -> list[tuple[str, Tried]]:
     """Different tests before further parameters of the same test, in the given order."""
     first: list[tuple[str, Tried]] = []
@@ -209,20 +184,5 @@ def _spread(tried: list[tuple[str, Tried]]) -> list[tuple[str, Tried]]:
     return first + rest
 
 
-def _api(item: Tried, apis: Sequence[str]) -> str:
-    """The API whose name the executed functions end with, else the best ranked."""
-    for function in item.functions:
-        for api in apis:
-            if function.endswith(api.rsplit(".", 1)[-1]):
-                return api
-    return apis[0] if apis else item.functions[0]
-
-
 def _paths_of(patch: str) -> list[str]:
     return [line[6:].strip() for line in patch.splitlines() if line.startswith("+++ b/")]
-
-
-def _literal(text: str) -> str:
-    """A readable literal where the text allows it."""
-    readable = "'''" not in text and not text.endswith(("'", "\\")) and "\r" not in text and "\0" not in text
-    return f"r'''{text}'''" if readable else repr(text)

@@ -16,8 +16,9 @@ from tasks.perftests.gates import Bench, judge
 from tasks.perftests.models import Proposal
 from tasks.perftests.pytest_source.candidates import find_candidates
 from tasks.perftests.pytest_source.pruning import keep_tests
-from tasks.perftests.pytest_source.source import NothingFound, from_tests
+from tasks.perftests.pytest_source.source import from_tests
 from tasks.perftests.pytest_source.suite import SuiteTooLarge, build_suite
+from tasks.perftests.trying import NothingFound
 
 Kit = Any  # of conftest.py
 APIS = ["kit.words.Counter.top"]

@@ -1,0 +1,1 @@
+"""Source `asv`: the repository's airspeed-velocity benchmarks that execute the changed functions, as workloads."""

@@ -1,0 +1,162 @@
+"""The repository's airspeed-velocity benchmarks, read from a checkout: where they are, what they need and name."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tasks.perftests.changed import functions_of
+from tasks.syntax import parse
+
+CONFIG_NAMES = ("asv.conf.json", "asv.conf.jsonc")
+USUAL_FOLDERS = ("benchmarks/benchmarks", "asv_bench/benchmarks", "asv_benchmarks/benchmarks", "benchmarks")
+MAX_DEPTH = 3
+MAX_BYTES = 2_000_000
+TIMED = "time_"
+UNTIMED = ("peakmem_", "mem_", "track_", "timeraw_")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A folder of benchmarks."""
+
+    folder: str
+    """asv's benchmark_dir, relative to the checkout. Its last part names the package of the benchmarks."""
+    files: dict[str, str]
+    """`<package>/path.py` -> text, of all Python files in it."""
+
+    @property
+    def package(self) -> str:
+        """Name of the package."""
+        return PurePosixPath(self.folder).name
+
+    def modules(self) -> dict[str, str]:
+        """Dotted name -> path of its file."""
+        names = {}
+        for path in self.files:
+            parts = PurePosixPath(path).with_suffix("").parts
+            names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+        return names
+
+    def needed_by(self, module: str) -> dict[str, str]:
+        """The files that a module needs to be imported: its own, packages above it, and what they import."""
+        modules = self.modules()
+        todo, found = [module], {}
+        while todo:
+            name = todo.pop()
+            path = modules.get(name)
+            if path is None or path in found:
+                continue
+            found[path] = self.files[path]
+            parts = name.split(".")
+            todo += [".".join(parts[:count]) for count in range(1, len(parts))]
+            todo += _imports(found[path], name, is_package=path.endswith("__init__.py"))
+        return found
+
+
+def find_suite(checkout: Path) -> Suite | None:
+    """The benchmarks of a checkout, or None. What asv's configuration names comes first, then the usual folders."""
+    for folder in dict.fromkeys([*_configured(checkout), *USUAL_FOLDERS]):
+        root = checkout / folder
+        if not root.is_dir() or PurePosixPath(folder).name.isidentifier() is False:
+            continue
+        files: dict[str, str] = {}
+        for path in sorted(root.rglob("*.py")):
+            if path.is_file() and not path.is_symlink():
+                name = (PurePosixPath(folder).name / path.relative_to(root)).as_posix()
+                files[name] = path.read_text(encoding="utf-8", errors="replace")
+        if any(re.search(rf"def {TIMED}", text) for text in files.values()):
+            if sum(map(len, files.values())) > MAX_BYTES:
+                return None
+            return Suite(folder, files)
+    return None
+
+
+def names_in(suite: Suite) -> Iterator[tuple[str, str, str]]:
+    """(module, `function` or `Class.method`, source) of every benchmark that the text defines, timed or not."""
+    for module, path in suite.modules().items():
+        try:
+            tree = parse(suite.files[path])
+        except (SyntaxError, ValueError):
+            continue
+        lines = suite.files[path].splitlines()
+        for name, node in functions_of(tree):
+            if name.rpartition(".")[2].startswith((TIMED, *UNTIMED)):
+                yield module, name, "\n".join(lines[node.lineno - 1 : node.end_lineno])
+
+
+def returning(text: str) -> str:
+    """The module with timed benchmarks that return the value of their last statement, where that is an expression or
+    an assignment to a name: benchmarks drop what they compute, and it is all there is to compare."""
+    try:
+        tree = parse(text)
+    except (SyntaxError, ValueError):
+        return text
+    lines = text.splitlines(keepends=True)
+    nodes = [node for name, node in functions_of(tree) if name.rpartition(".")[2].startswith(TIMED)]
+    for node in sorted(nodes, key=lambda node: -node.lineno):
+        last = node.body[-1]
+        if isinstance(node, ast.AsyncFunctionDef) or any(
+            isinstance(x, ast.Yield | ast.YieldFrom) for x in ast.walk(node)
+        ):
+            continue
+        start, end = last.lineno - 1, last.end_lineno or last.lineno
+        alone = lines[start][: last.col_offset].strip() == ""
+        if isinstance(last, ast.Expr) and not isinstance(last.value, ast.Constant) and alone:
+            lines[start] = f"{lines[start][: last.col_offset]}return {lines[start][last.col_offset :]}"
+        elif isinstance(last, ast.Assign) and isinstance(last.targets[0], ast.Name) and alone:
+            ending = "" if lines[end - 1].endswith("\n") else "\n"
+            lines.insert(end, f"{ending}{lines[start][: last.col_offset]}return {last.targets[0].id}\n")
+    changed = "".join(lines)
+    try:
+        parse(changed)
+    except SyntaxError:
+        return text
+    return changed
+
+
+def hints(suite: Suite, words: dict[str, float]) -> dict[str, float]:
+    """Benchmark's name without its class -> weight of the changed and public names that its text mentions."""
+    pattern = re.compile(
+        rf"(?<![A-Za-z0-9])({'|'.join(map(re.escape, sorted(words, key=len, reverse=True)))})(?![A-Za-z0-9])"
+    )
+    found: dict[str, float] = {}
+    for _, name, source in names_in(suite) if words else ():
+        function = name.rpartition(".")[2]
+        score = sum(words[word] for word in set(pattern.findall(source)))
+        found[function] = max(found.get(function, 0.0), score)
+    return found
+
+
+def _configured(checkout: Path) -> Iterator[str]:
+    """benchmark_dir of every asv configuration near the root."""
+    for folder, folders, files in os.walk(checkout):
+        here = Path(folder).relative_to(checkout)
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if len(here.parts) < MAX_DEPTH else []
+        for name in sorted(set(files) & set(CONFIG_NAMES)):
+            text = (Path(folder) / name).read_text(encoding="utf-8", errors="replace")
+            named = re.search(r'^(?!\s*//).*"benchmark_dir"\s*:\s*"([^"]+)"', text, re.MULTILINE)
+            target = os.path.normpath((here / (named[1] if named else "benchmarks")).as_posix())
+            if not target.startswith(".."):
+                yield target
+
+
+def _imports(text: str, module: str, is_package: bool) -> Iterable[str]:
+    """Dotted names that a module imports, and what they may be submodules of."""
+    try:
+        tree = parse(text)
+    except (SyntaxError, ValueError):
+        return
+    package: Sequence[str] = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = list(package[: len(package) - node.level + 1]) if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            yield source
+            yield from (f"{source}.{alias.name}" for alias in node.names)

@@ -1,0 +1,193 @@
+"""From the repository's benchmarks to scripts: find them, try them on base under watch, make scripts of the best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.models import PerfTestConfig
+from storage.tables import Commit
+from tasks.perftests.asv_source.files import UNTIMED, Suite, find_suite, hints, names_in, returning
+from tasks.perftests.changed import locate
+from tasks.perftests.models import Proposal
+from tasks.perftests.pytest_source.candidates import names_of
+from tasks.perftests.trying import (
+    ALL_TESTS_S,
+    EXPERIMENT_S,
+    MAX_REPEATS,
+    MIN_SHARE,
+    TEST_S,
+    NothingFound,
+    best_api,
+    literal,
+    spans,
+    try_inside,
+)
+from tasks.sandbox.models import ARM_DIR, Arm, Limits, Sandbox
+
+HERE = Path(__file__).parent
+SETUP_S = 2.0
+"""Time that preparing the copies of one experiment may take."""
+MAX_COPIES = 100
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A benchmark with one combination of parameters that ran on base while it executed changed functions."""
+
+    name: str
+    """`module:function` or `module:Class.method`."""
+    combination: int
+    label: str
+    """Its parameters."""
+    functions: list[str]
+    share: float
+    """Share of a call's time inside the changed functions, from 0 to 1."""
+    seconds: float
+    setup_s: float
+    limit: int
+    """Calls per setup at most; 0: any number."""
+    compare: bool
+    """Whether its value depends on nothing but the code, and can be compared."""
+
+
+def from_benchmarks(
+    commit: Commit,
+    apis: Sequence[str],
+    config: PerfTestConfig,
+    *,
+    sandbox: Sandbox,
+    work: Path,
+    base: Arm,
+    human: Arm,
+    limits: Limits,
+) -> list[Proposal]:
+    """Scripts of the repository's benchmarks, most time in the changed functions first.
+
+    Benchmarks are taken as they stand on base; those that exist only on human as they stand there. Raises NothingFound
+    with the reason.
+    """
+    targets = locate(commit.functions_changed, work / base.checkout)
+    if not targets:
+        raise NothingFound("no changed function exists on base in Python, so no benchmark can be seen executing one")
+    sides = {"base": find_suite(work / base.checkout), "human": find_suite(work / human.checkout)}
+    known = {item[:2] for item in names_in(sides["base"])} if sides["base"] else set()
+    words = names_of(commit.functions_changed, apis)
+    tried: list[tuple[str, Tried]] = []
+    problems: list[str] = []
+    for side, suite in sides.items():
+        if suite is None:
+            continue
+        new = {module for module, name, _ in names_in(suite) if (module, name) not in known}
+        if side == "human" and not new:
+            continue
+        scores = hints(suite, words)
+        request = {
+            "files": {path: returning(text) for path, text in suite.files.items()},
+            "package": suite.package,
+            "modules": _modules(suite, words, new if side == "human" else None),
+            "hints": scores,
+            "targets": spans(targets),
+            "root": ARM_DIR,
+            "test_s": min(TEST_S, config.max_duration_s),
+            "total_s": min(ALL_TESTS_S, config.gate_timeout_s * 0.8),
+        }
+        within = limits.model_copy(update={"timeout_s": config.gate_timeout_s})
+        answers, why = try_inside(_program(), request, sandbox, base, work, within)
+        found = [_tried(answer) for answer in answers if answer.get("functions")]
+        tried += [(side, one) for one in found if side == "base" or not _is_known(one, known)]
+        problems += why
+        problems += _untimed(suite, scores)
+    if not any(sides.values()):
+        raise NothingFound("the repository has no asv benchmarks (asv.conf.json, time_* functions)")
+    if not tried:
+        raise NothingFound(
+            f"no benchmark executes a changed function on base within its limits: {'; '.join(problems[:5]) or 'none'}"
+        )
+    tried.sort(key=lambda item: (-round(item[1].share, 1), -item[1].seconds))
+    telling = [item for item in tried if item[1].share >= MIN_SHARE] or tried[:1]
+    proposals = []
+    for side, one in _spread(telling)[: config.tests_per_commit]:
+        suite = sides[side]
+        assert suite is not None
+        script = make_script(one, suite, (commit.parent_sha if side == "base" else commit.sha) or side, config)
+        name = f"{one.name}({one.label})" if one.label else one.name
+        proposals.append(Proposal(name, best_api(one.functions, apis), script, source="asv"))
+    return proposals
+
+
+def make_script(one: Tried, suite: Suite, sha: str, config: PerfTestConfig) -> str:
+    """A perf test in the `isobench` dialect: the workload's text, then the benchmark's files and parameters."""
+    target_s = min(max(EXPERIMENT_S, 3 * config.min_duration_s), config.max_duration_s / 2)
+    wanted = max(1, min(MAX_REPEATS, math.ceil(target_s / max(one.seconds, 1e-7))))
+    number = min(wanted, one.limit) if one.limit else wanted
+    affordable = int(SETUP_S / max(one.setup_s, 1e-6))
+    copies = max(1, min(math.ceil(wanted / number), MAX_COPIES, affordable)) if one.limit else 1
+    module = one.name.partition(":")[0]
+    lines = [
+        (HERE / "workload.py").read_text(encoding="utf-8").rstrip(),
+        "",
+        "",
+        f"# {one.name}({one.label}) as of {sha[:12]}: {one.share:.0%} of its time is in changed functions on base",
+        f"PACKAGE = {suite.package!r}",
+        f"BENCHMARK = {one.name!r}",
+        f"COMBINATION = {one.combination}",
+        f"NUMBER = {number}",
+        f"COPIES = {copies}",
+        f"COMPARE = {one.compare}",
+        *(f"FILES[{path!r}] = {literal(returning(text))}" for path, text in sorted(suite.needed_by(module).items())),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _program() -> str:
+    parts = (HERE / "workload.py", HERE.parent / "watch.py", HERE / "discovery.py")
+    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+
+
+def _modules(suite: Suite, words: dict[str, float], only: set[str] | None) -> list[str]:
+    """Modules with benchmarks, those that mention most of the names first."""
+    scores: dict[str, float] = {}
+    for module, path in suite.modules().items():
+        if f"def {'time_'}" in suite.files[path] and (only is None or module in only):
+            scores[module] = sum(weight for word, weight in words.items() if word in suite.files[path])
+    return sorted(scores, key=lambda module: (-scores[module], module))
+
+
+def _untimed(suite: Suite, scores: dict[str, float]) -> list[str]:
+    """What is said about benchmarks that measure something else than time, and mention the change."""
+    kinds = sorted({name for name in scores if name.startswith(UNTIMED) and scores[name] > 0})
+    return [f"{', '.join(kinds[:3])}: only time is measured here, not memory or tracked values"] if kinds else []
+
+
+def _tried(answer: dict[str, Any]) -> Tried:
+    return Tried(
+        name=str(answer["name"]),
+        combination=int(answer["combination"]),
+        label=str(answer["label"]),
+        functions=list(answer["functions"]),
+        share=float(answer["share"]),
+        seconds=float(answer["seconds"]),
+        setup_s=float(answer["setup_s"]),
+        limit=int(answer["limit"]),
+        compare=answer["compare"] is True,
+    )
+
+
+def _is_known(one: Tried, known: set[tuple[str, str]]) -> bool:
+    module, _, name = one.name.partition(":")
+    return (module, name) in known
+
+
+def _spread(tried: list[tuple[str, Tried]]) -> list[tuple[str, Tried]]:
+    """Different benchmarks before further parameters of the same one, in the given order."""
+    first: list[tuple[str, Tried]] = []
+    rest: list[tuple[str, Tried]] = []
+    seen: set[str] = set()
+    for item in tried:
+        (rest if item[1].name in seen else first).append(item)
+        seen.add(item[1].name)
+    return first + rest
