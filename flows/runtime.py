@@ -18,7 +18,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 from pydantic import BaseModel
 
-from flows.server import TEMPORARY
+from configs.variables import TEMPORARY_SERVER
 from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Funnel
@@ -77,7 +77,7 @@ class Run:
     def door(self, task: Task[..., Any]) -> Task[..., Any]:
         """The door with its results kept in this store's cache."""
         door = task.with_options(result_storage=self._storage, persist_result=True, result_serializer="json")
-        if os.environ.get(TEMPORARY):
+        if os.environ.get(TEMPORARY_SERVER):
             door.tags = set()  # each tag asks the server for limits; a temporary one has none, and SQLite makes it wait
         return door
 

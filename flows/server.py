@@ -20,6 +20,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from configs.errors import UserError
+from configs.variables import TEMPORARY_SERVER
 
 START_TIMEOUT_S = 180
 """The first start creates the database, which takes a slow machine half a minute."""
@@ -34,8 +35,6 @@ IDLE_SERVICES = (
     "CANCELLATION_CLEANUP", "EVENT_PERSISTER", "FOREMAN", "LATE_RUNS", "PAUSE_EXPIRATIONS", "SCHEDULER", "TRIGGERS",
 )  # fmt: skip
 """What a server does for deployments and automations; a temporary one has none."""
-TEMPORARY = "ISOBENCH_TEMPORARY_SERVER"
-"""Set while the temporary server runs: `flows.runtime` then leaves out what only a lasting server has a use for."""
 CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 """Prefect's variable for what reaches the terminal."""
 
@@ -89,7 +88,7 @@ def prefect_server(folder: Path) -> Iterator[None]:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for the command, which then ends its server in order
         )  # fmt: skip
-    os.environ[TEMPORARY] = "1"
+    os.environ[TEMPORARY_SERVER] = "1"
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
     try:
         import_module("flows.dataset")  # Prefect and all stages load while the server starts
@@ -100,7 +99,7 @@ def prefect_server(folder: Path) -> Iterator[None]:
     finally:
         _send_what_is_queued()
         os.environ.pop("PREFECT_API_URL", None)
-        os.environ.pop(TEMPORARY, None)
+        os.environ.pop(TEMPORARY_SERVER, None)
         process.terminate()
         try:
             process.wait(timeout=10)

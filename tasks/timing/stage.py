@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 
-from prefect import task
+import httpx
+from prefect import get_client, task
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.settings import get_current_settings
 
 from configs.models import SandboxConfig, ScoringConfig, TimingConfig
+from configs.variables import TEMPORARY_SERVER
 from storage.store import Store
 from tasks.caching import cache_key
 from tasks.sandbox.models import Arm, SandboxError
 from tasks.sandbox.probing import Dialect
+from tasks.timing.leasing import Busy, Reserve
 from tasks.timing.models import Session
 from tasks.timing.session import run_session
+
+LEASE_S = 60
+"""A slot is leased for the least that Prefect grants and renewed while it is held. A killed holder's is free again when
+the lease has run out and the server has noticed, which it looks for every 15 s."""
 
 
 def _key(_: Any, parameters: dict[str, Any]) -> str:
@@ -35,8 +50,46 @@ def _key(_: Any, parameters: dict[str, Any]) -> str:
 
 
 def _outside_fault(_: Any, __: Any, state: Any) -> bool:
-    """Retry what the sandbox could not do; an arm that fails is a result, and a bug stays a bug."""
-    return isinstance(state.result(raise_on_failure=False), SandboxError)
+    """Retry what the sandbox or the server could not do; an arm that fails is a result, and a bug stays a bug."""
+    return isinstance(state.result(raise_on_failure=False), SandboxError | httpx.HTTPError)
+
+
+def _reserve() -> Reserve | None:
+    """How to take slots from the user's Prefect server; None without one (a temporary one serves one command only)."""
+    if os.environ.get(TEMPORARY_SERVER) or not get_current_settings().api.url:
+        return None
+    return _slots
+
+
+@contextmanager
+def _slots(names: Sequence[str]) -> Iterator[None]:
+    """One slot of each global concurrency limit, all or none: raises Busy.
+
+    Limits that are missing are created, with one slot; setting one to 0 in Prefect keeps sessions off that core or GPU.
+    """
+    for name in names:
+        _create(str(get_current_settings().api.url), name)
+    held = concurrency(
+        list(names), max_retries=0, lease_duration=LEASE_S, strict=True, raise_on_lease_renewal_failure=False
+    )
+    try:
+        held.__enter__()
+    except Exception as error:
+        cause = error.__cause__
+        if not isinstance(cause, httpx.HTTPError):
+            raise
+        if isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == httpx.codes.LOCKED:
+            raise Busy(", ".join(names)) from None
+        raise cause from error
+    with ExitStack() as stack:
+        stack.push(held.__exit__)
+        yield
+
+
+@lru_cache
+def _create(server: str, name: str) -> None:
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
 
 
 @task(
@@ -66,8 +119,9 @@ def time_arms(
     """Time all arms of one instance on one perf test, in one session on this machine.
 
     `arms` include `base`; `human` and `patch:<patch_id>` where there are any. Appends `measurements`, `comparisons`
-    (every arm against base, every patch against human) and the row of this machine. Waits while another session holds
-    the cores. An arm that fails, hangs or differs from base is an outcome of the session and not an error.
+    (every arm against base, every patch against human) and the rows of the session and of this machine. Waits while
+    another session holds the cores; with a Prefect server of the user's also one in another container of this machine.
+    An arm that fails, hangs or differs from base is an outcome of the session and not an error.
     """
     return run_session(
         repo=repo,
@@ -80,4 +134,5 @@ def time_arms(
         scoring=scoring,
         sandbox=sandbox,
         store=Store(store, run="timing"),
+        reserve=_reserve(),
     )
