@@ -104,6 +104,12 @@ class LLMConfig(Section):
     """Models to ask, in order, when the first keeps failing."""
     max_concurrency: int = Field(default=4, gt=0)
     """Requests under way at once."""
+    tokens_per_minute: int | None = Field(default=None, gt=0)
+    """Tokens asked for and answered per minute at most, over all requests of the process. Left out: no limit."""
+    prompt_tokens: int = Field(default=24_000, ge=2000)
+    """Longest prompt, in tokens of the model: longer messages, discussions and diffs are cut to fit."""
+    batch: bool = False
+    """Send nothing: collect open requests for `isobench batch export`. Items that need one wait for its answer."""
     api_base: str | None = None
     """Base URL of a self-hosted or proxied API."""
 

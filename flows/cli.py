@@ -17,6 +17,12 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+batch = typer.Typer(
+    help="Answer requests to models through a batch file: at half the price, by hand, or with a model that has no API.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+app.add_typer(batch, name="batch")
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -113,18 +119,67 @@ def report(
 
 @app.command(epilog="Example: `isobench show commits --where kept --limit 20`")
 def show(
-    table: Annotated[str, typer.Argument(help="commits, apis, perf_tests, measurements, comparisons, instances, ...")],
+    table: Annotated[
+        str, typer.Argument(help="commits, apis, perf_tests, measurements, comparisons, instances, ...; or prompt")
+    ],
+    item: Annotated[
+        str | None,
+        typer.Argument(help="With prompt: a commit's sha, a call_id or a request_key of llm_calls (prefixes do)."),
+    ] = None,
     store: StoreOption = "./store",
     where: Annotated[
         str | None, typer.Option(help="SQL condition, e.g. `kept` or `score > 2 AND repo = 'a/b'`.")
     ] = None,
     columns: Annotated[str | None, typer.Option(help="Comma-separated columns, or `all`.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 50,
+    stage: Annotated[str | None, typer.Option(help="With prompt: mining, apis, perftests, statements.")] = None,
 ) -> int:
-    """Show a table of the store."""
+    """Show a table of the store, or the exact prompt that was sent: `isobench show prompt SHA --stage perftests`."""
+    if table == "prompt":
+        from flows.asking import run_show_prompt
+
+        return run_show_prompt(item, store, stage)
+    if item is not None:
+        raise UserError(f"'isobench show {table}' takes no further argument; did you mean `--where`?")
     from flows.commands import run_show
 
     return run_show(table, store, where, columns, limit)
+
+
+@batch.command("export", epilog="Example: `isobench batch export configs/more-itertools.yaml requests.jsonl`")
+def batch_export(
+    config: ConfigArgument,
+    file: Annotated[Path, typer.Argument(help="File to write, one request per line.", metavar="FILE")],
+    form: Annotated[
+        Literal["openai", "anthropic"] | None,
+        typer.Option("--format", help="Whose batch service. Default: the one that llm.model names, else openai."),
+    ] = None,
+    until: Annotated[
+        Literal["mining", "apis", "perftests", "timing", "instances"], typer.Option(help="Last stage to run.")
+    ] = "instances",
+    store: StoreOverride = None,
+    settings: SetOption = None,
+    verbose: VerboseOption = False,
+) -> int:
+    """Run without sending anything, and write all requests that wait for an answer."""
+    from flows.asking import run_batch_export
+
+    return run_batch_export(config, file, form, until, store, settings or [], verbose)
+
+
+@batch.command("import", epilog="Example: `isobench batch import configs/more-itertools.yaml answers.jsonl`")
+def batch_import(
+    config: ConfigArgument,
+    file: Annotated[
+        Path, typer.Argument(help="A provider's results, or lines of custom_id and text by hand.", metavar="FILE")
+    ],
+    store: StoreOverride = None,
+    settings: SetOption = None,
+) -> int:
+    """Keep the answers of a file; the next run finds them."""
+    from flows.asking import run_batch_import
+
+    return run_batch_import(config, file, store, settings or [])
 
 
 @app.command(epilog="Example: `isobench validate configs/*.yaml`")

@@ -23,7 +23,7 @@ DEMO_K = 3
 
 
 @contextmanager
-def _running(store: str, verbose: bool) -> Iterator[None]:
+def running(store: str, verbose: bool) -> Iterator[None]:
     """Everything that a flow needs around it: secrets, a Prefect API, progress bars."""
     if verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
@@ -40,7 +40,7 @@ def _running(store: str, verbose: bool) -> Iterator[None]:
             yield
 
 
-def _require(sandbox: SandboxConfig) -> None:
+def require(sandbox: SandboxConfig) -> None:
     """Say at once, and not per item after retries, that there is no engine."""
     from tasks.sandbox import open_sandbox
     from tasks.sandbox.models import SandboxError
@@ -57,19 +57,19 @@ def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bo
 
     overrides = [f"store={store}", *([f"sandbox.kind={sandbox}"] if sandbox else [])]
     config = load_config(DEMO / "demo.yaml", overrides)
-    _require(config.sandbox)
-    with _running(store, verbose):
+    require(config.sandbox)
+    with running(store, verbose):
         from flows.dataset import build_dataset
         from flows.evaluation import evaluate
 
         built = build_dataset(config, run_id="demo-dataset")
-        _print_dataset(built)
+        print_dataset(built)
         files = sorted(str(path) for path in (DEMO / "predictions").glob("*.jsonl"))
         scored = evaluate(
             store, files, DEMO_K, run_id="demo", sandbox=config.sandbox, timing=config.timing, scoring=config.scoring
         )
         _print_evaluation(scored)
-    return _finish(built, scored)
+    return finish(built, scored)
 
 
 def run_build(config: Path, store: str | None, settings: list[str], verbose: bool, until: Stage) -> int:
@@ -78,13 +78,17 @@ def run_build(config: Path, store: str | None, settings: list[str], verbose: boo
 
     loaded = load_config(config, [*settings, *([f"store={store}"] if store else [])])
     if until not in ("mining", "apis"):
-        _require(loaded.sandbox)
-    with _running(loaded.store, verbose):
+        require(loaded.sandbox)
+    with running(loaded.store, verbose):
         from flows.dataset import build_dataset
 
         summary = build_dataset(loaded, until=until)
-    _print_dataset(summary)
-    return _finish(summary)
+    print_dataset(summary)
+    if summary.waiting:
+        out.print(
+            f"{summary.waiting} items wait for an answer: isobench batch export {config} requests.jsonl", soft_wrap=True
+        )
+    return finish(summary)
 
 
 def run_evaluation(
@@ -106,9 +110,9 @@ def run_evaluation(
         raise UserError(f"no such prediction file: {', '.join(missing)}")
     results = store or ("./store" if is_file(dataset) else dataset)
     box = SandboxConfig(kind=sandbox or "local")
-    _require(box)
+    require(box)
     timing = TimingConfig() if timeout_s is None else TimingConfig(call_timeout_s=timeout_s)
-    with _running(results, verbose):
+    with running(results, verbose):
         from flows.evaluation import evaluate
 
         summary = evaluate(
@@ -121,7 +125,7 @@ def run_evaluation(
             timing=timing,
         )
     _print_evaluation(summary)
-    return _finish(summary)
+    return finish(summary)
 
 
 def run_report(store: str, folder: Path) -> int:
@@ -173,7 +177,8 @@ def run_doctor() -> int:
     return 1 if any(c.required and not c.ok for c in checks) else 0
 
 
-def _print_dataset(summary: DatasetSummary) -> None:
+def print_dataset(summary: DatasetSummary) -> None:
+    """Print the funnel and the instances."""
     from storage.store import Store
     from tasks.reporting.tables import funnel_table, instances_table
 
@@ -217,7 +222,8 @@ def _print_evaluation(summary: EvaluationSummary) -> None:
     )
 
 
-def _finish(*summaries: Summary) -> int:
+def finish(*summaries: Summary) -> int:
+    """Print where the results are and what failed; returns the exit code."""
     executed, cached = sum(s.executed for s in summaries), sum(s.cached for s in summaries)
     page = Path(summaries[0].store) / "report" / "index.html"
     if page.is_file():

@@ -22,6 +22,7 @@ from configs.variables import TEMPORARY_SERVER
 from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Funnel
+from tasks.llm import WAITING, Waiting
 from tasks.reporting.stage import write_report
 
 T = TypeVar("T", bound=BaseModel)
@@ -112,7 +113,7 @@ class Run:
         repo: str = "",
         stale: Callable[[T], bool] | None = None,
     ) -> dict[str, T]:
-        """Run a door for every item: key -> its arguments. Returns key -> result, without the items that failed.
+        """Run a door for every item: key -> its arguments. Returns key -> result, without what failed or waits.
 
         A cached result for which `stale` is true (it names a folder or an image that is gone) is made again.
         """
@@ -139,6 +140,8 @@ class Run:
                 self._count(state)
                 if state.is_completed():
                     results[key] = future.result()
+                elif isinstance(state.result(raise_on_failure=False), Waiting):
+                    self.note(stage, key, "waiting", WAITING, repo=repo)
                 else:
                     self.note(stage, key, "failed", _why(state), repo=repo)
                 meter.step()
@@ -146,7 +149,13 @@ class Run:
         return results
 
     def note(
-        self, stage: str, key: str, outcome: Literal["kept", "dropped", "failed"], reason: str = "", *, repo: str = ""
+        self,
+        stage: str,
+        key: str,
+        outcome: Literal["kept", "dropped", "failed", "waiting"],
+        reason: str = "",
+        *,
+        repo: str = "",
     ) -> None:
         """Record what a stage did with an item; the last word on an item in a stage counts."""
         row = Funnel(run_id=self.run_id, stage=stage, key=key, repo=repo, outcome=outcome, reason=reason)
@@ -155,6 +164,10 @@ class Run:
     def failures(self) -> dict[str, str]:
         """`stage key` -> reason of every item that met a fault."""
         return {f"{row.stage} {row.key}": row.reason for row in self._funnel.values() if row.outcome == "failed"}
+
+    def waiting(self) -> int:
+        """Items whose request to a model is open for a batch."""
+        return sum(row.outcome == "waiting" for row in self._funnel.values())
 
     def rows(self) -> list[Funnel]:
         """The funnel so far."""

@@ -38,6 +38,8 @@ class DatasetSummary(Summary):
     """Perf tests that passed the gates."""
     instances: list[str]
     """Ids of the instances that hold."""
+    waiting: int = 0
+    """Items whose request to a model is open for a batch (`llm.batch`)."""
 
 
 class EvaluationSummary(Summary):

@@ -50,6 +50,10 @@ class LlmCall(Row):
     stage: str
     item: str
     model: str
+    request_key: str = ""
+    """Name of the exact request: `isobench show prompt <request_key>` prints it."""
+    prompt: str = ""
+    """Name and version of the template, e.g. `perf_test v2`."""
     prompt_sha: str
     tokens_in: int
     tokens_out: int

@@ -18,6 +18,6 @@ class Funnel(Row):
     key: str
     """Sha, test id or prediction id."""
     repo: str = ""
-    outcome: Literal["kept", "dropped", "failed"]
-    """`failed` means that the stage could not decide (a fault, not a result)."""
+    outcome: Literal["kept", "dropped", "failed", "waiting"]
+    """`failed` means that the stage could not decide (a fault, not a result); `waiting`: for a batch."""
     reason: str = ""

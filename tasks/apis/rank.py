@@ -8,10 +8,9 @@ from configs.models import LLMConfig
 from storage.store import Store
 from storage.tables import Commit
 from tasks.apis.reach import Reached
-from tasks.llm import ask, cut_diff, render
+from tasks.llm import ask, diff_for, render
 
 PROMPT = "rank_apis"
-MAX_DIFF_CHARS = 16_000
 MAX_MESSAGE_CHARS = 4_000
 
 
@@ -42,7 +41,7 @@ def rank_apis(
         message=commit.message[:MAX_MESSAGE_CHARS],
         functions=commit.functions_changed,
         candidates=candidates,
-        diff=cut_diff(commit.patch, MAX_DIFF_CHARS),
+        diff=diff_for(llm, commit.patch),
     )
     answer = ask(llm, prompt, ApiRanking, store=store, repo=commit.repo, stage="apis", item=commit.sha)
     by_name = {name: node for node, names in public.items() for name in reversed(names)}

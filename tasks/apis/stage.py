@@ -12,15 +12,14 @@ from storage.store import Store
 from tasks.apis import find, rank
 from tasks.apis.models import FoundApis
 from tasks.caching import cache_key, code_version
-from tasks.llm import LlmError, template_text
+from tasks.llm import LlmError, decides, template_text
 
 
 def _apis_key(context: Any, parameters: dict[str, Any]) -> str:
     llm: LLMConfig | None = parameters["llm"]
     asked: list[Any] = []
     if llm is not None:
-        fields = {"model", "temperature", "max_tokens", "fallbacks", "api_base"}
-        asked = [llm.model_dump(mode="json", include=fields), template_text(rank.PROMPT)]
+        asked = [decides(llm), template_text(rank.PROMPT)]
     # the functions changed follow from the commit and from mining's code
     name, mined_by = parameters["repository"].name, code_version("mining")
     services = ("llm",) if llm is not None else ()

@@ -1,19 +1,22 @@
 """Service: a prompt in, a validated answer, its cost and a cache entry out."""
 
-from tasks.llm.diffs import cut_diff
-from tasks.llm.gateway import ask
-from tasks.llm.models import Answer, AnswerInvalid, BudgetExceeded, LlmError, Prompt, Turn
+from tasks.llm.gateway import WAITING, ask, decides
+from tasks.llm.models import Answer, AnswerInvalid, BudgetExceeded, LlmError, Prompt, Turn, Waiting
 from tasks.llm.prompts import render, template_text
+from tasks.llm.tokens import diff_for
 
 __all__ = [
+    "WAITING",
     "Answer",
     "AnswerInvalid",
     "BudgetExceeded",
     "LlmError",
     "Prompt",
     "Turn",
+    "Waiting",
     "ask",
-    "cut_diff",
+    "decides",
+    "diff_for",
     "render",
     "template_text",
 ]

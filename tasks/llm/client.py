@@ -5,26 +5,25 @@ from __future__ import annotations
 import os
 import random
 import re
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
 
 from configs.models import LLMConfig
+from tasks.llm import limits
 from tasks.llm.cache import Reply
 from tasks.llm.models import LlmError
+from tasks.llm.tokens import count_tokens
 
 BACKOFF_S = 1.0
 """First pause between tries; doubles each time, with jitter, up to MAX_PAUSE_S."""
 MAX_PAUSE_S = 60.0
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)", re.IGNORECASE)
 _SECRET_SHAPE = re.compile(r"\b(sk|hf|ghp|gho|github_pat|AKIA|xox[bp])[-_]?[A-Za-z0-9*_-]{6,}")
-
-_gates: dict[tuple[str, int], threading.BoundedSemaphore] = {}
-_gates_lock = threading.Lock()
 
 
 @lru_cache
@@ -66,8 +65,10 @@ def request(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]], answ
         options["response_format"] = answer
     for attempt in range(llm.retries + 1):
         try:
-            with _gate(model, llm.max_concurrency):
-                return _reply(litellm, model, litellm.completion(**options))
+            with _booked(llm, model, messages) as used, limits.gate(model, llm.max_concurrency):
+                reply = _reply(litellm, model, litellm.completion(**options))
+                used[1] = reply.tokens_in + reply.tokens_out
+                return reply
         except Exception as error:  # litellm raises a class per provider fault, and some of its own
             if isinstance(error, litellm.BadRequestError) and options.pop("response_format", None) is not None:
                 continue  # this server knows no response_format: the schema stands in the prompt anyway
@@ -77,6 +78,16 @@ def request(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]], answ
                 raise LlmError(f"{model}: {describe(error)}{tries}", transient=transient) from None
             time.sleep(pause_s(error, attempt))
     raise LlmError(f"{model}: no try left", transient=True)
+
+
+@contextmanager
+def _booked(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]]) -> Iterator[list[float]]:
+    if llm.tokens_per_minute is None:
+        yield [0.0, 0.0]
+        return
+    asked = sum(count_tokens(model, message["content"]) for message in messages)
+    with limits.pace(model, llm.tokens_per_minute).book(asked + llm.max_tokens) as entry:
+        yield entry
 
 
 def worst_cost(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]]) -> float:
@@ -96,6 +107,15 @@ def worst_cost(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]]) -
     # two characters per token is fewer than any tokenizer averages on text and code, so the bound holds
     tokens_in = sum(len(message["content"]) for message in messages) / 2
     return float(tokens_in * per_in + llm.max_tokens * per_out)
+
+
+def list_price(model: str, tokens_in: int, tokens_out: int) -> float:
+    """What so many tokens cost, in US dollars; 0 if the model has no known price."""
+    litellm = _litellm()
+    try:
+        return float(sum(litellm.cost_per_token(model, prompt_tokens=tokens_in, completion_tokens=tokens_out)))
+    except Exception:  # no price known for this model
+        return 0.0
 
 
 def pause_s(error: BaseException, attempt: int) -> float:
@@ -172,8 +192,3 @@ def _until(http_date: str) -> float | None:
         return max(0.0, parsedate_to_datetime(http_date).timestamp() - time.time())
     except ValueError:
         return None
-
-
-def _gate(model: str, limit: int) -> threading.BoundedSemaphore:
-    with _gates_lock:
-        return _gates.setdefault((model, limit), threading.BoundedSemaphore(limit))

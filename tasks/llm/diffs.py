@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -19,19 +20,19 @@ class _File:
     kept: list[str] = field(default_factory=list)
 
 
-def cut_diff(patch: str, max_chars: int) -> str:
-    """The diff in at most about `max_chars` characters.
+def cut_diff(patch: str, limit: int, size: Callable[[str], int] = len) -> str:
+    """The diff in at most about `limit` characters, or whatever else `size` counts.
 
     Hunks are kept whole, in order, files of code before files of tests; a hunk that does not fit is dropped and a
     later, smaller one may still be kept. A last line `[cut: ...]` (not counted) says what was dropped from which file.
     """
-    if len(patch) <= max_chars:
+    if size(patch) <= limit:
         return patch
     files = _split(patch)
-    room = max_chars
+    room = limit
     for file in sorted(files, key=lambda file: _is_test(file.path)):  # stable: order in the diff otherwise
         for hunk in file.hunks or [""]:
-            need = len(hunk) + (0 if file.kept else len(file.header))
+            need = size(hunk) + (0 if file.kept else size(file.header))
             if need <= room:
                 file.kept.append(hunk)
                 room -= need

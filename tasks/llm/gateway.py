@@ -6,21 +6,27 @@ import json
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from configs.models import LLMConfig
+from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import LlmCall
 from tasks.llm import budget, client
 from tasks.llm.cache import Reply, ReplyCache, request_key
-from tasks.llm.models import Answer, AnswerInvalid, LlmError, Prompt, Turn
+from tasks.llm.models import Answer, AnswerInvalid, LlmError, Prompt, Turn, Waiting
 from tasks.llm.parsing import Unparsable, parse_answer
 from tasks.llm.prompts import render
+from tasks.llm.requests import Request, Requests
 
 T = TypeVar("T", bound=BaseModel)
+
+WAITING = "waiting for an answer"
+"""What stands in the funnel and in `llm_calls` for a request that a batch will answer."""
 
 
 def ask(
@@ -41,61 +47,61 @@ def ask(
     conversation: `[*answer.turns, Turn("user", "...")]`. `repo`, `stage` and `item` (a sha, an id) say in table
     `llm_calls` what the money was for; every request is a row there, cached ones too (at a cost of 0).
 
-    Raises LlmError (no model answered), AnswerInvalid (still invalid after the repair turn; a result, to be recorded)
-    or BudgetExceeded (nothing sent).
+    With `llm.batch`, nothing is sent: a request without an answer is left open for `isobench batch export`.
+
+    Raises LlmError (no model answered), AnswerInvalid (still invalid after the repair turn; a result, to be recorded),
+    BudgetExceeded (nothing sent) or Waiting (left open).
     """
     calls: list[LlmCall] = []
 
-    def note(model: str, reply: Reply | None, cached: bool, repaired: bool, outcome: str) -> None:
-        calls.append(
-            LlmCall(
-                call_id=uuid.uuid4().hex,
-                repo=repo,
-                stage=stage,
-                item=item,
-                model=model,
-                prompt_sha=prompt.sha,
-                tokens_in=reply.tokens_in if reply else 0,
-                tokens_out=reply.tokens_out if reply else 0,
-                cost_usd=reply.cost_usd if reply and not cached else 0.0,
-                cached=cached,
-                repaired=repaired,
-                outcome=outcome[:500],
-                called_at=datetime.now(UTC),
-            )
+    def request(model: str, turns: Sequence[Turn]) -> Request:
+        schema = answer.model_json_schema()
+        messages = _messages(prompt, schema, turns)
+        parameters = {"temperature": llm.temperature, "max_tokens": llm.max_tokens, "api_base": llm.api_base}
+        return Request(
+            key=request_key(model, messages, parameters, schema),
+            model=model,
+            messages=tuple(messages),
+            max_tokens=llm.max_tokens,
+            temperature=llm.temperature,
+            repo=repo,
+            stage=stage,
+            item=item,
+            prompt=f"{prompt.name} v{prompt.version}",
+            prompt_sha=prompt.sha,
         )
 
     try:
         for model in (llm.model, *llm.fallbacks):
             try:
-                return _converse(
-                    llm, model, prompt=prompt, answer=answer, store=store, turns=tuple(turns), check=check, note=note
-                )
+                return _converse(llm, partial(request, model), answer, store, turns, check, calls)
             except LlmError as error:
-                note(model, None, False, False, f"error: {error}")
+                calls.append(call_row(request(model, turns), None, f"error: {error}"))
                 failure = error
         raise failure
     finally:
-        if calls:
-            store.append(calls)
+        store.append(calls)
 
 
 def _converse(
     llm: LLMConfig,
-    model: str,
-    *,
-    prompt: Prompt,
+    request: Callable[[Sequence[Turn]], Request],
     answer: type[T],
     store: Store,
-    turns: tuple[Turn, ...],
+    turns: Sequence[Turn],
     check: Callable[[T], str | None] | None,
-    note: Callable[[str, Reply | None, bool, bool, str], None],
+    calls: list[LlmCall],
 ) -> Answer[T]:
     replies: list[Reply] = []
     all_cached = True
     complaint = ""
     for attempt in (1, 2):
-        reply, cached = _reply(llm, model, prompt=prompt, answer=answer, store=store, turns=turns)
+        asked = request(turns)
+        try:
+            reply, cached = _reply(llm, asked, answer, store)
+        except Waiting:
+            calls.append(call_row(asked, None, WAITING, repaired=attempt == 2))
+            raise
         replies.append(reply)
         all_cached = all_cached and cached
         turns = (*turns, Turn("assistant", reply.text))
@@ -103,16 +109,16 @@ def _converse(
             value = _validate(reply, answer, check)
         except Unparsable as error:
             complaint = str(error)
-            note(model, reply, cached, attempt == 2, f"invalid: {complaint}")
+            calls.append(call_row(asked, reply, f"invalid: {complaint}", cached=cached, repaired=attempt == 2))
             turns = (*turns, Turn("user", render("repair", error=complaint).user))
             continue
-        note(model, reply, cached, attempt == 2, "ok")
+        calls.append(call_row(asked, reply, "ok", cached=cached, repaired=attempt == 2))
         return Answer(
             value=value,
             text=reply.text,
             turns=turns,
-            model=model,
-            prompt_sha=prompt.sha,
+            model=asked.model,
+            prompt_sha=asked.prompt_sha,
             attempts=attempt,
             cost_usd=sum(reply.cost_usd for reply in replies),
             tokens_in=sum(reply.tokens_in for reply in replies),
@@ -120,7 +126,11 @@ def _converse(
             cached=all_cached,
         )
     raise AnswerInvalid(
-        complaint, model=model, prompt_sha=prompt.sha, attempts=2, cost_usd=sum(reply.cost_usd for reply in replies)
+        complaint,
+        model=asked.model,
+        prompt_sha=asked.prompt_sha,
+        attempts=2,
+        cost_usd=sum(reply.cost_usd for reply in replies),
     )
 
 
@@ -139,28 +149,56 @@ def _validate(reply: Reply, answer: type[T], check: Callable[[T], str | None] | 
     return value
 
 
-def _reply(
-    llm: LLMConfig, model: str, *, prompt: Prompt, answer: type[BaseModel], store: Store, turns: Sequence[Turn]
-) -> tuple[Reply, bool]:
+def _reply(llm: LLMConfig, request: Request, answer: type[BaseModel], store: Store) -> tuple[Reply, bool]:
     """The reply to a conversation, and whether it came from the cache."""
-    schema = answer.model_json_schema()
-    messages = _messages(prompt, schema, turns)
-    parameters = {"temperature": llm.temperature, "max_tokens": llm.max_tokens, "api_base": llm.api_base}
-    key = request_key(model, messages, parameters, schema)
-    cache = ReplyCache(cache_folder(store))
-    found = cache.get(key)
+    folder = cache_folder(store)
+    cache, requests = ReplyCache(folder), Requests(folder)
+    found = cache.get(request.key)
     if found is not None:
         return found, True
-    with cache.claim(key):
-        found = cache.get(key)  # somebody else may have asked while we waited
+    if llm.batch:
+        requests.leave_open(request)
+        raise Waiting(f"{WAITING}: request {request.key[:12]} is open for a batch")
+    with cache.claim(request.key):
+        found = cache.get(request.key)  # somebody else may have asked while we waited
         if found is not None:
             return found, True
-        worst = client.worst_cost(llm, model, messages) if llm.budget_usd is not None else 0.0
+        requests.save(request)
+        worst = client.worst_cost(llm, request.model, request.messages) if llm.budget_usd is not None else 0.0
         with budget.reserve(store.root, llm.budget_usd, worst) as charge:
-            reply = client.request(llm, model, messages, answer)
+            reply = client.request(llm, request.model, request.messages, answer)
             charge.usd = reply.cost_usd
-        cache.put(key, reply)
+            cache.put(request.key, reply)
     return reply, False
+
+
+def call_row(
+    request: Request, reply: Reply | None, outcome: str, *, cached: bool = False, repaired: bool = False
+) -> LlmCall:
+    """The row of table `llm_calls` for one request; an answer from the cache costs nothing."""
+    return LlmCall(
+        call_id=content_hash(WAITING, request.key, length=32) if outcome == WAITING else uuid.uuid4().hex,
+        request_key=request.key,
+        repo=request.repo,
+        stage=request.stage,
+        item=request.item,
+        model=request.model,
+        prompt=request.prompt,
+        prompt_sha=request.prompt_sha,
+        tokens_in=reply.tokens_in if reply else 0,
+        tokens_out=reply.tokens_out if reply else 0,
+        cost_usd=reply.cost_usd if reply and not cached else 0.0,
+        cached=cached,
+        repaired=repaired,
+        outcome=outcome[:500],
+        called_at=datetime.now(UTC),
+    )
+
+
+def decides(llm: LLMConfig) -> dict[str, Any]:
+    """The settings that decide an answer, for cache keys: not how it is fetched, nor what it may cost."""
+    wanted = {"model", "temperature", "max_tokens", "prompt_tokens", "fallbacks", "api_base"}
+    return llm.model_dump(mode="json", include=wanted)
 
 
 def cache_folder(store: Store) -> Path:

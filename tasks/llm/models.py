@@ -66,6 +66,10 @@ class BudgetExceeded(RuntimeError):
     """The next request could cost more than the run's budget has left; it was not sent."""
 
 
+class Waiting(RuntimeError):
+    """The request is left open for a batch (`llm.batch`): neither fault nor result; its answer lets the item go on."""
+
+
 class AnswerInvalid(ValueError):
     """The answer was still invalid after the repair turn: a result, to be recorded with its reason."""
 

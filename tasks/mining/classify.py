@@ -7,12 +7,11 @@ from pydantic import BaseModel, Field
 from configs.models import LLMConfig, RepositoryConfig
 from storage.store import Store
 from storage.tables import Commit
-from tasks.llm import AnswerInvalid, ask, cut_diff, render
+from tasks.llm import AnswerInvalid, ask, diff_for, render
 from tasks.mining.mine import CLASSIFIED
 from tasks.mining.models import Classified, MiningError
 
 PROMPT = "classify"
-MAX_DIFF_CHARS = 24_000
 MAX_MESSAGE_CHARS = 6_000
 
 
@@ -51,7 +50,7 @@ def classify_commit(repository: RepositoryConfig, sha: str, llm: LLMConfig, stor
         message=row.message[:MAX_MESSAGE_CHARS],
         files=row.files,
         functions=row.functions_changed,
-        diff=cut_diff(row.patch, MAX_DIFF_CHARS),
+        diff=diff_for(llm, row.patch),
     )
     try:
         verdict = ask(

@@ -12,7 +12,7 @@ from configs.models import LLMConfig, MiningConfig, RepositoryConfig
 from configs.secrets import load_secrets
 from storage.store import Store
 from tasks.caching import cache_key, code_version
-from tasks.llm import template_text
+from tasks.llm import decides, template_text
 from tasks.mining import classify, clone, mine
 from tasks.mining.faults import is_outside_fault
 from tasks.mining.models import Classified, Clone, FetchedPullRequest, Mined
@@ -35,7 +35,7 @@ def _sync_key(context: Any, parameters: dict[str, Any]) -> str | None:
 
 def _classify_key(context: Any, parameters: dict[str, Any]) -> str:
     llm: LLMConfig = parameters["llm"]
-    asked = llm.model_dump(mode="json", include={"model", "temperature", "max_tokens", "fallbacks", "api_base"})
+    asked = decides(llm)
     template = template_text(classify.PROMPT)
     name = parameters["repository"].name
     return cache_key("mining", "classify_commit", name, parameters["sha"], asked, template, services=("llm",))

@@ -11,10 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from configs.models import LLMConfig, PerfTestConfig
 from storage.store import Store
 from storage.tables import Commit
-from tasks.llm import Answer, AnswerInvalid, Prompt, Turn, ask, cut_diff, render, template_text
+from tasks.llm import Answer, AnswerInvalid, Prompt, Turn, ask, diff_for, render, template_text
 from tasks.perftests.models import Proposal, Verdict
 
-DIFF_CHARS = 40_000
 MESSAGE_CHARS = 6_000
 Judged = list[tuple[Proposal, Verdict]]
 
@@ -35,7 +34,7 @@ class WrittenTests(BaseModel):
     tests: list[WrittenTest] = Field(min_length=1)
 
 
-def build_prompt(commit: Commit, apis: Sequence[str], config: PerfTestConfig) -> Prompt:
+def build_prompt(llm: LLMConfig, commit: Commit, apis: Sequence[str], config: PerfTestConfig) -> Prompt:
     """The prompt for a commit. `apis` are descriptions, best first (see `signatures.describe_apis`)."""
     return render(
         "perf_test",
@@ -45,7 +44,7 @@ def build_prompt(commit: Commit, apis: Sequence[str], config: PerfTestConfig) ->
         message=commit.message[:MESSAGE_CHARS].strip(),
         apis=list(apis),
         functions_changed=commit.functions_changed,
-        diff=cut_diff(commit.patch, DIFF_CHARS).rstrip(),
+        diff=diff_for(llm, commit.patch).rstrip(),
         count=config.tests_per_commit,
         min_duration_s=config.min_duration_s,
         max_duration_s=config.max_duration_s,
@@ -70,7 +69,7 @@ def from_model(
     Returns every test once, with its last verdict. An answer that stays invalid is a test without a script, rejected
     by `answer`. Raises LlmError and BudgetExceeded.
     """
-    prompt = build_prompt(commit, apis, config)
+    prompt = build_prompt(llm, commit, apis, config)
     judged: dict[str, tuple[Proposal, Verdict]] = {}
     turns: tuple[Turn, ...] = ()
     attempt = 0

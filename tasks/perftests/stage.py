@@ -11,7 +11,7 @@ from configs.models import LLMConfig, PerfTestConfig, RepositoryConfig, SandboxC
 from storage.store import Store
 from storage.tables import Api
 from tasks.caching import cache_key, code_version
-from tasks.llm import LlmError
+from tasks.llm import LlmError, decides
 from tasks.perftests import writing
 from tasks.perftests.llm_source import prompt_texts
 from tasks.perftests.models import Written
@@ -23,8 +23,7 @@ def _key(context: Any, parameters: dict[str, Any]) -> str:
     llm: LLMConfig | None = parameters["llm"] if "llm" in config.sources else None
     asked: list[Any] = []
     if llm is not None:
-        fields = {"model", "temperature", "max_tokens", "fallbacks", "api_base"}
-        asked = [llm.model_dump(mode="json", include=fields), *prompt_texts()]
+        asked = [decides(llm), *prompt_texts()]
     name, sha = parameters["repository"].name, parameters["sha"]
     apis = Store(parameters["store"]).rows(Api, name, sha=sha)
     return cache_key(

@@ -130,7 +130,7 @@ def write_perf_tests(
 ) -> Written:
     """Ask the configured sources in order. `seeded` are texts of the user's scripts for this commit.
 
-    Raises UnknownCommit, and what only a retry can mend: LlmError, BudgetExceeded, SandboxError.
+    Raises UnknownCommit, Waiting, and what only a retry can mend: LlmError, BudgetExceeded, SandboxError.
     """
     commits = store.rows(Commit, repo, sha=sha)
     if not commits:
@@ -150,7 +150,9 @@ def write_perf_tests(
             limits=limits_of(sandbox_config),
         )
         writer = Writer(commit, apis, config, store, bench)
-        for source in config.sources:
+        # with a batch the model is asked first: while it owes an answer, no other source need be put through the gates
+        waits_first = llm is not None and llm.batch
+        for source in sorted(config.sources, key=lambda source: waits_first and source != "llm"):
             writer.ask(source, llm, seeded)
     finally:
         sandbox.close()

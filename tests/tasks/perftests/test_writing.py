@@ -149,7 +149,7 @@ def test_a_commit_that_was_not_mined(kit: Kit, tmp_path: Path) -> None:
 def test_the_prompt_says_what_the_change_is_about(kit: Kit) -> None:
     described = describe_apis(["kit.words.Counter.top", "kit.nowhere.x"], kit.work / "base", ["."])
     assert described == ["kit.words.Counter.top(text, number)\n    The most frequent words.", "kit.nowhere.x"]
-    prompt = build_prompt(kit.commit, described, PerfTestConfig())
+    prompt = build_prompt(LLMConfig(model="a/model"), kit.commit, described, PerfTestConfig())
     for line in ("task: perf_test", f"commit: {kit.commit.sha}", "subject: Rank words by sorting once"):
         assert line in prompt.user.splitlines()
     assert "The most frequent words." in prompt.user

@@ -1,0 +1,100 @@
+"""The commands about requests to models: batch files, and the exact prompt that was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from configs.errors import UserError
+from flows.commands import finish, print_dataset, require, running
+from flows.terminal import complain, out
+
+if TYPE_CHECKING:
+    from configs.models import Config
+    from flows.dataset import Stage
+
+
+def run_batch_export(
+    config: Path,
+    file: Path,
+    form: Literal["openai", "anthropic"] | None,
+    until: Stage,
+    store: str | None,
+    settings: Sequence[str],
+    verbose: bool,
+) -> int:
+    """Run `build_dataset` up to a stage without sending anything, and write the requests that wait."""
+    loaded = _load(config, [*settings, "llm.batch=true"], store)
+    assert loaded.llm is not None
+    if until not in ("mining", "apis"):
+        require(loaded.sandbox)
+    from storage.store import Store
+    from tasks.llm.gateway import cache_folder
+    from tasks.llm.requests import Requests
+
+    Requests(cache_folder(Store(loaded.store))).forget_open()  # of an earlier run, with other settings
+    with running(loaded.store, verbose):
+        from flows.dataset import build_dataset
+
+        summary = build_dataset(loaded, until=until)
+    print_dataset(summary)
+    from tasks.llm.batch import export_requests
+
+    chosen = form or ("anthropic" if loaded.llm.model.startswith("anthropic/") else "openai")
+    written = export_requests(Store(loaded.store), file, chosen)
+    if written.total:
+        stages = ", ".join(f"{count} {stage}" for stage, count in written.stages.items())
+        out.print(f"{written.total} requests wait for an answer ({stages}): {file}", soft_wrap=True)
+        out.print(f"Their answers go back with: isobench batch import {config} ANSWERS.jsonl", soft_wrap=True)
+    else:
+        out.print(f"No request waits for an answer; {file} is empty.", soft_wrap=True)
+    return finish(summary)
+
+
+def run_batch_import(config: Path, file: Path, store: str | None, settings: Sequence[str]) -> int:
+    """Keep the answers of a file; exit code 1 if some lines could not be used."""
+    from storage.store import Store
+    from tasks.llm.batch import import_answers
+
+    loaded = _load(config, settings, store)
+    done = import_answers(Store(loaded.store), file)
+    for problem in done.problems:
+        complain(problem)
+    out.print(
+        f"{done.answers} answers imported, {len(done.problems)} lines not used, {done.still_open} requests still open.",
+        soft_wrap=True,
+    )
+    if done.still_open == 0 and done.answers:
+        out.print("Run the stages again: they go on from the answers, and may ask for repairs or for what follows.")
+    return 1 if done.problems else 0
+
+
+def run_show_prompt(item: str | None, store: str, stage: str | None) -> int:
+    """Print the exact messages of the newest request of each stage for an item, or of one request."""
+    if not item:
+        raise UserError("say whose prompt: `isobench show prompt SHA`, or a call_id or request_key of table llm_calls")
+    from storage.store import Store
+    from tasks.llm.asked import find_asked
+
+    for found in find_asked(Store(store), item, stage):
+        out.rule(f"{found.call.stage} {found.call.item[:12]}", align="left")
+        call = found.call
+        out.print(f"model: {call.model}   prompt: {call.prompt}   request: {call.request_key}", soft_wrap=True)
+        out.print(f"outcome: {call.outcome}", markup=False, soft_wrap=True)
+        for message in found.messages:
+            out.rule(message["role"], style="dim", align="left")
+            out.print(message["content"], markup=False, soft_wrap=True)
+        if found.reply is not None:
+            out.rule("answer", style="dim", align="left")
+            out.print(found.reply, markup=False, soft_wrap=True)
+    return 0
+
+
+def _load(config: Path, settings: Sequence[str], store: str | None) -> Config:
+    from configs.loading import load_config
+
+    loaded = load_config(config, [*settings, *([f"store={store}"] if store else [])])
+    if loaded.llm is None:
+        raise UserError(f"{config} has no section llm: name the model whose batch it is, e.g. llm.model=openai/gpt-5")
+    return loaded
