@@ -117,6 +117,29 @@ def report(
     return run_report(store, out)
 
 
+@app.command(epilog="Example: `isobench export ./store --out instances.jsonl --layout gso`")
+def export(
+    store: Annotated[str, typer.Argument(help="Folder or fsspec URL of the store.")] = "./store",
+    out: Annotated[Path, typer.Option(help="File to write: .jsonl or .parquet.")] = Path("./instances.jsonl"),
+    layout: Annotated[
+        Literal["isobench", "gso", "swe-perf"], typer.Option(help="Whose fields the records have.")
+    ] = "isobench",
+    repo: Annotated[str | None, typer.Option(help="Only instances of this repository, owner/name.")] = None,
+) -> int:
+    """Write the instances to one file, which `isobench evaluate --dataset` and other harnesses read."""
+    from flows.sharing import run_export
+
+    return run_export(store, out, layout, repo)
+
+
+@app.command(epilog="Example: `HF_TOKEN=... isobench publish configs/mine.yaml --set publishing.hub_dataset=me/fast`")
+def publish(config: ConfigArgument, store: StoreOverride = None, settings: SetOption = None) -> int:
+    """Upload the instances to the Hugging Face Hub dataset that CONFIG names, with a dataset card."""
+    from flows.sharing import run_publish
+
+    return run_publish(config, store, settings or [])
+
+
 @app.command(epilog="Example: `isobench show commits --where kept --limit 20`")
 def show(
     table: Annotated[

@@ -10,7 +10,10 @@ import pytest
 
 from tests.flows.conftest import Isobench, environment
 
-COMMANDS = ("demo", "build", "mine", "apis", "perftests", "time", "evaluate", "report", "show", "validate", "doctor")
+COMMANDS = (
+    "demo", "build", "mine", "apis", "perftests", "time", "evaluate", "report", "export", "publish", "show", "validate",
+    "doctor",
+)  # fmt: skip
 HEAVY = ("prefect", "litellm", "polars", "pyarrow", "docker", "numpy", "git")
 
 

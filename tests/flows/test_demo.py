@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from configs.demo.truth import load_expected
+from storage.datasets import read_instances
 from storage.store import Store
 from storage.tables import Funnel, Instance, OptAtK, Prediction, Score
 from tests.flows.conftest import Isobench
@@ -94,6 +95,20 @@ def test_a_store_that_moved_remembers(demo: Path, isobench: Isobench, tmp_path: 
     done = isobench("demo", "--store", moved)
     assert done.returncode == 0, done.stderr
     assert " 0 executed" in done.stdout
+
+
+def test_exported_instances_are_a_dataset(demo: Path, isobench: Isobench, tmp_path: Path) -> None:
+    for name in ("instances.jsonl", "instances.parquet"):
+        done = isobench("export", demo, "--out", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        found, problems = read_instances(tmp_path / name)
+        assert problems == []
+        assert sorted(found, key=lambda row: row.instance_id) == sorted(
+            Store(demo).rows(Instance), key=lambda row: row.instance_id
+        )
+    gso = isobench("export", demo, "--out", tmp_path / "gso.parquet", "--layout", "gso")
+    assert gso.returncode == 2
+    assert "name the file .jsonl" in gso.stderr
 
 
 @pytest.mark.docker

@@ -1,0 +1,56 @@
+"""What the commands do that take instances out of a store: to a file, to the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configs.errors import UserError
+from flows.terminal import complain, out
+
+if TYPE_CHECKING:
+    from storage.exports import Layout
+
+
+def run_export(store: str, file: Path, layout: Layout, repo: str | None) -> int:
+    """Write the instances of a store to a .jsonl or .parquet file; exit code 2 if there are none."""
+    from storage.exports import export
+    from storage.publishing import write_parquet
+    from storage.store import Store
+    from storage.tables import Instance
+
+    opened = Store(store)
+    rows = sorted(opened.rows(Instance, repo), key=lambda row: row.instance_id)
+    if not rows:
+        raise UserError(f"no instances{f' of {repo}' if repo else ''} in {store}: `isobench build CONFIG` makes them")
+    if file.suffix == ".parquet":
+        if layout != "isobench":
+            raise UserError(f"{file}: the layout {layout} is written as JSON Lines; name the file .jsonl")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_parquet(rows, file)
+        except OSError as error:
+            raise UserError(f"cannot write {file}: {error.strerror or error}") from error
+    elif file.suffix in (".jsonl", ".ndjson"):
+        export(opened, file, layout, repo)
+    else:
+        raise UserError(f"{file}: expected a name that ends in .jsonl or .parquet")
+    out.print(f"{len(rows)} instances: {file}")
+    return 0
+
+
+def run_publish(config: Path, store: str | None, settings: list[str]) -> int:
+    """Upload the instances of a store to the Hub dataset that the configuration names; exit code 1 if the Hub fails."""
+    from configs.loading import load_config
+    from configs.secrets import load_secrets
+    from storage.publishing import publish
+    from storage.store import Store
+
+    loaded = load_config(config, [*settings, *([f"store={store}"] if store else [])])
+    try:
+        url = publish(Store(loaded.store), loaded.publishing, load_secrets().hf_token)
+    except OSError as error:  # what the Hub's client raises, too
+        complain(f"nothing was published, the Hub cannot be reached or has a fault; run the command again: {error}")
+        return 1
+    out.print(f"Published: {url}")
+    return 0
