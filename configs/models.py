@@ -131,6 +131,10 @@ class PerfTestConfig(Section):
     """Longest experiment on base, in seconds."""
     gate_timeout_s: float = Field(default=180, gt=0)
     """Time for all gates of one script, in seconds."""
+    screen_rounds: int = Field(default=5, ge=0)
+    """Rounds of the timing screen that drops hopeless perf tests before full sessions; 0 switches it off."""
+    screen_speedup: float = Field(default=1.05, gt=0)
+    """Drop a perf test if human is less than this times as fast as base in every round of the screen."""
 
 
 class EnvironmentConfig(Section):

@@ -133,7 +133,8 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
     )  # fmt: skip
     accepted = {sha: result.accepted for sha, result in written.items() if result.accepted}
     for sha, result in written.items():
-        reason = result.reason or first_few(result.rejected.values())
+        gates = first_few(text.splitlines()[0] for text in result.rejected.values())
+        reason = "; ".join(filter(None, [gates, result.reason]))
         run.note("perftests", sha, "kept" if result.accepted else "dropped", reason, repo=repo)
     summary.perf_tests = sum(len(tests) for tests in accepted.values())
     if until == "perftests":

@@ -34,6 +34,18 @@ class PerfTest(Row):
     """Changed functions that the gate saw executing, named as in `Commit.functions_changed`."""
     base_duration_s: float | None = None
     """Duration of one experiment on base, as the gate measured it, in seconds."""
+    line_share_base: float | None = None
+    """Share of the lines of functions that the change takes away which the experiment runs on base, from 0 to 1."""
+    line_share_human: float | None = None
+    """Share of the lines of functions that the change adds which the experiment runs on human."""
+    setup_share: float | None = None
+    """Of the time in changed functions, the part that lies in setup and is never timed."""
+    check_rejects: list[str] = Field(default_factory=list)
+    """Kinds of wrong results that check_equivalence always rejects: `values`, `one value`, `items`, `order`, ..."""
+    screen_speedup: float | None = None
+    """Base's time over human's in the few rounds of the screen: a hint, no measurement."""
+    flags: list[str] = Field(default_factory=list)
+    """`faster_only_when_repeated`: human gains only from the second call with the same input on, like a cache."""
     status: Literal["accepted", "rejected"]
     reason: str = ""
     """The gate that rejected it and what the gate saw; empty when accepted."""

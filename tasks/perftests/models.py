@@ -26,6 +26,24 @@ class Proposal:
     cost_usd: float = 0.0
 
 
+@dataclass
+class Evidence:
+    """What the gates saw of a script, as far as it came."""
+
+    covered: list[str] = field(default_factory=list)
+    base_duration_s: float | None = None
+    line_share_base: float | None = None
+    """Share of the lines that the change takes away that run on base; None if it takes none away in functions."""
+    line_share_human: float | None = None
+    """Share of the lines that the change adds that run on human."""
+    setup_share: float | None = None
+    """Of the changed functions' time, the part in setup."""
+    check_rejects: list[str] = field(default_factory=list)
+    """Kinds of wrong results of which check_equivalence rejects every one."""
+    screen_speedup: float | None = None
+    flags: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What the gates say about a script."""
@@ -37,6 +55,9 @@ class Verdict:
     covered: list[str] = field(default_factory=list)
     """Changed functions that were seen executing, named as in `Commit.functions_changed`."""
     base_duration_s: float | None = None
+    evidence: Evidence = field(default_factory=Evidence)
+    script: str | None = None
+    """The script with another SIZE, if the gates changed that."""
 
     @property
     def accepted(self) -> bool:

@@ -93,7 +93,8 @@ class Writer:
     def _keep(self, proposal: Proposal, verdict: Verdict) -> None:
         """Append the row at once: what was paid for survives a crash."""
         commit = self._commit
-        test_id = perf_test_id(commit.repo, commit.sha, proposal.script, proposal.dialect)
+        script, seen = verdict.script or proposal.script, verdict.evidence
+        test_id = perf_test_id(commit.repo, commit.sha, script, proposal.dialect)
         if test_id in self._judged and self._judged[test_id].accepted:
             return  # two sources offer the same text
         self._judged[test_id] = verdict
@@ -102,7 +103,7 @@ class Writer:
             repo=commit.repo,
             sha=commit.sha,
             api=proposal.api,
-            script=proposal.script,
+            script=script,
             source=proposal.source,
             dialect=proposal.dialect,
             model=proposal.model,
@@ -111,6 +112,12 @@ class Writer:
             cost_usd=proposal.cost_usd,
             covered=verdict.covered,
             base_duration_s=verdict.base_duration_s,
+            line_share_base=seen.line_share_base,
+            line_share_human=seen.line_share_human,
+            setup_share=seen.setup_share,
+            check_rejects=seen.check_rejects,
+            screen_speedup=seen.screen_speedup,
+            flags=seen.flags,
             status="accepted" if verdict.accepted else "rejected",
             reason=verdict.reason,
         )
@@ -148,6 +155,7 @@ def write_perf_tests(
                 commit.functions_changed, commit.files, store.work / base.checkout, store.work / human.checkout
             ),
             limits=limits_of(sandbox_config),
+            patch=commit.patch,
         )
         writer = Writer(commit, apis, config, store, bench)
         # with a batch the model is asked first: while it owes an answer, no other source need be put through the gates

@@ -53,8 +53,9 @@ def experiment(state: str) -> dict[str, str]:
 
 def check_equivalence(reference: dict[str, str], candidate: dict[str, str]) -> None:
     """The test passes on both sides."""
-    assert reference["outcome"] == "passed", reference["outcome"]
-    assert candidate["outcome"] == "passed", candidate["outcome"]
+    for result in (reference, candidate):
+        assert result["test"] == NODEID, result["test"]
+        assert result["outcome"] == "passed", result["outcome"]
 
 
 def collect(nodeids: list[str]) -> tuple[list[Any], str]:

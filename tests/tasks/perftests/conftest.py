@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,6 +46,13 @@ class Counter:
         return found
 
 
+def middle(values):
+    """The middle of many values, or any of few."""
+    if len(values) > 50:
+        values = sorted(sorted(values))
+    return values[len(values) // 2]
+
+
 def unrelated(values):
     """Sum of squares."""
     return sum(value * value for value in values)
@@ -65,14 +73,16 @@ HUMAN = (
 """,
         """        return _ranked(count_words(text))[:number]
 """,
-    ).replace("    return 1\n", '    raise RuntimeError("not any more")\n')
+    )
+    .replace("sorted(sorted(values))", "sorted(values)")
+    .replace("    return 1\n", '    raise RuntimeError("not any more")\n')
     + """
 
 def _ranked(counts):
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 """
 )
-CHANGED = ["kit/words.py::Counter.top", "kit/words.py::_ranked"]
+CHANGED = ["kit/words.py::Counter.top", "kit/words.py::middle", "kit/words.py::_ranked"]
 SHA, PARENT = "b" * 40, "a" * 40
 
 TESTS = {
@@ -159,6 +169,12 @@ def write(folder: Path, files: dict[str, str]) -> None:
         target.write_text(text)
 
 
+def patch_of(path: str, before: str, after: str) -> str:
+    """A unified diff, as git makes it."""
+    lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}")
+    return f"diff --git a/{path} b/{path}\n" + "".join(lines)
+
+
 @pytest.fixture
 def kit(tmp_path: Path) -> Kit:
     return make_kit(tmp_path)
@@ -179,7 +195,7 @@ def make_kit(folder: Path) -> Kit:
         subject="Rank words by sorting once",
         message="Rank words by sorting once\n\nMuch faster.",
         files=["kit/words.py"],
-        patch="diff --git a/kit/words.py b/kit/words.py\n",
+        patch=patch_of("kit/words.py", BASE, HUMAN),
         functions_changed=CHANGED,
         kept=True,
         reason="keyword: faster",
@@ -216,10 +232,11 @@ def bench(kit: Kit) -> Iterator[Bench]:
         human=kit.human,
         targets=find_targets(CHANGED, ["kit/words.py"], kit.work / "base", kit.work / "human"),
         limits=limits_of(SandboxConfig(memory_mb=1024)),
+        patch=kit.commit.patch,
     )
     sandbox.close()
 
 
 @pytest.fixture
 def config() -> PerfTestConfig:
-    return PerfTestConfig(min_duration_s=0.0005, max_duration_s=2, gate_timeout_s=60)
+    return PerfTestConfig(min_duration_s=0.0005, max_duration_s=2, gate_timeout_s=60, screen_speedup=1.5)

@@ -9,75 +9,7 @@ from tasks.perftests.changed import Targets, find_targets
 from tasks.perftests.gates import Bench, judge
 from tasks.perftests.models import Proposal
 from tasks.sandbox import Environment, open_sandbox
-
-GOOD = """
-import random
-from kit.words import Counter
-
-
-def setup(seed):
-    rng = random.Random(seed)
-    return " ".join(f"w{rng.randrange(200)}" for _ in range(3000))
-
-
-def experiment(text):
-    return Counter.top(text, 40)
-
-
-def check_equivalence(reference, candidate):
-    assert reference == candidate
-"""
-GSO = """
-import timeit, random, json
-from kit.words import Counter
-
-
-def setup():
-    rng = random.Random(3)
-    return " ".join(f"w{rng.randrange(200)}" for _ in range(3000))
-
-
-def experiment(text):
-    return [list(pair) for pair in Counter.top(text, 40)]
-
-
-def store_result(result, path):
-    json.dump(result, open(path, "w"))
-
-
-def load_result(path):
-    return json.load(open(path))
-
-
-def check_equivalence(reference, candidate):
-    assert reference == candidate
-
-
-def run_test(eqcheck=False, reference=False, prefix=""):
-    text = setup()
-    execution_time, result = timeit.timeit(lambda: experiment(text), number=1), None
-    return execution_time
-"""
-
-
-def changed(old: str, new: str, script: str = GOOD) -> str:
-    assert old in script
-    return script.replace(old, new)
-
-
-BAD = {
-    "parses": changed("return Counter.top(text, 40)", "return Counter.top(text, 40"),
-    "functions": changed("def check_equivalence", "def check"),
-    "base_runs": changed("Counter.top(text, 40)", "Counter.top(text, 'forty')"),
-    "trivial": changed("return Counter.top(text, 40)", "Counter.top(text, 40)"),
-    "deterministic": changed(
-        "    assert reference == candidate", "    assert reference is candidate, 'never the same object'"
-    ),
-    "seeds": changed("random.Random(seed)", "random.Random(1)"),
-    "duration": changed("range(3000)", "range(3)"),
-    "coverage": changed("return Counter.top(text, 40)", "return [sorted(text) for _ in range(10)]"),
-    "human_runs": changed("Counter\n", "Counter, explode\n").replace("return C", "return explode(), C"),
-}  # fmt: skip
+from tests.tasks.perftests.gate_scripts import BAD, GOOD, GSO, WITHOUT, changed
 
 
 def script(text: str, dialect: str = "isobench") -> Proposal:
@@ -90,6 +22,12 @@ def test_good_scripts_pass_with_what_they_cover(text: str, dialect: str, bench: 
     assert verdict.accepted, verdict.reason
     assert verdict.covered == ["kit/words.py::Counter.top"]
     assert verdict.base_duration_s is not None
+    seen = verdict.evidence
+    assert (seen.line_share_base, seen.line_share_human) == (6 / 8, 2 / 4)  # all of top, nothing of middle and explode
+    assert seen.setup_share in (0, None)
+    assert {"values", "one value", "items", "nothing"} <= set(seen.check_rejects)
+    assert seen.screen_speedup is not None
+    assert seen.flags == []
 
 
 @pytest.mark.parametrize("gate", BAD)
@@ -99,8 +37,24 @@ def test_each_gate_catches_its_script(gate: str, bench: Bench, config: PerfTestC
     assert verdict.detail
 
 
+@pytest.mark.parametrize("gate", WITHOUT)
+def test_no_other_gate_would(gate: str, bench: Bench, config: PerfTestConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name, stand_in in WITHOUT[gate]:
+        monkeypatch.setattr(module, name, stand_in)
+    verdict = judge(script(BAD[gate]), bench, config.model_copy(update={"screen_rounds": 0}))
+    assert verdict.accepted, verdict.reason
+
+
 VARIANTS = {
-    "import of what is not there": ("base_runs", changed("import random", "import random, no_such_module")),
+    "a name that the change removes": ("imports", changed("import Counter", "import Counter, no_such_name")),
+    "a new function, if it is there": ("leak", changed("import random", "import random, kit").replace(
+        "return Counter", "return hasattr(kit, 'no') and kit.words._ranked({}) or Counter")),
+    "a look-up of a name": ("network", changed(
+        "    rng =", "    __import__('socket').gethostbyname('example.org')\n    rng =")),
+    "a file beside the code": ("writes", changed("    rng =", "    open('/arm/notes', 'w')\n    rng =")),
+    "a result that is nothing": ("trivial", changed("return Counter.top(text, 40)", "Counter.top(text, 40)")),
+    "a check of the first item only": ("check", changed("reference == candidate", "reference[0] == candidate[0]")),
+    "a check that returns True": ("check", changed("assert reference == candidate", "return True")),
     "setup that raises": ("base_runs", changed("rng = random.Random(seed)", "raise ValueError('no workload')")),
     "a process that ends": ("base_runs", changed("return Counter.top(text, 40)", "import os; os._exit(0)")),
     "sys.exit": ("base_runs", changed("return Counter.top(text, 40)", "raise SystemExit(0)")),
@@ -128,7 +82,8 @@ VARIANTS = {
 def test_other_ways_to_fail_a_gate(name: str, bench: Bench) -> None:
     gate, text = VARIANTS[name]
     longest = 0.01 if name == "too long" else 5
-    verdict = judge(script(text), bench, PerfTestConfig(min_duration_s=1e-5, max_duration_s=longest, gate_timeout_s=60))
+    config = PerfTestConfig(min_duration_s=1e-5, max_duration_s=longest, gate_timeout_s=60, screen_rounds=0)
+    verdict = judge(script(text), bench, config)
     assert verdict.gate == gate, verdict.reason
 
 
@@ -169,7 +124,7 @@ def test_what_is_not_python_cannot_be_traced_and_passes(bench: Bench, config: Pe
     targets = find_targets(["kit/fast.c::top"], ["kit/fast.c"], bench.work / "base", bench.work / "human")
     assert targets == Targets(arm="human")
     on_c = Bench(bench.sandbox, bench.work, bench.base, bench.human, targets, bench.limits)
-    verdict = judge(script(BAD["coverage"]), on_c, config)
+    verdict = judge(script(BAD["coverage"]), on_c, config.model_copy(update={"screen_rounds": 0}))
     assert verdict.accepted
     assert verdict.covered == []
 
@@ -189,3 +144,28 @@ def test_in_containers(gate: str | None, bench: Bench, config: PerfTestConfig, d
     finally:
         sandbox.close()
     assert verdict.gate == gate, verdict.reason
+
+
+SIZED = GOOD.replace("def setup", "SIZE = 30\n\n\ndef setup").replace("range(3000)", "range(SIZE)")
+
+
+@pytest.mark.parametrize(("size", "longest"), [(30, 2.0), (60_000, 0.02)])
+def test_a_script_that_offers_its_size_is_resized(size: int, longest: float, bench: Bench) -> None:
+    config = PerfTestConfig(min_duration_s=0.0005, max_duration_s=longest, screen_rounds=0)
+    verdict = judge(script(SIZED.replace("SIZE = 30", f"SIZE = {size}")), bench, config)
+    assert verdict.accepted, verdict.reason
+    assert verdict.script is not None
+    found = int(verdict.script.partition("SIZE = ")[2].split()[0])
+    assert (found > size) == (size == 30)
+    assert found != size
+
+
+def test_a_repeated_input_that_only_a_cache_serves_faster_is_flagged(bench: Bench) -> None:
+    base = (bench.work / "base" / "kit" / "words.py").read_text()
+    human = base.replace("    @staticmethod\n    def top(", "    @staticmethod\n    @functools.lru_cache\n    def top(")
+    (bench.work / "human" / "kit" / "words.py").write_text(human.replace("import re", "import functools\nimport re"))
+    text = GOOD.replace("return Counter.top(text, 40)", "return [Counter.top(text, 40) for _ in range(NUMBER)][-1]")
+    own = Proposal("it", "kit.words.Counter.top", f"{text}\nCOPIES = 1\nNUMBER = 20\n", "pytest")
+    verdict = judge(own, bench, PerfTestConfig())
+    assert verdict.accepted, verdict.reason
+    assert verdict.evidence.flags == ["faster_only_when_repeated"]

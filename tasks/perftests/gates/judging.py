@@ -1,0 +1,122 @@
+"""What a script must pass before anybody spends time on measuring with it.
+
+| gate | a script fails if | where |
+|---|---|---|
+| `parses` | it is not Python | outside |
+| `functions` | it lacks a function that its dialect requires | outside |
+| `leak` | it uses a function that only the change defines, or repeats two lines of code that it adds | outside |
+| `imports` | it imports what the environment has not | base |
+| `network` | it looks up or connects to another machine, also where it expects that to fail | base |
+| `writes` | it changes files outside the working and the temporary folder, or tries to | base |
+| `base_runs` | import, `setup` or `experiment` raises, dies or hangs, or the result cannot be carried out | base |
+| `trivial` | the result is None or empty, or three seeds give the same one | base |
+| `deterministic` | the same seed twice on base gives results that its own `check_equivalence` rejects | base |
+| `seeds` | two seeds build the same workload, so a cache could answer | base |
+| `duration` | one experiment is shorter or longer than the configuration allows | base |
+| `check` | `check_equivalence` accepts results that are wrong | comparing process |
+| `coverage` | the experiment (setup does not count) runs none of the changed functions | base (new functions: human) |
+| `order` | a seed gives another result if another seed came before it | a second process on base |
+| `setup` | changed code runs longer in setup than in the experiment | a second process on base |
+| `human_runs` | it raises, dies or hangs on the human's code | human |
+| `lines` | none of the changed lines runs, neither on base nor on human | both |
+| `screen` | human is no faster in any of a few rounds | both |
+
+The first failure is the verdict. That the human's *result* differs from base's is no gate: it says that the commit is
+wrong, not the script, and timing decides it. A script with a top-level `SIZE = <whole number>` that is too short or too
+long is tried again with another size.
+
+Scripts of the sources `pytest` and `asv` cannot vary their input: `seeds`, `leak`, `setup` and the seeds of `trivial`
+are not asked of them. Nor are `seeds`, `setup` and the seeds of `trivial` of gso scripts, whose setup takes no seed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from configs.models import PerfTestConfig
+from tasks.perftests.gates import running, text
+from tasks.perftests.gates.bench import Bench, Clock, GateFailed
+from tasks.perftests.gates.screening import only_when_repeated, screen
+from tasks.perftests.gates.world import alive, world
+from tasks.perftests.models import Evidence, Proposal, Verdict
+from tasks.perftests.patches import changed_executable, share
+
+RESIZED = 3
+"""How often a script's SIZE is changed."""
+_SIZE = re.compile(r"^SIZE = ([\d_]+)$", re.MULTILINE)
+
+
+def judge(proposal: Proposal, bench: Bench, config: PerfTestConfig) -> Verdict:
+    """Put a script through all gates. Raises SandboxError if the sandbox itself fails."""
+    offered = proposal
+    for _ in range(1 + RESIZED):
+        verdict = _judge(proposal, bench, config)
+        resized = _resized(proposal.script, verdict, config) if verdict.gate == "duration" else None
+        if resized is None:
+            break
+        proposal = replace(proposal, script=resized)
+    return replace(verdict, script=None if proposal.script == offered.script else proposal.script)
+
+
+def _judge(proposal: Proposal, bench: Bench, config: PerfTestConfig) -> Verdict:
+    seen = Evidence()
+    try:
+        text.parses(proposal)
+        text.functions(proposal)
+        text.leak(proposal, bench.patch)
+        _run(proposal, bench, config, seen)
+    except GateFailed as failed:
+        return Verdict(failed.gate, failed.detail, seen.covered, seen.base_duration_s, evidence=seen)
+    return Verdict(covered=seen.covered, base_duration_s=seen.base_duration_s, evidence=seen)
+
+
+def _run(proposal: Proposal, bench: Bench, config: PerfTestConfig, seen: Evidence) -> None:
+    """The gates that need processes: one on base, one that compares, one under watch, one on human."""
+    clock = Clock(config.gate_timeout_s)
+    gone = changed_executable(bench.patch, "base", bench.work / bench.base.checkout)
+    new = changed_executable(bench.patch, "human", bench.work / bench.human.checkout)
+    with bench.session(bench.base, clock) as base, bench.session(bench.base, clock, checker=True) as checker:
+        first = running.base_runs(base, proposal, clock)
+        seen.base_duration_s = first.seconds
+        if first.seconds > config.max_duration_s:
+            running.duration(first.seconds, config)  # before it is run again
+        running.trivial(first.result)
+        running.deterministic(base, checker, proposal, first, clock)
+        seen.base_duration_s = first.seconds
+        running.seeds(base, proposal, first, clock)
+        running.duration(first.seconds, config)
+        seen.check_rejects = alive(checker, proposal, first, clock)
+        checker.load(proposal.script, proposal.dialect)
+        on_base = bench.targets.arm == "base"
+        if bench.targets.traceable and (on_base or gone):
+            lines = running.trace(base, clock)
+            seen.covered = running.coverage(bench.targets, lines) if on_base else []
+            seen.line_share_base = share(gone, lines)
+        seen.setup_share = world(bench, proposal, checker, first, clock)
+        with bench.session(bench.human, clock) as human:
+            result = running.human_runs(human, proposal, clock)
+            if bench.targets.traceable and (not on_base or new):
+                lines = running.trace(human, clock)
+                seen.covered = seen.covered if on_base else running.coverage(bench.targets, lines)
+                seen.line_share_human = share(new, lines)
+            running.changed_lines_run(seen.line_share_base, seen.line_share_human)
+            correct = running.same_result(checker, first.result, result)
+            seen.screen_speedup = screen(base, human, first.seconds, correct, config, clock)
+    if only_when_repeated(bench, proposal, clock):
+        seen.flags.append("faster_only_when_repeated")
+
+
+def _resized(script: str, verdict: Verdict, config: PerfTestConfig) -> str | None:
+    """The script with a SIZE that should bring its duration into range, or None if it has none to change."""
+    found = _SIZE.search(script)
+    if found is None or not verdict.base_duration_s or not int(found[1]):
+        return None
+    size, seconds = int(found[1]), verdict.base_duration_s
+    if seconds < config.min_duration_s:
+        wanted = round(size * min(100.0, max(2.0, 3 * config.min_duration_s / seconds)))
+    else:
+        wanted = max(1, round(size / max(2.0, (2 * seconds / config.max_duration_s))))
+    if wanted == size:
+        return None
+    return f"{script[: found.start(1)]}{wanted}{script[found.end(1) :]}"

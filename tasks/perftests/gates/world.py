@@ -1,0 +1,121 @@
+"""Gates that watch a process of its own: what the script does to the world, and what its setup does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tasks.perftests.gates.bench import Bench, Clock, GateFailed, varies
+from tasks.perftests.gates.running import First, order
+from tasks.perftests.models import Proposal
+from tasks.perftests.trying import spans
+from tasks.sandbox.encoding import decode
+from tasks.sandbox.models import ARM_DIR
+from tasks.sandbox.probing import CheckFailed, ProbeError, ProbeSession
+
+HERE = Path(__file__).parent
+MAX_SETUP_SHARE = 0.5
+"""Of the time that changed code runs, the part that setup may have; what is in setup is never timed."""
+LEAST_S = 0.002
+"""Changed code that runs shorter than this in setup is no experiment."""
+REPORT = """
+import isobench_watching
+
+def setup(seed):
+    return None
+
+def experiment(state):
+    return isobench_watching.report()
+
+def check_equivalence(reference, candidate):
+    pass
+"""
+REQUIRED_KINDS = ("values", "one value", "items", "nothing")
+
+
+def world(bench: Bench, proposal: Proposal, checker: ProbeSession, first: First, clock: Clock) -> float | None:
+    """Gates `order`, `network`, `writes` and `setup`, in one process on base that runs two seeds.
+
+    Returns the share of the changed code's time that lies in setup; None where no changed function exists on base.
+    """
+    clock.check("order")
+    targets = spans(bench.targets.functions) if bench.targets.arm == "base" else {}
+    watching = [(HERE.parent / "watch.py").read_text(), (HERE / "watching.py").read_text()]
+    with bench.session(bench.base, clock) as fresh:
+        try:
+            fresh.load("\n".join([*watching, f"begin({targets!r}, {ARM_DIR!r})\n"]))
+            fresh.load(proposal.script, proposal.dialect)
+        except ProbeError as error:
+            raise GateFailed("order", f"in a second process it fails: {error}") from None
+        order(fresh, checker, first, clock)
+        notes = _report(fresh)
+    if notes["network"]:
+        raise GateFailed("network", f"the script {'; '.join(notes['network'])}: build the workload from the seed")
+    if notes["writes"]:
+        raise GateFailed("writes", f"the script changes {', '.join(notes['writes'])}: use the working folder")
+    inside, timed = float(notes["setup_s"]), float(notes["run_s"])
+    if not targets or inside + timed <= 0:
+        return None
+    share = inside / (inside + timed)
+    if share > MAX_SETUP_SHARE and inside > LEAST_S and varies(proposal):
+        raise GateFailed(
+            "setup",
+            f"{share:.0%} of the time in changed code is spent in setup, which is not timed: move that work into "
+            "experiment, or build the workload without the changed code",
+        )
+    return share
+
+
+def alive(checker: ProbeSession, proposal: Proposal, first: First, clock: Clock) -> list[str]:
+    """check_equivalence rejects results that the gate makes wrong. Returns the kinds of which it rejects all.
+
+    At least half of the mutants of each required kind must be rejected: a field that is not compared is allowed.
+    """
+    clock.check("check")
+    try:
+        checker.load(f"{proposal.script}\n\n{(HERE / 'mutating.py').read_text()}", proposal.dialect)
+        checker.check(first.result, first.result)
+    except CheckFailed as error:
+        found = _mutants(str(error))
+    except ProbeError as error:
+        raise GateFailed("check", f"check_equivalence cannot be tried: {error}") from None
+    else:
+        found = {}
+    weak = [kind for kind in REQUIRED_KINDS if kind in found and 2 * found[kind][0] > found[kind][1]]
+    if weak:
+        raise GateFailed(
+            "check",
+            f"check_equivalence accepts wrong results ({', '.join(SAID[kind] for kind in weak)}): "
+            "assert that candidate equals reference",
+        )
+    return sorted(kind for kind, (accepted, _) in found.items() if not accepted)
+
+
+SAID = {
+    "values": "every value changed",
+    "one value": "a single value changed",
+    "items": "items dropped",
+    "nothing": "None instead of the result",
+}
+
+
+def _mutants(message: str) -> dict[str, tuple[int, int]]:
+    """Kind -> (accepted, made). A check that fails before it can be tried is dead for this gate, too."""
+    _, mark, text = message.partition("MUTANTS")
+    if not mark:
+        raise GateFailed("check", f"check_equivalence rejects base's own result: {message}")
+    return {str(kind): (int(counts[0]), int(counts[1])) for kind, counts in json.loads(text).items()}
+
+
+def _report(fresh: ProbeSession) -> dict[str, Any]:
+    try:
+        fresh.load(REPORT)
+        fresh.setup(0, digest=False)
+        fresh.run()
+        found = decode(fresh.result()[1:])
+    except (ProbeError, ValueError) as error:
+        raise GateFailed("order", f"the process cannot be asked what happened: {error}") from None
+    if not isinstance(found, dict):
+        raise GateFailed("order", "the process answers something else than what happened")
+    return found

@@ -1,0 +1,93 @@
+"""Lines that a unified diff adds and removes, with their numbers; and which of them can be seen executing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import CodeType
+from typing import Literal
+
+from tasks.syntax import PARSING
+
+_HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+IN_FUNCTION = 0x2  # inspect.CO_NEWLOCALS: bodies of functions, lambdas and comprehensions, not of classes and modules
+
+
+def changed_lines(patch: str, side: Literal["base", "human"]) -> dict[str, dict[int, str]]:
+    """Path -> number -> text of the lines that a diff removes (`base`) or adds (`human`)."""
+    found: dict[str, dict[int, str]] = {}
+    for path, sign, number, text in _lines(patch):
+        if sign == ("-" if side == "base" else "+"):
+            found.setdefault(path["-" if side == "base" else "+"], {})[number] = text
+    return found
+
+
+def added_lines(patch: str) -> dict[str, list[str]]:
+    """Path -> texts of the lines that it gains."""
+    return {path: list(lines.values()) for path, lines in changed_lines(patch, "human").items()}
+
+
+def removed_lines(patch: str) -> dict[str, list[str]]:
+    """Path -> texts of the lines that it loses."""
+    return {path: list(lines.values()) for path, lines in changed_lines(patch, "base").items()}
+
+
+def executable(path: Path) -> set[int]:
+    """Numbers of the lines of a Python file that run when functions are called; none if it cannot be compiled."""
+    try:
+        with PARSING:
+            module = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    return {line for code in _codes(module) if code.co_flags & IN_FUNCTION for line in _numbers(code)}
+
+
+def changed_executable(patch: str, side: Literal["base", "human"], checkout: Path) -> dict[str, set[int]]:
+    """Path -> changed lines that run when functions are called, of the Python files of a checkout."""
+    found = {}
+    for path, lines in changed_lines(patch, side).items():
+        numbers = set(lines) & executable(checkout / path) if path.endswith(".py") else set()
+        if numbers:
+            found[path] = numbers
+    return found
+
+
+def share(wanted: Mapping[str, set[int]], seen: Mapping[str, Iterable[int]]) -> float | None:
+    """Share of the wanted lines that a trace went through, from 0 to 1; None if none is wanted."""
+    total = sum(len(numbers) for numbers in wanted.values())
+    hit = sum(len(numbers & set(seen.get(path, ()))) for path, numbers in wanted.items())
+    return hit / total if total else None
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _numbers(code: CodeType) -> Iterator[int]:
+    """Its lines but the first, which is that of `def`, unless there is no other."""
+    numbers = {line for _, _, line in code.co_lines() if line}
+    yield from (numbers - {code.co_firstlineno}) or numbers
+
+
+def _lines(patch: str) -> Iterator[tuple[dict[str, str], str, int, str]]:
+    """(paths by side, `-` or `+`, number on its side, text) of every changed line."""
+    paths = {"-": "", "+": ""}
+    number = {"-": 0, "+": 0}
+    inside = False
+    for line in patch.split("\n"):
+        if line.startswith("diff --git"):
+            inside = False
+        elif hunk := _HUNK.match(line):
+            inside, number = True, {"-": int(hunk[1]), "+": int(hunk[2])}
+        elif not inside and line.startswith(("--- ", "+++ ")):
+            paths[line[0]] = line[4:].rstrip("\t").removeprefix("a/" if line[0] == "-" else "b/")
+        elif inside and line[:1] in ("-", "+"):
+            yield dict(paths), line[0], number[line[0]], line[1:]
+            number[line[0]] += 1
+        elif inside and not line.startswith("\\"):
+            number["-"] += 1
+            number["+"] += 1

@@ -1,0 +1,136 @@
+"""For every gate a script that only it catches, and good scripts that pass them all, for the package of conftest.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tasks.perftests.gates import judging, running, text, world
+
+GOOD = """
+import random
+from kit.words import Counter
+
+
+def setup(seed):
+    rng = random.Random(seed)
+    return " ".join(f"w{rng.randrange(200)}" for _ in range(3000))
+
+
+def experiment(text):
+    return Counter.top(text, 40)
+
+
+def check_equivalence(reference, candidate):
+    assert reference == candidate
+"""
+GSO = """
+import timeit, random, json
+from kit.words import Counter
+
+
+def setup():
+    rng = random.Random(3)
+    return " ".join(f"w{rng.randrange(200)}" for _ in range(3000))
+
+
+def experiment(text):
+    return [list(pair) for pair in Counter.top(text, 40)]
+
+
+def store_result(result, path):
+    json.dump(result, open(path, "w"))
+
+
+def load_result(path):
+    return json.load(open(path))
+
+
+def check_equivalence(reference, candidate):
+    assert reference == candidate
+
+
+def run_test(eqcheck=False, reference=False, prefix=""):
+    text = setup()
+    execution_time, result = timeit.timeit(lambda: experiment(text), number=1), None
+    return execution_time
+"""
+
+
+def changed(old: str, new: str, script: str = GOOD) -> str:
+    """A script with a part of it replaced, which must be there."""
+    assert old in script
+    return script.replace(old, new)
+
+
+TOP = "return Counter.top(text, 40)"
+RNG = "rng = random.Random(seed)"
+SORTED = "sorted(counts.items(), key=lambda item: (-item[1], item[0]))"
+BAD = {
+    "parses": changed(TOP, "return Counter.top(text, 40"),
+    "functions": changed("def check_equivalence", "def check"),
+    "leak": changed("    assert", f"    counts = dict(reference)\n    assert len({SORTED}) > 1\n    assert"),
+    "imports": changed("import random", "import random, no_such_module"),
+    "network": changed(
+        RNG,
+        f"{RNG}\n    import socket\n    try:\n        socket.create_connection(('192.0.2.1', 80), timeout=0.2)\n"
+        "    except OSError:\n        pass",
+    ),
+    "writes": changed(
+        RNG, f"{RNG}\n    try:\n        open('/no-such-folder/log', 'w')\n    except OSError:\n        pass"
+    ),
+    "base_runs": changed("Counter.top(text, 40)", "Counter.top(text, 'forty')"),
+    "trivial": changed(TOP, "return len(Counter.top(text, 40))"),
+    "deterministic": changed(
+        TOP, "seen[text] = seen.get(text, 0) + 1\n    return [*Counter.top(text, 40), seen[text]]"
+    ).replace("def setup", "seen = {}\n\n\ndef setup"),
+    "seeds": changed("random.Random(seed)", "random.Random(1)"),
+    "duration": changed("range(3000)", "range(30)"),
+    "check": changed("assert reference == candidate", "assert len(reference) == len(candidate)"),
+    "coverage": changed(TOP, "return [sorted(text) for _ in range(10)]"),
+    "order": changed(
+        '    return " ".join(f"w{rng.randrange(200)}" for _ in range(3000))',
+        "    pool.extend(random.Random(seed).choices(range(900), k=200) if not pool else [])\n"
+        '    return " ".join(f"w{rng.choice(pool)}" for _ in range(3000))',
+    ).replace("def setup", "pool = []\n\n\ndef setup"),
+    "setup": changed(
+        "    return \" \".join(f\"w{rng.randrange(200)}\" for _ in range(3000))",
+        '    text = " ".join(f"w{rng.randrange(200)}" for _ in range(3000))\n'
+        "    assert all(Counter.top(text, 40) for _ in range(5))\n    return text",
+    ),
+    "human_runs": changed("Counter\n", "Counter, explode\n").replace("return C", "return explode(), C"),
+    "lines": changed("import Counter", "import middle").replace(
+        TOP, "words = text.split()\n    return [middle(words[n : n + 9]) for n in range(2900)]"
+    ),
+    "screen": changed("rng.randrange(200)}", "rng.randrange(3)}"),
+}  # fmt: skip
+
+
+def nothing(*_: Any) -> None:
+    """A gate that lets everything pass."""
+
+
+def _without(key: str) -> Callable[..., Any]:
+    report = world._report
+    return lambda fresh: {**report(fresh), key: []}
+
+
+WITHOUT: dict[str, list[tuple[Any, str, Any]]] = {
+    "leak": [(text, "leak", nothing)],
+    "network": [(world, "_report", _without("network"))],
+    "writes": [(world, "_report", _without("writes"))],
+    "trivial": [(running, "seeds", nothing)],
+    "deterministic": [(running, "deterministic", lambda base, checker, proposal, *_: checker.load(proposal.script))],
+    "seeds": [(running, "seeds", nothing)],
+    "duration": [(running, "duration", nothing)],
+    "check": [(judging, "alive", lambda *_: [])],
+    "coverage": [(running, "coverage", lambda *_: []), (running, "changed_lines_run", nothing)],
+    "order": [(world, "order", nothing)],
+    "setup": [(world, "MAX_SETUP_SHARE", 2)],
+    "lines": [(running, "changed_lines_run", nothing)],
+    "screen": [(judging, "screen", nothing)],
+}
+"""What takes a gate away: (module, name, stand-in). Gates that are not here stop what no process could run anyway.
+
+A script that calls no changed function runs no changed line either, so `coverage` is taken away with `lines`.
+"""
