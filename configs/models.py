@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 MIN_SPEEDUP = 1.2
 """A commit becomes an instance if it is at least this much faster than its base (GSO, ISO-Bench)."""
@@ -114,13 +114,70 @@ class LLMConfig(Section):
     """Base URL of a self-hosted or proxied API."""
 
 
+class ReadyConfig(Section):
+    """When a server is ready: every check that is given must pass."""
+
+    url: str | None = None
+    """A URL that must answer without an error. Example: `http://127.0.0.1:8000/health`."""
+    port: int | Literal["{port}"] | None = None
+    """A TCP port of 127.0.0.1 that must accept connections."""
+    line: str | None = None
+    """Text that the server must print. Example: `Application startup complete`."""
+    timeout_s: float = Field(default=600, gt=0)
+    """Time that the server may take until it is ready, in seconds."""
+
+
+class CommandConfig(Section):
+    """A workload that is a command, e.g. a serving benchmark. Metrics are read from what it prints.
+
+    Commands run in a shell, in the checkout, with `python` being the environment's; `{port}` is a free port, `{seed}`
+    (also in `SEED`) a number that is the same for all arms of a round. The sandbox has no network but its own.
+    """
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    """What the perf test is called."""
+    command: str = Field(min_length=1)
+    """The client. With a server it runs base's code for every arm; without one it is the workload: the arm's code."""
+    parser: Literal["vllm-serve", "vllm-latency", "vllm-throughput", "sglang-serve", "json"]
+    """What the command prints. `json`: its last line is an object of numbers."""
+    server: str | None = None
+    """A server of the arm's code, started before the client and stopped after it."""
+    ready: ReadyConfig | None = None
+    """When the server is ready; required with `server`."""
+    server_per: Literal["round", "set"] = "round"
+    """Start the server anew for every round, or once per set of rounds (`timing.processes` sets before the first look),
+    where all arms' servers run side by side."""
+    warmups: int = Field(default=0, ge=0)
+    """Client runs after each start of a server that do not count."""
+    metrics: list[str] = []
+    """Metrics that must be there; the first one decides. Left out: throughput or average latency, by parser."""
+    better: dict[str, Literal["higher", "lower"]] = {}
+    """Which way is better, for metrics of a `json` client."""
+    variables: dict[str, str] = {}
+    """Environment variables of server and client."""
+    timeout_s: float = Field(default=1800, gt=0)
+    """Time for one client run, in seconds."""
+    commits: list[str] = []
+    """Shas (or prefixes) of the commits that it is for. Default: all."""
+
+    @model_validator(mode="after")
+    def _server_is_awaited(self) -> CommandConfig:
+        if self.server and (self.ready is None or not (self.ready.url or self.ready.port or self.ready.line)):
+            raise ValueError("a server needs `ready` with a url, port or line")
+        if self.parser == "json" and not (self.metrics and self.metrics[0] in self.better):
+            raise ValueError("parser json needs `metrics`, and in `better` which way the first one is better")
+        return self
+
+
 class PerfTestConfig(Section):
     """Where perf tests come from, and what they must pass."""
 
-    sources: list[Literal["llm", "seeded", "pytest", "asv"]] = ["pytest"]
+    sources: list[Literal["llm", "seeded", "pytest", "asv", "command"]] = ["pytest"]
     """Sources to ask, in order."""
     seeded: dict[str, list[str]] = {}
     """Your own scripts, per commit sha (at least 7 digits): paths relative to the YAML file."""
+    commands: list[CommandConfig] = []
+    """Workloads of source `command`."""
     tests_per_commit: int = Field(default=3, gt=0)
     """Perf tests asked of each source for a commit."""
     repair_turns: int = Field(default=2, ge=0)

@@ -111,7 +111,8 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
     )
     for sha, apis in found.items():
         run.note("apis", sha, "kept" if apis.apis else "dropped", apis.reason, repo=repo)
-    commits = [c for c in commits if c.sha in found and found[c.sha].apis]
+    whole_programs = "command" in config.perf_tests.sources  # a command needs no API
+    commits = [c for c in commits if c.sha in found and (found[c.sha].apis or whole_programs)]
     if until == "apis":
         return
 

@@ -35,8 +35,12 @@ def is_file(path: str | Path) -> bool:
     return Path(path).suffix in SUFFIXES
 
 
-def dialect_of(script: str) -> Literal["isobench", "gso"]:
-    """The dialect of a perf test: `gso` if it defines run_test, or a setup without a parameter, at its top level."""
+def dialect_of(script: str) -> Literal["isobench", "gso", "command"]:
+    """The dialect of a perf test: `gso` if it defines run_test, or a setup without a parameter, at its top level;
+    `command` if it is a JSON object.
+    """
+    if script.lstrip().startswith("{"):
+        return "command"
     try:
         body = ast.parse(script).body
     except (SyntaxError, ValueError):

@@ -14,13 +14,13 @@ from storage.rows.benchmark import Instance, OptAtK, Prediction, Score, ScoreSta
 from storage.rows.changes import Api, Commit, Contract, PullRequest
 from storage.rows.perftests import LlmCall, PerfTest
 from storage.rows.runs import Funnel
-from storage.rows.timing import Comparison, Machine, Measurement, TimedSession
+from storage.rows.timing import Comparison, Machine, Measurement, Metric, MetricComparison, TimedSession
 
 TABLES: dict[str, type[Row]] = {
     row.table: row
     for row in (
-        Commit, PullRequest, Api, Contract, PerfTest, Measurement, Comparison, TimedSession, Machine, Instance,
-        Prediction, Score, OptAtK, Funnel, LlmCall,
+        Commit, PullRequest, Api, Contract, PerfTest, Measurement, Comparison, Metric, MetricComparison, TimedSession,
+        Machine, Instance, Prediction, Score, OptAtK, Funnel, LlmCall,
     )
 }  # fmt: skip
 
@@ -33,6 +33,6 @@ def partition_of(row: Row) -> str:
 
 __all__ = [
     "TABLES", "Api", "Commit", "Comparison", "Contract", "Funnel", "Instance", "LlmCall", "Machine", "Measurement",
-    "OptAtK", "PerfTest", "Prediction", "PullRequest", "Row", "Score", "ScoreStatus", "TestDurations", "TimedSession",
-    "partition_of",
+    "Metric", "MetricComparison", "OptAtK", "PerfTest", "Prediction", "PullRequest", "Row", "Score", "ScoreStatus",
+    "TestDurations", "TimedSession", "partition_of",
 ]  # fmt: skip

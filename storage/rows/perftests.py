@@ -23,8 +23,9 @@ class PerfTest(Row):
     """The human commit for which it was written."""
     api: str
     script: str
-    source: Literal["llm", "seeded", "pytest", "asv", "instance"]
-    dialect: Literal["isobench", "gso"] = "isobench"
+    source: Literal["llm", "seeded", "pytest", "asv", "command", "instance"]
+    dialect: Literal["isobench", "gso", "command"] = "isobench"
+    """`command`: `script` is a command with its server as JSON, see `perf_tests.commands`."""
     model: str | None = None
     prompt_sha: str | None = None
     attempts: int = 1

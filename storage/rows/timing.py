@@ -76,7 +76,57 @@ class Comparison(Row):
     """The threshold that the verdict answers: is `ratio >= question`?"""
     verdict: Literal["yes", "no", "inconclusive"]
     flags: list[str] = Field(default_factory=list)
+    metric: str = ""
+    """Of a workload that is a command: the metric that decides, and `ratio` is how many times better. Empty: time."""
     machine_id: str
+
+
+class Metric(Row):
+    """What a command printed for one metric, for one arm in one round."""
+
+    table: ClassVar[str] = "metrics"
+    key_columns: ClassVar[tuple[str, ...]] = ("session_id", "arm", "round", "metric")
+
+    session_id: str
+    test_id: str
+    repo: str
+    instance_id: str | None = None
+    arm: str
+    process: int
+    round: int
+    metric: str
+    """For example `request_throughput`, `mean_ttft_ms`, `p99_itl_ms`. Throughputs are per second."""
+    value: float
+    better: Literal["higher", "lower"] | None
+    """None: it says how much was done."""
+
+
+class MetricComparison(Row):
+    """How many times better one arm is than another by one metric of a command."""
+
+    table: ClassVar[str] = "metric_comparisons"
+    key_columns: ClassVar[tuple[str, ...]] = ("session_id", "arm", "against", "metric")
+
+    session_id: str
+    test_id: str
+    repo: str
+    instance_id: str | None = None
+    arm: str
+    against: str
+    metric: str
+    better: Literal["higher", "lower"]
+    primary: bool
+    """Whether it is the metric of the row in `comparisons`, which scoring reads."""
+    value: float | None
+    """Median over rounds, of `arm`."""
+    against_value: float | None
+    ratio: float | None
+    """Above 1 means that `arm` is better."""
+    ci_low: float | None
+    ci_high: float | None
+    n_rounds: int
+    question: float
+    verdict: Literal["yes", "no", "inconclusive"]
 
 
 class TimedSession(Row):

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Dialect = Literal["isobench", "gso"]
-Source = Literal["llm", "seeded", "pytest", "asv"]
+Dialect = Literal["isobench", "gso", "command"]
+Source = Literal["llm", "seeded", "pytest", "asv", "command"]
 
 
 @dataclass(frozen=True)

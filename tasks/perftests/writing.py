@@ -10,6 +10,7 @@ from storage.store import Store
 from storage.tables import Api, Commit, PerfTest
 from tasks.perftests.asv_source.source import from_benchmarks
 from tasks.perftests.changed import find_targets
+from tasks.perftests.command_source import from_commands, judge_command
 from tasks.perftests.gates import Bench, judge
 from tasks.perftests.llm_source import from_model
 from tasks.perftests.models import Proposal, Source, Verdict, Written
@@ -46,15 +47,18 @@ class Writer:
         try:
             if source == "seeded":
                 proposals = from_scripts(seeded, self._apis)
+            elif source == "command":
+                proposals = from_commands(self._config.commands, self._commit.sha, self._apis)
             else:
                 proposals = self._from_repository(from_tests if source == "pytest" else from_benchmarks)
         except NothingFound as error:
             self._reasons.append(f"{source}: {error}")
             return
         if not proposals:
-            self._reasons.append(f"{source}: no script is given for this commit")
+            self._reasons.append(f"{source}: none is given for this commit")
+        gates = judge_command if source == "command" else judge
         for proposal in proposals:
-            self._keep(proposal, judge(proposal, self._bench, self._config))
+            self._keep(proposal, gates(proposal, self._bench, self._config))
 
     def result(self) -> Written:
         """What came of it."""

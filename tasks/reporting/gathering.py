@@ -145,7 +145,7 @@ def _arm_labels(store: Store) -> dict[str, str]:
 def _test_ids(row: Instance) -> list[tuple[str, ...]]:
     """Possible ids of each script: the dialect is not part of the record."""
     return [
-        tuple(perf_test_id(row.repo, row.head_commit, script, dialect) for dialect in ("isobench", "gso"))
+        tuple(perf_test_id(row.repo, row.head_commit, script, dialect) for dialect in ("isobench", "gso", "command"))
         for script in row.efficiency_test
     ]
 

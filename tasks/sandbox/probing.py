@@ -19,7 +19,8 @@ from tasks.sandbox.models import ARM_DIR, Arm, Limits, Process, Sandbox
 ErrorKind = Literal[
     "syntax", "missing_function", "exception", "timeout", "died", "protocol", "unserialisable"
 ]  # fmt: skip
-Dialect = Literal["isobench", "gso"]
+Dialect = Literal["isobench", "gso", "command"]
+"""Forms of perf tests. `command` is no script: `tasks.sandbox.commands` runs those."""
 MAX_ANSWER = 400 * 1024 * 1024
 """Bytes of one answer at most: a result of `encoding.MAX_BYTES` in base64."""
 START_TIMEOUT_S = 60.0
@@ -129,7 +130,7 @@ class ProbeSession:
 
     def __enter__(self) -> ProbeSession:
         self._process = self._sandbox.start(self._command)
-        threading.Thread(target=_read_lines, args=(self._process.stdout, self._answers), daemon=True).start()
+        threading.Thread(target=read_lines, args=(self._process.stdout, self._answers), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -143,6 +144,8 @@ class ProbeSession:
 
     def load(self, script: str, dialect: Dialect = "isobench") -> None:
         """Execute the script's top level, imports included."""
+        if dialect == "command":
+            raise ProbeError("syntax", "a command is no script")
         self._ask("load", script=script, dialect=dialect)
 
     def setup(self, seed: int, count: int = 1, digest: bool = True) -> SetupInfo:
@@ -254,7 +257,7 @@ def probe_text() -> str:
     return _BOOT.format(sources=[(name, (folder / f"{name}.py").read_text()) for name in _FILES])
 
 
-def _read_lines(stdout: Any, answers: queue.Queue[tuple[int, bytes]]) -> None:
+def read_lines(stdout: Any, answers: queue.Queue[tuple[int, bytes]]) -> None:
     """Put (arrival time, line) for every line, and an empty line at the end."""
     read = getattr(stdout, "read1", stdout.read)
     parts: list[bytes] = []

@@ -49,6 +49,19 @@ class Sample:
     gpu_ns: int | None = None
 
 
+@dataclass(frozen=True)
+class MetricValue:
+    """What a command printed for one metric; becomes a row of `metrics`."""
+
+    arm: str
+    process: int
+    round: int
+    metric: str
+    value: float
+    better: Literal["higher", "lower"] | None
+    """None: it says how much was done."""
+
+
 @dataclass
 class ArmState:
     """Where an arm stands. `ok` until something happens; then it is out of the race for good."""
@@ -68,6 +81,10 @@ class Race:
     """Calls per batch."""
     fresh: bool = False
     """Whether every round had processes of its own."""
+    metrics: list[MetricValue] = field(default_factory=list)
+    """Of a workload that is a command."""
+    primary: str = ""
+    """The metric that decides; empty where time does."""
     base_failure: str = ""
     """Why base itself could not be timed: then nothing is known about any arm."""
 

@@ -16,6 +16,8 @@ from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probing import Dialect
 from tasks.timing.clocks import call_times, clock_flags, counted
+from tasks.timing.commands.play import commands
+from tasks.timing.commands.rows import metric_rows
 from tasks.timing.leasing import Reserve, leased_cores
 from tasks.timing.machine import fingerprint, session_fingerprint
 from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Session, Verdict
@@ -62,11 +64,13 @@ def run_session(
             timing=timing,
             limits=limits_of(sandbox, None),
         )
-        race = PROTOCOLS[timing.protocol](track, cores, judgement.open_arms)
+        play = commands if dialect == "command" else PROTOCOLS[timing.protocol]
+        race = play(track, cores, judgement.open_arms)
     arm_ids = [(arm.name, arm.arm_id) for arm in arms]
     name = content_hash("session", test_id, arm_ids, timing, sandbox, machine.machine_id)
     report = _Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id)
     comparisons = [report.comparison(race, question, *judgement.answer(race, question)) for question in questions]
+    protocol = "commands" if dialect == "command" else timing.protocol
     duration_s = round(time.monotonic() - start, 3)
     record = TimedSession(
         session_id=report.session_id,
@@ -74,7 +78,7 @@ def run_session(
         repo=repo,
         instance_id=instance_id,
         arms=[arm.name for arm in arms],
-        protocol=timing.protocol,
+        protocol=protocol,
         machine_id=machine.machine_id,
         sandbox=sandbox.kind,
         image_digests=digests,
@@ -84,7 +88,8 @@ def run_session(
         started_at=started_at,
         duration_s=duration_s,
     )
-    store.append([machine, record, *(report.measurement(sample) for sample in race.samples), *comparisons])
+    measured = [report.measurement(sample) for sample in race.samples]
+    store.append([machine, record, *measured, *comparisons, *metric_rows(race, questions, record, judgement.level)])
     return Session(
         session_id=report.session_id,
         test_id=test_id,
@@ -92,7 +97,7 @@ def run_session(
         base_failure=race.base_failure,
         n_rounds=len(counted(race.samples, "base")),
         number=race.number,
-        protocol=timing.protocol,
+        protocol=protocol,
         machine_id=machine.machine_id,
         fingerprint=record.fingerprint,
         duration_s=duration_s,
@@ -105,12 +110,12 @@ class _Judgement:
     def __init__(self, questions: Sequence[Question], timing: TimingConfig) -> None:
         self._questions = questions
         self._timing = timing
-        self._level = timing.confidence
+        self.level = timing.confidence
         self._settled: dict[Question, tuple[Interval | None, Verdict]] = {}
 
     def open_arms(self, race: Race, level: float) -> set[str]:
         """Arms that some open question is about, after a look at this confidence."""
-        self._level = level
+        self.level = level
         found = set()
         for question in self._questions:
             if question in self._settled or not (race.alive(question.arm) and race.alive(question.against)):
@@ -128,7 +133,7 @@ class _Judgement:
             return None, "inconclusive"
         if question in self._settled:
             return self._settled[question]
-        found = compare(race, question.arm, question.against, self._level, self._timing.protocol)
+        found = compare(race, question.arm, question.against, self.level, self._timing.protocol)
         decide = point_verdict if self._timing.protocol == "sequential" else judge
         return found, decide(found, question.threshold)
 
@@ -192,6 +197,7 @@ class _Report:
             question=question.threshold,
             verdict="no" if state.status != "ok" and not race.base_failure else verdict,
             flags=flags,
+            metric=race.primary,
             machine_id=self._machine_id,
         )
 

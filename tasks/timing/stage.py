@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -28,6 +29,11 @@ from tasks.timing.session import run_session
 LEASE_S = 60
 """A slot is leased for the least that Prefect grants and renewed while it is held. A killed holder's is free again when
 the lease has run out and the server has noticed, which it looks for every 15 s."""
+
+# Prefect logs each refusal as an error, and we ask twice a second; what is really wrong is raised to us as well.
+logging.getLogger("prefect._internal.concurrency").addFilter(
+    lambda record: "ConcurrencySlotAcquisitionWithLeaseService" not in record.getMessage()
+)
 
 
 def _key(_: Any, parameters: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tasks.timing.clocks import call_times
+from tasks.timing.commands.compare import compare_metric
 from tasks.timing.models import Question, Race, Sample, Verdict
 from tasks.timing.stats import Floats, Interval, interval, ratio_of_means
 
@@ -43,6 +44,8 @@ def log_ratios(samples: Sequence[Sample], arm: str, against: str) -> list[Floats
 
 def compare(race: Race, arm: str, against: str, confidence: float, protocol: str) -> Interval | None:
     """The speedup of `arm` over `against`. None if there are fewer than two rounds that have both."""
+    if race.primary:
+        return compare_metric(race, race.primary, arm, against, confidence)
     if protocol == "sequential":
         times = [np.array(list(call_times(race.samples, name).values())) for name in (against, arm)]
         return ratio_of_means(times[0], times[1], confidence)

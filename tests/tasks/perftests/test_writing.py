@@ -138,7 +138,7 @@ def test_seeded_scripts(kit: Kit, store: Store) -> None:
     written = write_tests(kit, store, [GOOD, FIXED_SEED, "def setup(:"], sources=["seeded"], llm=None)
     assert len(written.accepted) == 1
     assert sorted(reason.split(":")[0] for reason in written.rejected.values()) == ["parses", "seeds"]
-    assert write_tests(kit, store, sources=["seeded"], llm=None).reason == "seeded: no script is given for this commit"
+    assert write_tests(kit, store, sources=["seeded"], llm=None).reason == "seeded: none is given for this commit"
 
 
 def test_a_commit_that_was_not_mined(kit: Kit, tmp_path: Path) -> None:

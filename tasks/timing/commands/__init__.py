@@ -1,0 +1,1 @@
+"""Timing of workloads that are commands: arms interleaved per round, metrics instead of clocks."""

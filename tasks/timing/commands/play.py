@@ -1,0 +1,170 @@
+"""Rounds of a command workload: every arm once per round, in random order, one server at a time.
+
+With `server_per: round` (and without a server) every run has a sandbox and a server of its own; with `set` the servers
+of all arms start once per set of rounds and wait while another arm's client runs. Looks, levels and budget are those of
+the interleaved protocol. Results are not compared, since there are none; what is compared is how much was done: an arm
+that completes fewer requests than base, or fewer than LEAST_TOKENS of its tokens, is `incorrect`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+import numpy as np
+
+from configs.models import CommandConfig
+from tasks.sandbox.commands.metrics import better
+from tasks.sandbox.commands.parsing import OutputError, parse_output
+from tasks.sandbox.commands.running import CommandError, CommandSession, Ran, parse_spec, wanted_metrics
+from tasks.timing.models import ArmState, MetricValue, Race, Sample
+from tasks.timing.protocol import FEWEST_ROUNDS, Needed, plan
+from tasks.timing.rounds import Track
+from tasks.timing.stats import level_per_look
+
+LEAST_TOKENS = 0.9
+"""Share of base's generated tokens that an arm must generate: sampling makes lengths differ a little."""
+
+
+def commands(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
+    """Run until no arm is needed any more, or rounds or time are up."""
+    race = Race(states={name: ArmState(name) for name in track.arms}, fresh=True)
+    try:
+        spec = parse_spec(track.script)
+    except ValueError as error:
+        race.base_failure = f"not a command: {error}"
+        return race
+    race.primary = wanted_metrics(spec)[0]
+    player = _Player(track, race, spec, cores)
+    start = time.monotonic()
+    player.play_set(1)  # how long a round takes
+    round_s = time.monotonic() - start
+    timing = track.timing
+    rounds = max(FEWEST_ROUNDS, min(timing.min_rounds, int((player.deadline - start) / max(round_s, 1e-6))))
+    blocks = plan(rounds, timing.max_rounds, timing.processes)
+    if player.per_round:
+        blocks = [[1] * sum(block) for block in blocks]
+    blocks[0] = _less_one(blocks[0])
+    level = level_per_look(timing.confidence, len(blocks))
+    for block in blocks:
+        for count in block:
+            player.play_set(count)
+        open_arms = needed(race, level)
+        player.keep(open_arms)
+        if not open_arms or race.base_failure or time.monotonic() > player.deadline:
+            break
+    return race
+
+
+def _less_one(block: Sequence[int]) -> list[int]:
+    """A block of which one round is played."""
+    first, *rest = block
+    return [first - 1, *rest] if first > 1 else rest
+
+
+class _Player:
+    """Plays rounds in set after set of sandboxes."""
+
+    def __init__(self, track: Track, race: Race, spec: CommandConfig, cores: tuple[int, ...]) -> None:
+        self._track, self._race, self._spec, self._cores = track, race, spec, cores
+        self._rng = np.random.default_rng(track.timing.seed)
+        self._names = list(track.arms)
+        self._sets = self._rounds = 0
+        self.per_round = spec.server is None or spec.server_per == "round"
+        self.deadline = time.monotonic() + track.timing.budget_s
+
+    def keep(self, open_arms: set[str]) -> None:
+        """Go on with base, human if some patch is still compared with it, and the arms that are not settled."""
+        wanted = open_arms | {"base"} | ({"human"} if open_arms - {"base", "human"} else set())
+        self._names = [name for name in self._names if name in wanted]
+
+    def play_set(self, rounds: int) -> None:
+        """That many rounds in one set; less when time is up or nobody is left."""
+        if self._out():
+            return
+        self._sets += 1
+        with ExitStack() as stack:
+            sessions: dict[str, CommandSession] = {}
+            if not self.per_round:
+                for name in self._alive():
+                    if (session := self._open(stack, name)) is not None:
+                        sessions[name] = session
+            for _ in range(rounds):
+                if not self._out():
+                    self._play(sessions)
+
+    def _play(self, sessions: dict[str, CommandSession]) -> None:
+        seed, names = int(self._rng.integers(2**31)), self._alive()
+        done: dict[str, dict[str, float]] = {}
+        for position, index in enumerate(self._rng.permutation(len(names))):
+            name = names[index]
+            with ExitStack() as stack:
+                session = self._open(stack, name) if self.per_round else sessions.get(name)
+                started_at = datetime.now(UTC)
+                try:
+                    ran = session.run_client(seed) if session is not None else None
+                    if ran is None:
+                        continue
+                    spec = self._spec
+                    done[name] = parse_output(spec.parser, ran.output, wanted_metrics(spec), spec.better)
+                except CommandError as error:
+                    self._drop(name, error.kind, str(error))
+                except OutputError as error:
+                    self._drop(name, "error", f"output: {error}")
+                else:
+                    self._race.samples.append(self._sample(name, position, seed, ran, started_at))
+            if self._race.base_failure:
+                break
+        if "base" in done:
+            self._keep(done)
+        self._rounds += 1
+
+    def _keep(self, done: dict[str, dict[str, float]]) -> None:
+        base = done["base"]
+        for name, values in done.items():
+            for metric, share in (("completed", 1.0), ("output_tokens", LEAST_TOKENS)):
+                if values.get(metric, 0.0) < share * base.get(metric, 0.0):
+                    reason = f"{metric}: {values.get(metric, 0.0):g}, base has {base[metric]:g}"
+                    self._race.drop(name, "incorrect", reason)
+            for metric, value in values.items():
+                way = better(metric, self._spec.better)
+                self._race.metrics.append(MetricValue(name, self._sets - 1, self._rounds, metric, value, way))
+
+    def _open(self, stack: ExitStack, name: str) -> CommandSession | None:
+        """A sandbox whose server is ready and warm; None, and the arm out of the race, if it does not get there."""
+        track = self._track
+        session = CommandSession(
+            track.sandbox, track.arms[name], track.arms["base"], track.work, self._spec,
+            cpus=self._cores, limits=track.limits,
+        )  # fmt: skip
+        stack.enter_context(session)
+        try:
+            session.start_server()
+            for _ in range(self._spec.warmups):
+                session.run_client(int(self._rng.integers(2**31)))
+        except CommandError as error:
+            self._drop(name, error.kind, str(error))
+            return None
+        return session
+
+    def _drop(self, name: str, kind: str, reason: str) -> None:
+        if name == "base":
+            self._race.base_failure = reason
+        else:
+            self._race.drop(name, "timeout" if kind == "timeout" else "error", reason)
+
+    def _alive(self) -> list[str]:
+        return [name for name in self._names if self._race.alive(name)]
+
+    def _out(self) -> bool:
+        others = [name for name in self._alive() if name != "base"]
+        return not others or (self._rounds > 1 and time.monotonic() > self.deadline)
+
+    def _sample(self, name: str, position: int, seed: int, ran: Ran, started_at: datetime) -> Sample:
+        return Sample(
+            arm=name, process=self._sets - 1, round=self._rounds, order=position, seed=seed, number=1,
+            wall_ns=ran.wall_ns, cpu_ns=0, wait_ns=0, outside_ns=ran.outside_ns, setup_ns=0, correct=None,
+            warmup=False, started_at=started_at,
+        )  # fmt: skip
