@@ -37,9 +37,9 @@ class CythonDefinition:
     code: str
     """Its lines with comments and docstrings blanked, line feeds kept."""
 
-    def text(self) -> str:
-        """The code without layout; empty for imports."""
-        return "" if _IMPORT.match(self.code.strip()) else " ".join(self.code.split())
+    def words(self) -> Iterator[str]:
+        """The code without layout; nothing for imports."""
+        return iter(() if _IMPORT.match(self.code.strip()) else self.code.split())
 
 
 @dataclass(frozen=True)

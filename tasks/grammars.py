@@ -54,9 +54,10 @@ class NativeDefinition:
     attributes: tuple[Node, ...] = ()
     """What stands before a Rust item, `#[inline]`."""
 
-    def text(self) -> str:
+    def words(self) -> Iterator[str]:
         """Its tokens without comments and layout."""
-        return " ".join(word for node in (*self.attributes, self.node) for word in tokens(node))
+        for node in (*self.attributes, self.node):
+            yield from tokens(node)
 
 
 def grammar_of(path: str) -> Grammar | None:

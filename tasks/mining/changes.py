@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 
 from git.diff import decode_path
 
@@ -37,6 +36,7 @@ class FileDiff:
     new_mode: str
     body: bytes
     """The file's part of the patch, ending with a line feed."""
+    _counted: tuple[int, int] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def is_submodule(self) -> bool:
@@ -49,15 +49,15 @@ class FileDiff:
         return b"\nBinary files " in self.body
 
     def line_counts(self) -> tuple[int, int]:
-        """Added and deleted lines."""
-        return self._line_counts
-
-    @cached_property
-    def _line_counts(self) -> tuple[int, int]:
-        if b"\n@@ -" not in self.body:
-            return 0, 0
-        headers = len(_HEADER.findall(self.body)) if self.status == "T" else 1
-        return self.body.count(b"\n+") - headers, self.body.count(b"\n-") - headers
+        """Added and deleted lines; counted once."""
+        if self._counted is None:
+            counts = (0, 0)
+            if b"\n@@ -" in self.body:
+                headers = len(_HEADER.findall(self.body)) if self.status == "T" else 1
+                counts = (self.body.count(b"\n+") - headers, self.body.count(b"\n-") - headers)
+            object.__setattr__(self, "_counted", counts)
+            return counts
+        return self._counted
 
 
 @dataclass

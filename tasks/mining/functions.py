@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 
 from tasks.grammars import grammar_of
-from tasks.mining.python_units import by_indentation, read_python, touched_names
-from tasks.mining.units import Lines, Unit, functions_by_name, read_compiled
+from tasks.mining.python_units import by_indentation, read_both
+from tasks.mining.units import Code, Lines, Unit, functions_by_name, read_compiled, same_codes
 
 MODULE = "<module>"
 """Stands for statements at the top of a file that differ: constants, tables, macros."""
@@ -39,9 +38,7 @@ def touched(before: bytes, after: bytes, patch: bytes, path: str = "x.py", old_p
     old_lines, new_lines = changed_lines(patch)
     if grammar_of(path) == grammar_of(old_path) == "python":
         try:
-            # a definition that only one side touches still has a twin on the other
-            keep = touched_names(before, old_lines) | touched_names(after, new_lines)
-            old, new = read_python(before, old_lines, keep), read_python(after, new_lines, keep)
+            old, new = read_both(before, old_lines, after, new_lines)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             held = by_indentation(before, old_lines) + by_indentation(after, new_lines)
             existing = set(by_indentation(after, None))
@@ -51,26 +48,55 @@ def touched(before: bytes, after: bytes, patch: bytes, path: str = "x.py", old_p
         reader = old_path if grammar_of(old_path) == "cython" else path
         old, new = read_compiled(reader, before), read_compiled(reader, after)
     return _compare(
-        [unit for unit in old if unit.holds(old_lines)], [unit for unit in new if unit.holds(new_lines)], old, new
+        [unit for unit in old if unit.holds(old_lines)],
+        [unit for unit in new if unit.holds(new_lines)],
+        old,
+        new,
+        gone=not after.strip(),
     )
 
 
-def _compare(old_touched: list[Unit], new_touched: list[Unit], old: list[Unit], new: list[Unit]) -> TouchedFile:
+def _compare(
+    old_touched: list[Unit], new_touched: list[Unit], old: list[Unit], new: list[Unit], *, gone: bool
+) -> TouchedFile:
     names = {unit.name for unit in [*old_touched, *new_touched] if unit.name}
     before, after = functions_by_name(old, names), functions_by_name(new, names)
-    functions = [name for name, texts in after.items() if before.get(name) != texts]
-    loose = _loose(new_touched)
-    loose.subtract(_loose(old_touched))
-    changed = {scope for (scope, _), count in loose.items() if count}
+    functions = [name for name, codes in after.items() if not same_codes(before.get(name), codes)]
+    changed = _changed_scopes(_loose(old_touched), _loose(new_touched))
     old_scopes, new_scopes = ({unit.scope for unit in side} for side in (old, new))
     scopes = [scope for scope in dict.fromkeys(unit.scope for unit in new) if scope in changed and scope]
     only_new = not before and not any(scope in old_scopes or scope not in new_scopes or not scope for scope in changed)
-    functions += scopes + ([MODULE] if "" in changed and new else [])
-    return TouchedFile(functions, before == after and not changed, only_new and bool(functions))
+    functions += scopes + ([MODULE] if "" in changed and not gone else [])
+    return TouchedFile(
+        functions, before.keys() == after.keys() and not functions and not changed, only_new and bool(functions)
+    )
 
 
-def _loose(units: list[Unit]) -> Counter[tuple[str, str]]:
-    return Counter((unit.scope, text) for unit in units if not unit.name and (text := unit.text()))
+def _loose(units: list[Unit]) -> dict[str, list[Code]]:
+    """Scope -> statements outside of functions that run."""
+    found: dict[str, list[Code]] = {}
+    for unit in units:
+        if not unit.name and not unit.code.is_empty():
+            found.setdefault(unit.scope, []).append(unit.code)
+    return found
+
+
+def _changed_scopes(old: dict[str, list[Code]], new: dict[str, list[Code]]) -> set[str]:
+    """Scopes whose statements are not the same, in whatever order."""
+    changed = old.keys() ^ new.keys()
+    for scope in old.keys() & new.keys():
+        left = list(old[scope])
+        if len(left) != len(new[scope]):
+            changed.add(scope)
+            continue
+        for code in new[scope]:
+            # statements mostly keep their order, so the twin is near the front
+            twin = next((index for index, other in enumerate(left) if code.same_as(other)), None)
+            if twin is None:
+                changed.add(scope)
+                break
+            del left[twin]
+    return changed
 
 
 def changed_lines(patch: bytes) -> tuple[Lines, Lines]:

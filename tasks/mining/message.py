@@ -7,20 +7,21 @@ from collections.abc import Sequence
 
 _CONVENTIONAL = re.compile(r"^\s*(?P<type>\w+)(?:\([^)\n]*\))?!?:\s")
 _NOT_PROSE = (
-    re.compile(r"```.*?(?:```|\Z)", re.DOTALL),  # code
-    re.compile(r"``?[^`\n]*``?"),
-    re.compile(r"^\s*>>> .*$", re.MULTILINE),
-    re.compile(r"\bhttps?://\S+"),
-    re.compile(r"^[A-Z]\w*(?:-\w+)*-(?:[Bb]y|[Ii]d|[Oo]n|[Tt]o): .*$", re.MULTILINE),  # trailers
-    re.compile(r"^(?:cherry picked|\(cherry picked) .*$", re.MULTILINE),
-    re.compile(r"\w+(?:\.\w+)*\([^()\n]*\)"),  # optimize(), fast.path(x)
-    re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\b"),  # foo.optimize, perf.py
-    re.compile(r"\S+/\S+/\S*|\S+/\S*\.\w+"),  # a path
-    re.compile(r"\b(?:from|into|of|branch)\s+'?[\w.-]+/\S+"),  # a branch: Merge ... from bob/faster
-    re.compile(r"'\w+'|\"\w+\""),  # a name in quotes
-    re.compile(r"(?<!\S)[-@#$]+\w[\w-]*"),  # --fast, @cache, #123
-    re.compile(r"\b\w+\s*=\s*\S+"),  # cache=True
+    (re.compile(r"```.*?(?:```|\Z)", re.DOTALL), ("```",)),  # code
+    (re.compile(r"``?[^`\n]*``?"), ("`",)),
+    (re.compile(r"^\s*>>> .*$", re.MULTILINE), (">>> ",)),
+    (re.compile(r"\bhttps?://\S+"), ("://",)),
+    (re.compile(r"^[A-Z]\w*(?:-\w+)*-(?:[Bb]y|[Ii]d|[Oo]n|[Tt]o): .*$", re.MULTILINE), (": ",)),  # trailers
+    (re.compile(r"^(?:cherry picked|\(cherry picked) .*$", re.MULTILINE), ("cherry picked",)),
+    (re.compile(r"\w+(?:\.\w+)*\([^()\n]*\)"), ("(",)),  # optimize(), fast.path(x)
+    (re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\b"), (".",)),  # foo.optimize, perf.py
+    (re.compile(r"\S+/\S+/\S*|\S+/\S*\.\w+"), ("/",)),  # a path
+    (re.compile(r"\b(?:from|into|of|branch)\s+'?[\w.-]+/\S+"), ("/",)),  # a branch: Merge ... from bob/faster
+    (re.compile(r"'\w+'|\"\w+\""), ("'", '"')),  # a name in quotes
+    (re.compile(r"(?<!\S)[-@#$]+\w[\w-]*"), ("-", "@", "#", "$")),  # --fast, @cache, #123
+    (re.compile(r"\b\w+\s*=\s*\S+"), ("=",)),  # cache=True
 )
+"""Patterns of what is no prose; each match holds one of the signs beside it, and looking for those is cheaper."""
 _PULL = re.compile(r"\(#(\d+)\)\s*$|^Merge pull request #(\d+)|^Merge PR #(\d+)|\(gh-(\d+)\)\s*$", re.IGNORECASE)
 _REVERT = re.compile(r"^revert(?:s|ed|ing)?\b(?!\s*\()", re.IGNORECASE)
 _REVERTED = re.compile(r"\brevert(?:s|ed|ing)?\s+(?:commit\s+)?([0-9a-f]{40})\b", re.IGNORECASE)
@@ -37,11 +38,16 @@ class Keywords:
     def __init__(self, keywords: Sequence[str], ignore_phrases: Sequence[str]) -> None:
         self._keywords = _any_of(keywords)
         self._ignored = _any_of(ignore_phrases)
+        words = {phrase.split()[0].lower() for phrase in keywords if phrase.split()}
+        self._words = [word for word in words if not any(other in word for other in words - {word})]
 
     def find(self, message: str) -> str | None:
         """The first keyword in the message, in lower case, or None."""
         # most messages have none of the words anywhere: the costly cleaning is for the others
-        if self._keywords is None or not self._keywords.search(message):
+        lower = message.lower()
+        if self._keywords is None or not any(word in lower for word in self._words):
+            return None
+        if not self._keywords.search(message):
             return None
         text = prose(message)
         if self._ignored is not None:
@@ -64,8 +70,9 @@ def prose(message: str) -> str:
     match = _CONVENTIONAL.match(text)
     if match:
         text = f"{match['type']}: {text[match.end() :]}"
-    for pattern in _NOT_PROSE:
-        text = pattern.sub(" ", text)
+    for pattern, signs in _NOT_PROSE:
+        if any(sign in text for sign in signs):
+            text = pattern.sub(" ", text)
     return text
 
 

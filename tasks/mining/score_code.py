@@ -18,14 +18,21 @@ MANY_FILES = 8
 
 
 class _Code:
-    """A pattern of code. Most texts hold none of its literals, and looking for those first is much cheaper."""
+    """A pattern of code, looked for only on lines that hold one of the literals: most texts hold none."""
 
     def __init__(self, pattern: str, *literals: str) -> None:
         self._pattern = re.compile(pattern.encode(), re.MULTILINE)
         self._literals = [literal.encode() for literal in literals]
 
     def count(self, text: bytes) -> int:
-        return len(self._pattern.findall(text)) if any(literal in text for literal in self._literals) else 0
+        """Matches in the text."""
+        places: list[int] = []
+        for literal in self._literals:
+            at = text.find(literal)
+            while at >= 0:
+                places.append(at)
+                at = text.find(literal, at + len(literal))
+        return len(self._pattern.findall(_lines_with(text, places))) if places else 0
 
 
 class _Literals:
@@ -35,6 +42,7 @@ class _Literals:
         self._literals = [literal.encode() for literal in literals]
 
     def count(self, text: bytes) -> int:
+        """Literals in the text."""
         return sum(map(text.count, self._literals))
 
 
@@ -75,29 +83,32 @@ _DEFINITION = _Code(r"^[ \t]*(?:async )?(?:c?p?def|class) \w", "def ", "class ")
 _ERROR = _Literals("raise ", "warnings.warn", "warn(", "PyErr_Set", "PyErr_Format", "DEPRECATE")
 
 
+_GROUPS: dict[str, _Code | _Literals] = {
+    "loop": _LOOP, "cache": _CACHE, "vector": _VECTOR, "copy": _COPY, "container": _CONTAINER, "lists": _LISTS,
+    "slots": _SLOTS, "early": _EARLY, "binding": _BINDING, "buffer": _BUFFER, "intrinsics": _INTRINSICS,
+    "definition": _DEFINITION, "error": _ERROR,
+}  # fmt: skip
+
+
 def code_features(code: Sequence[FileDiff]) -> list[str]:
     """Features of the files of code: what there is more of, or less, than before."""
     plus, minus, lines = _sides(code)
-
-    def more(pattern: _Code | _Literals) -> int:
-        return pattern.count(plus) - pattern.count(minus)
-
-    loops = more(_LOOP)
+    more = {name: kind.count(plus) - kind.count(minus) for name, kind in _GROUPS.items()}
     found = {
-        "caching added": more(_CACHE) > 0,
-        "loops removed": loops < 0,
-        "vectorised": loops < 0 and more(_VECTOR) > 0,
-        "copies avoided": more(_COPY) < 0,
-        "container swapped": bool(minus) and more(_CONTAINER) > 0,
-        "lists avoided": more(_LISTS) < 0,
-        "slots added": more(_SLOTS) > 0,
-        "name bound": bool(minus) and more(_BINDING) > 0,
-        "early exit": more(_EARLY) > 0,
-        "buffers": bool(minus) and more(_BUFFER) > 0,
-        "intrinsics": more(_INTRINSICS) > 0,
+        "caching added": more["cache"] > 0,
+        "loops removed": more["loop"] < 0,
+        "vectorised": more["loop"] < 0 and more["vector"] > 0,
+        "copies avoided": more["copy"] < 0,
+        "container swapped": bool(minus) and more["container"] > 0,
+        "lists avoided": more["lists"] < 0,
+        "slots added": more["slots"] > 0,
+        "name bound": bool(minus) and more["binding"] > 0,
+        "early exit": more["early"] > 0,
+        "buffers": bool(minus) and more["buffer"] > 0,
+        "intrinsics": more["intrinsics"] > 0,
         "speed in code": _SPEED.count(plus.lower()) > _SPEED.count(minus.lower()),
-        "definitions added": more(_DEFINITION) > 0,
-        "errors added": more(_ERROR) > 0,
+        "definitions added": more["definition"] > 0,
+        "errors added": more["error"] > 0,
         "nothing replaced": not minus.strip(),
         "compiled code touched": any(strip_template(file.path).endswith(COMPILED) for file in code),
         "large change": lines > LARGE_LINES,
@@ -107,16 +118,31 @@ def code_features(code: Sequence[FileDiff]) -> list[str]:
     return [name for name, holds in found.items() if holds]
 
 
+def _lines_with(text: bytes, places: Sequence[int]) -> bytes:
+    """The lines that hold one of the places, and what stands before them where it ends with a bracket."""
+    parts: list[bytes] = []
+    done = -1
+    for place in sorted(places):
+        if place < done:
+            continue
+        start = text.rfind(b"\n", 0, place) + 1
+        while text[max(0, start - 8) : start].rstrip().endswith(b"["):
+            start = text.rfind(b"\n", 0, start - 1) + 1
+        done = text.find(b"\n", place)
+        done = len(text) if done < 0 else done
+        parts.append(text[start:done])
+    return b"\n\0\n".join(parts)
+
+
+_ADDED = re.compile(rb"\n\+(?!\+\+ )([^\n]*)")
+_REMOVED = re.compile(rb"\n-(?!-- )([^\n]*)")
+
+
 def _sides(code: Sequence[FileDiff]) -> tuple[bytes, bytes, int]:
     """Added and removed lines, each as one text, and their number."""
     added: list[bytes] = []
     removed: list[bytes] = []
     for file in code:
-        for line in file.body.split(b"\n"):
-            if len(line) > MAX_LINE:
-                continue
-            if line.startswith(b"+") and not line.startswith(b"+++ "):
-                added.append(line[1:])
-            elif line.startswith(b"-") and not line.startswith(b"--- "):
-                removed.append(line[1:])
+        added += [line for line in _ADDED.findall(file.body) if len(line) < MAX_LINE]
+        removed += [line for line in _REMOVED.findall(file.body) if len(line) < MAX_LINE]
     return b"\n".join(added)[:MAX_SIDE], b"\n".join(removed)[:MAX_SIDE], len(added) + len(removed)

@@ -5,8 +5,8 @@ import difflib
 
 import pytest
 
+from tasks.mining.focus import Deceived, Layout
 from tasks.mining.functions import TouchedFile, changed_lines, touched
-from tasks.mining.python_units import WORTHWHILE_BYTES, without_bodies
 
 
 def compare(before: str, after: str) -> TouchedFile:
@@ -147,16 +147,82 @@ FILLER = "".join(text.replace("{n}", str(n)) for n in range(300) for text in (PL
 )
 def test_long_files_are_read_in_part_with_the_same_result(old: str, new: str, names: list[str]) -> None:
     before = f"{FILLER}{BASE}\n\n{FILLER}"
-    assert len(before) > WORTHWHILE_BYTES
-    short = without_bodies(before.encode(), set(), set())
-    assert b"return x +" not in short
+    line = before[: before.index(old)].count("\n") + 1
+    layout = Layout(before.encode())
+    short = layout.reduced({line}, layout.names({line}))
     assert short.count(b"\n") == before.count("\n")
-    assert len(ast.parse(short).body) == len(ast.parse(before).body)
+    assert 0 < len(ast.parse(short).body) <= 3
     assert compare(before, before.replace(old, new)).functions == names
-    broken = before + "\n\ndef odd(x):\n    return f(x,\nx, 1)\n"
-    with pytest.raises(SyntaxError):
-        ast.parse(without_bodies(broken.encode(), set(), set()))
-    assert compare(broken, broken.replace(old, new)).functions == names
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        # what looks like the start of something is text, or goes on with what stands before
+        ("one\n", "two\n", ["f"]),
+        ("\nx, 1)", "\nx, 2)", ["odd"]),
+        ("- item", "- other", []),
+        ("TEXT = 1", "TEXT = 2", ["Kind"]),
+        ("return 7", "return 8", ["Kind.decorated"]),
+        ("return 9", "return 10", ["late"]),
+        ("class Flat: x = 1", "class Flat: x = 2", ["Flat"]),
+    ],
+)
+def test_layout_that_deceives_gives_the_same_result(old: str, new: str, names: list[str]) -> None:
+    before = TRICKY
+    assert before.count(old) == 1
+    assert compare(before, before.replace(old, new)).functions == names
+
+
+TRICKY = '''"""Module.
+
+def f(): not code
+"""
+def f():
+    text = """
+one
+"""
+    return text
+
+
+def odd(x):
+    return f(x,
+x, 1)
+
+
+class Kind(
+    object,
+):
+    """What it is for.
+
+    - item
+    """
+
+    TEXT = 1
+
+    @decorator(
+        3,
+    )
+    @staticmethod
+    def decorated():
+        return 7
+
+
+if True:
+    def late():
+        return 9
+else:
+    def late():
+        return 0
+
+
+class Flat: x = 1
+'''
+
+
+def test_an_open_string_is_not_guessed_at() -> None:
+    with pytest.raises(Deceived):
+        Layout(b'x = 1  # a """ in a comment\n')
 
 
 def test_changed_lines_without_a_final_line_feed() -> None:
