@@ -79,6 +79,8 @@ class Race:
     samples: list[Sample] = field(default_factory=list)
     number: int = 1
     """Calls per batch."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """Calls per batch of arms that are so much faster than base that they get more."""
     fresh: bool = False
     """Whether every round had processes of its own."""
     metrics: list[MetricValue] = field(default_factory=list)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,9 +50,19 @@ class Heat:
     seed: int
     order: Sequence[str]
     number: int = 1
+    """Calls of base, and of every arm that is not in `numbers`."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """Larger batches of fast arms; base's calls are some of theirs, from `offset` on."""
+    offset: int = 0
     result: int = 0
-    """Which of the `number` results is compared; no arm knows it while it runs."""
+    """Which of base's results is compared; no arm knows it, nor `offset`, while it runs."""
     warmup: bool = False
+
+    def batch(self, name: str) -> tuple[int, int, int]:
+        """(first seed, calls, index of the compared result) of an arm."""
+        if name in self.numbers:
+            return self.seed, self.numbers[name], self.offset + self.result
+        return self.seed + self.offset, self.number, self.result
 
 
 def status_of(error: ProbeError) -> Status:
@@ -175,11 +185,12 @@ def play(
     """
     infos, timings, started = {}, {}, {}
     for name in heat.order:
-        infos[name] = processes.ask(name, "setup", heat.seed, heat.number, False)
+        seed, number, _ = heat.batch(name)
+        infos[name] = processes.ask(name, "setup", seed, number, False)
     for name in heat.order:
         if infos[name] is not None:
             started[name] = datetime.now(UTC)
-            timings[name] = processes.ask(name, "run", heat.number, device)
+            timings[name] = processes.ask(name, "run", heat.batch(name)[1], device)
     if "base" in heat.order:
         reference = Reference.of(processes, heat.result)
     if reference is None:
@@ -190,8 +201,9 @@ def play(
             continue
         correct = True
         if name != "base":
-            digest = processes.ask(name, "result_digest", heat.result)
-            status, reason = _judge(processes, name, heat.result, digest, reference, referee)
+            index = heat.batch(name)[2]
+            digest = processes.ask(name, "result_digest", index)
+            status, reason = _judge(processes, name, index, digest, reference, referee)
             if not race.alive(name):
                 continue
             correct = status == "ok"
@@ -217,13 +229,14 @@ def _judge(
 def _sample(
     name: str, position: int, heat: Heat, timed: Timed, info: SetupInfo, correct: bool, started_at: datetime
 ) -> Sample:
+    seed, number, _ = heat.batch(name)
     return Sample(
         arm=name,
         process=heat.process,
         round=heat.round,
         order=position,
-        seed=heat.seed,
-        number=heat.number,
+        seed=seed,
+        number=number,
         wall_ns=timed.wall_ns,
         cpu_ns=timed.cpu_ns,
         gpu_ns=timed.gpu_ns,

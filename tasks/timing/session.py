@@ -21,7 +21,7 @@ from tasks.timing.commands.rows import metric_rows
 from tasks.timing.leasing import Reserve, leased_cores
 from tasks.timing.machine import fingerprint, session_fingerprint
 from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Session, Verdict
-from tasks.timing.protocol import PROTOCOLS
+from tasks.timing.protocols import PROTOCOLS
 from tasks.timing.rounds import Track
 from tasks.timing.stats import Interval
 from tasks.timing.verdict import compare, judge, point_verdict, questions_for

@@ -11,7 +11,7 @@ from storage.store import Store
 from storage.tables import Comparison, Machine, Measurement
 from tasks.sandbox.models import Arm, Environment
 from tasks.timing.models import Session
-from tasks.timing.protocol import SEQUENTIAL_RUNS, plan
+from tasks.timing.protocols.sequential import SEQUENTIAL_RUNS
 from tasks.timing.session import run_session
 
 SLOW = """
@@ -106,7 +106,8 @@ def test_arms_drop_out_with_their_status_and_the_others_go_on(store):
 
 
 def test_every_round_has_every_arm_once_on_the_same_fresh_seed(store):
-    found = session(store, {"base": SLOW, "human": FAST, "patch:equal": FAST})
+    long = SCRIPT.replace("range(4_000)", "range(60_000)")  # no batches
+    found = session(store, {"base": SLOW, "human": SLOW, "patch:equal": SLOW}, long)
     measured = store.rows(Measurement, session_id=found.session_id)
     by_round = {}
     for row in measured:
@@ -137,7 +138,37 @@ def test_short_calls_are_batched_on_distinct_workloads(store):
     found = session(store, {"base": FAST, "human": FAST})
     assert found.number > 1
     measured = store.rows(Measurement, session_id=found.session_id)
-    assert {row.number for row in measured if row.round > 0} == {found.number}
+    assert {row.number for row in measured if row.arm == "base" and not row.warmup} == {found.number}
+    assert min(row.number for row in measured if not row.warmup) > 1
+
+
+def test_an_arm_much_faster_than_base_gets_larger_batches_that_base_shares_one_call_of(store):
+    script = SCRIPT.replace("range(4_000)", "range(16_000)")
+    found = session(store, {"base": SLOW.replace("range(8)", "range(40)"), "human": FAST, "patch:a": FAST}, script)
+    assert found.number == 1
+    measured = [row for row in store.rows(Measurement, session_id=found.session_id) if not row.warmup]
+    by_round = {}
+    for row in measured:
+        by_round.setdefault(row.round, {})[row.arm] = row
+    offsets = set()
+    for arms in by_round.values():
+        base, human = arms["base"], arms["human"]
+        assert base.number == 1
+        assert human.number > 1
+        assert 0 <= base.seed - human.seed < human.number
+        offsets.add(base.seed - human.seed)
+    assert len(offsets) > 1
+    assert found.outcome_of("patch:a").status == "ok"
+
+
+def test_any_call_of_a_larger_batch_may_be_the_one_that_is_compared(store):
+    script = SCRIPT.replace("range(4_000)", "range(16_000)")
+    wrong = "calls = 0\ndef total(values):\n    global calls\n    calls += 1\n    return sum(values) + calls % 2\n"
+    timing = QUICK.model_copy(update={"min_rounds": 12, "max_rounds": 12})
+    found = session(
+        store, {"base": SLOW.replace("range(8)", "range(40)"), "human": FAST, "patch:a": wrong}, script, timing
+    )
+    assert found.outcome_of("patch:a").status == "incorrect"
 
 
 def test_a_wrong_result_in_any_call_of_a_batch_may_be_the_one_that_is_compared(store):
@@ -234,12 +265,6 @@ def test_gso_scripts_run_in_a_session(store):
 def test_arms_must_be_distinct_and_hold_base(store):
     with pytest.raises(ValueError, match="include base"):
         session(store, {"human": FAST})
-
-
-def test_rounds_between_looks():
-    assert plan(8, 27, 3) == [[3, 3, 2], [4], [6], [5, 4]]
-    assert plan(3, 3, 1) == [[3]]
-    assert sum(map(sum, plan(8, 60, 3))) == 60
 
 
 def test_time_up_ends_a_session_with_what_there_is(store):

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats as scipy_stats
 
-from tasks.timing.protocol import plan
+from tasks.timing.protocols.planning import plan
+from tasks.timing.spending import level
 from tasks.timing.stats import (
     PROCESS_SD,
-    draws,
     interval,
-    level_per_look,
-    looks,
     mean_speedup,
+    median_interval,
+    process_error,
     ratio_of_means,
     slowdown_share,
 )
@@ -42,31 +42,111 @@ def test_means_by_hand():
     assert slowdown_share(np.array([0.5, 1.0, 2.0, 0.9])) == 0.5
 
 
-@given(st.lists(arrays(np.float64, st.integers(1, 9), elements=st.floats(-2, 2)), min_size=1, max_size=5))
+SETS = st.lists(arrays(np.float64, st.integers(1, 9), elements=st.floats(-2, 2)), min_size=1, max_size=5).filter(
+    lambda sets: sum(map(len, sets)) > 1
+)
+
+
+@given(SETS)
 @settings(max_examples=60, deadline=None)
-def test_an_interval_holds_its_estimate_and_turns_around(sets):
-    found = interval(sets, 0.95)
-    if sum(map(len, sets)) < 2:
-        assert found is None
-        return
+def test_an_interval_holds_its_estimate_and_turns_around_with_the_arms(sets):
+    found, inverse = interval(sets, 0.95), interval([-part for part in sets], 0.95)
     assert found is not None
+    assert inverse is not None
     assert found.low <= found.ratio <= found.high
     assert found.ratio == pytest.approx(math.exp(np.median(np.concatenate(sets))))
-    inverse = interval([-part for part in sets], 0.95)
-    assert inverse is not None
     assert inverse.ratio == pytest.approx(1 / found.ratio)
+    assert inverse.low == pytest.approx(1 / found.high)
+    assert inverse.high == pytest.approx(1 / found.low)
 
 
-def test_more_confidence_and_less_data_widen():
+@given(SETS, st.integers(0, 2**32 - 1), st.floats(-3, 3))
+@settings(max_examples=60, deadline=None)
+def test_order_of_rounds_and_sets_and_the_unit_of_time_do_not_matter(sets, seed, shift):
+    """A factor on one arm's times moves the estimate and both ends by that factor."""
+    rng = np.random.default_rng(seed)
+    shuffled = [rng.permutation(part) + shift for part in sets]
+    rng.shuffle(shuffled)
+    one, other = interval(sets, 0.9), interval(shuffled, 0.9)
+    assert one is not None
+    assert other is not None
+    for name in ("ratio", "low", "high"):
+        assert getattr(other, name) == pytest.approx(getattr(one, name) * math.exp(shift), rel=1e-6)
+
+
+@given(SETS, st.floats(0.5, 0.998), st.floats(1e-4, 0.4))
+@settings(max_examples=80, deadline=None)
+def test_more_confidence_never_narrows(sets, confidence, more):
+    narrow, wide = interval(sets, confidence), interval(sets, min(0.9999, confidence + more))
+    assert narrow is not None
+    assert wide is not None
+    assert wide.low <= narrow.low * (1 + 1e-9)
+    assert wide.high >= narrow.high * (1 - 1e-9)
+
+
+def test_one_round_says_nothing():
+    assert interval([np.array([0.1])], 0.95) is None
+    assert interval([], 0.95) is None
+
+
+def test_more_rounds_narrow():
     rng = np.random.default_rng(1)
-    sets = [rng.normal(0.2, 0.05, 10) for _ in range(3)]
+    sets = [rng.normal(0.2, 0.05, 40) for _ in range(3)]
 
-    def width(part, confidence):
-        found = interval(part, confidence)
+    def width(part):
+        found = interval(part, 0.95)
+        assert found is not None
         return math.log(found.high / found.low)
 
-    assert width(sets, 0.99) > width(sets, 0.95) > width(sets, 0.8)
-    assert width([part[:3] for part in sets], 0.95) > width(sets, 0.95)
+    assert width([part[:6] for part in sets]) > width(sets)
+
+
+def test_the_median_interval_by_hand():
+    """The whole range of 8 values holds the median with probability 1 - 2/256, the second to seventh 1 - 18/256."""
+    values = np.array([5.0, 1, 8, 2, 7, 3, 6, 4])
+    assert median_interval(values, 1 - 2 / 256) == pytest.approx((4.5, 1, 8))
+    assert median_interval(values, 1 - 18 / 256) == pytest.approx((4.5, 2, 7))
+    centre, low, high = median_interval(values, 0.95)
+    assert (centre, low + high) == pytest.approx((4.5, 9))
+    assert 1 < low < 2
+
+
+def test_two_values_have_the_usual_t_interval():
+    values = np.array([0.1, 0.5])
+    expected = scipy_stats.t.interval(0.95, 1, loc=0.3, scale=scipy_stats.sem(values))
+    assert median_interval(values, 0.95)[1:] == pytest.approx(expected)
+
+
+@given(arrays(np.float64, st.integers(2, 60), elements=st.floats(-5, 5)), st.floats(0.6, 0.999))
+@settings(max_examples=80, deadline=None)
+def test_order_statistics_agree_with_scipys_sign_test(values, confidence):
+    """The next wider pair of order statistics that scipy's binomial gives for the level encloses the interval."""
+    count = len(values)
+    depth = int(scipy_stats.binom.ppf((1 - confidence) / 2, count, 0.5))
+    if 2 * scipy_stats.binom.cdf(depth - 1, count, 0.5) > 1 - confidence or depth < 1:
+        return  # not even the whole range would do
+    ordered = np.sort(values)
+    _, low, high = median_interval(values, confidence)
+    assert low >= ordered[depth - 1] - 1e-12
+    assert high <= ordered[count - depth] + 1e-12
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 8, 9, 18, 41])
+def test_the_median_interval_holds_the_truth_as_often_as_it_says_also_with_wild_rounds(count):
+    """A quarter of the rounds is ten times as noisy."""
+    rng = np.random.default_rng(3)
+    hits = 0
+    for _ in range(800):
+        wild = rng.random(count) < 0.25
+        _, low, high = median_interval(np.where(wild, rng.normal(0, 0.3, count), rng.normal(0, 0.03, count)), 0.95)
+        hits += low <= 0 <= high
+    assert 0.92 <= hits / 800 <= 0.98
+
+
+def test_processes_that_differ_widen():
+    alike, apart = ([np.array([0, 0.01, 0.02]) + shift * index for index in range(4)] for shift in (0, 0.1))
+    assert process_error(apart, 0.95) > 3 * process_error(alike, 0.95)
+    assert process_error([np.array([0.1]), np.array([0.3])], 0.95) == 0
 
 
 def test_identical_rounds_are_no_proof_of_precision():
@@ -103,39 +183,19 @@ def test_outliers_do_not_move_the_estimate():
     assert found.ratio == pytest.approx(math.exp(0.2), rel=0.01)
 
 
-def test_draws_repeat_with_their_seed():
-    sets = [np.array([0.1, 0.2, 0.3]), np.array([0.1, 0.3])]
-    one, same = (draws(sets, np.random.default_rng(3)) for _ in range(2))
-    assert np.array_equal(one, same)
-
-
-def test_looks_grow_by_half_and_share_the_error():
-    assert looks(8, 60) == [8, 12, 18, 27, 40, 60]
-    assert looks(3, 3) == [3]
-    assert looks(10, 4) == [4]
-    assert level_per_look(0.95, 5) == pytest.approx(0.99)
-    assert level_per_look(0.95, 1) == pytest.approx(0.95)
-
-
-@given(st.integers(1, 50), st.integers(1, 200))
-def test_looks_end_at_the_last_round_and_rise(first, last):
-    found = looks(first, last)
-    assert found[-1] == last
-    assert found == sorted(set(found))
-
-
 def test_false_verdicts_under_repeated_looks_stay_below_alpha():
     """Sessions at exactly 1.0x that are looked at up to 6 times: few intervals ever exclude the truth."""
     rng = np.random.default_rng(11)
     blocks = plan(8, 60, 3)
-    level = level_per_look(0.95, len(blocks))
     wrong = 0
     for _ in range(150):
         sets = []
         excluded = False
+        marks = []
         for block in blocks:
+            marks.append(sum(block) + (marks[-1] if marks else 0))
             sets += [_session(rng, 0.0, 1, rounds, 0.01, 0.03)[0] for rounds in block]
-            found = interval(sets, level)
+            found = interval(sets, level(marks, 60, 0.95, final=False))
             excluded |= not found.low <= 1 <= found.high
         wrong += excluded
     assert wrong / 150 <= 0.05

@@ -1,0 +1,21 @@
+"""The protocols: in which processes, in what order and how often arms are timed.
+
+- `interleaved` is the default: every round calls every arm once, in random order, one after the other.
+- `duet` calls two arms at the same moment on two cores, and swaps the cores every round.
+- `sequential` is GSO's, for comparison: fresh processes of one arm, then of the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tasks.timing.models import Race
+from tasks.timing.protocols.common import Needed
+from tasks.timing.protocols.interleaved import interleaved
+from tasks.timing.protocols.sequential import sequential
+from tasks.timing.rounds import Track
+
+Protocol = Callable[[Track, tuple[int, ...], Needed], Race]
+
+PROTOCOLS: dict[str, Protocol] = {"interleaved": interleaved, "sequential": sequential}
+"""By the name that `timing.protocol` has."""

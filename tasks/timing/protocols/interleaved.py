@@ -1,0 +1,180 @@
+"""The default protocol: every round calls every arm once, in random order, on one fresh seed.
+
+So whatever disturbs the machine for longer than a call disturbs all arms alike. Rounds are spread over several sets of
+processes (each with its own hash seed and core). The first round of a set is warm-up and is not counted. The data are
+looked at after `min_rounds` and then after every growth by half; an arm whose questions are answered leaves.
+
+Two cases change the shape. Short calls are timed in batches of distinct workloads; an arm that is much faster than base
+gets more of them, of which base runs one, and nobody knows which. A workload that is the same for every seed would
+reward a patch for remembering results, so each of its rounds gets fresh processes; so do scripts of the gso dialect,
+which are written for that.
+"""
+
+from __future__ import annotations
+
+import time
+
+from tasks.sandbox.probing import SetupInfo
+from tasks.timing.leasing import pinning
+from tasks.timing.models import Race
+from tasks.timing.protocols.common import Needed, generator, in_order, new_race
+from tasks.timing.protocols.planning import SHORT_S, Costs, batches, first_block, plan, rounds_per_set
+from tasks.timing.rounds import Heat, ProcessSet, Referee, Reference, Track, play
+from tasks.timing.spending import level
+
+
+def interleaved(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
+    """Time until no arm is needed any more, or rounds or time are up."""
+    race = new_race(track)
+    deadline = time.monotonic() + track.timing.budget_s
+    with Referee(track) as referee:
+        run_looks(Runner(track, race, cores, referee, deadline), needed)
+    return race
+
+
+def run_looks(runner: Runner, needed: Needed) -> None:
+    """Play block after block of rounds, look at the data after each, and stop when nothing is open or time is up.
+
+    A look that nothing follows, because rounds or time are up, gets all the error that is left.
+    """
+    timing, race = runner.track.timing, runner.race
+    marks: list[int] = []
+    blocks = runner.calibrate()
+    for index, block in enumerate(blocks):
+        for rounds in block:
+            runner.play_set(rounds)
+        final = index == len(blocks) - 1 or runner.out
+        if runner.counted > (marks[-1] if marks else 0):
+            marks.append(runner.counted)
+        if not marks:
+            needed(race, timing.confidence)
+            return
+        open_arms = needed(race, level(marks, timing.max_rounds, timing.confidence, final))
+        runner.keep(open_arms)
+        if not open_arms or final:
+            return
+
+
+class Runner:
+    """Plays rounds in set after set of processes."""
+
+    def __init__(self, track: Track, race: Race, cores: tuple[int, ...], referee: Referee, deadline: float) -> None:
+        self.track, self.race, self.cores, self.referee = track, race, cores, referee
+        self.rng = generator(track)
+        self.counted = 0
+        """Rounds so far that are not warm-up."""
+        self._deadline = deadline
+        self._names = in_order(track)
+        self._sets = self._rounds = 0
+        self._start_s = 0.0
+        self._first: ProcessSet | None = None
+
+    @property
+    def out(self) -> bool:
+        """Whether no further round will be played: base failed, nobody is left, or the time is up."""
+        alive = [name for name in self._names if name != "base" and self.race.alive(name)]
+        return not alive or (self._rounds > 1 and time.monotonic() > self._deadline)
+
+    def calibrate(self) -> list[list[int]]:
+        """Play the first warm-up, choose the batches, and plan the session by how long a round takes.
+
+        Leaves the first set of processes running for the first block, unless rounds need fresh ones.
+        """
+        timing, race = self.track.timing, self.race
+        processes = self._start_set()
+        try:
+            race.fresh = self.track.dialect == "gso" or self._same_for_all_seeds(processes)
+            start = time.monotonic()
+            reference = self.play(processes, warmup=True)
+            round_s = time.monotonic() - start
+            result = reference.fetch() if reference else None
+            if result is not None:
+                status, reason = self.referee.compare(result, result)
+                if status != "ok":
+                    race.base_failure = f"check_equivalence rejects base's own result: {reason}"
+            if not race.fresh and not self.out:
+                round_s = self._choose_batches(processes, round_s)
+        except BaseException:
+            processes.__exit__(None)
+            raise
+        if race.fresh:
+            processes.__exit__(None)
+            return [[1] * sum(block) for block in plan(timing.min_rounds, timing.max_rounds, 1)]
+        self._first = processes
+        costs = Costs(self._start_s + round_s, round_s)
+        rounds, sets = first_block(timing.min_rounds, timing.processes, self._deadline - time.monotonic(), costs)
+        return plan(rounds, timing.max_rounds, sets, rounds_per_set(costs))
+
+    def play_set(self, rounds: int) -> None:
+        """Play that many counted rounds in one set of processes; stops early when time is up or base has failed."""
+        if self.out:
+            return
+        processes, self._first = self._first or self._start_set(), None
+        with processes:
+            if self._sets > 1 and not self.race.fresh:
+                self.play(processes, warmup=True)
+            for _ in range(rounds):
+                if not self.out:
+                    self.play(processes)
+
+    def keep(self, open_arms: set[str]) -> None:
+        """Go on with base, human if some patch is still compared with it, and the arms that are not settled."""
+        others = open_arms - {"base", "human"}
+        wanted = open_arms | {"base"} | ({"human"} if others else set())
+        self._names = [name for name in self._names if name in wanted]
+
+    def _start_set(self) -> ProcessSet:
+        cpus = pinning(self.cores, self._sets, self.track.timing.cores)
+        hash_seed = int(self.rng.integers(1, 2**32 - 1))
+        names = [name for name in self._names if self.race.alive(name)]
+        self._sets += 1
+        start = time.monotonic()
+        processes = ProcessSet(self.track, self.race, names, cpus, hash_seed)
+        self._start_s = time.monotonic() - start
+        return processes
+
+    def play(self, processes: ProcessSet, warmup: bool = False) -> Reference | None:
+        """One round of all arms that are still in the race."""
+        race = self.race
+        names = [name for name in processes.probes if race.alive(name)]
+        spare = max([race.numbers.get(name, race.number) for name in names], default=1) - race.number
+        heat = Heat(
+            process=self._sets - 1,
+            round=self._rounds,
+            seed=self._seed(),
+            order=[names[index] for index in self.rng.permutation(len(names))],
+            number=race.number,
+            numbers=race.numbers,
+            offset=int(self.rng.integers(spare + 1)),
+            result=int(self.rng.integers(race.number)),
+            warmup=warmup,
+        )
+        self._rounds += 1
+        self.counted += not warmup
+        return play(processes, race, heat, self.referee, self.track.timing.device)
+
+    def _seed(self) -> int:
+        return int(self.rng.integers(2**31))
+
+    def _same_for_all_seeds(self, processes: ProcessSet) -> bool:
+        """Whether setup builds the same workload for two seeds; False where its state cannot be read."""
+        found = [processes.ask("base", "setup", self._seed()) for _ in range(2)]
+        one, other = (info.digest if isinstance(info, SetupInfo) else None for info in found)
+        return one is not None and one == other
+
+    def _choose_batches(self, processes: ProcessSet, round_s: float) -> float:
+        """Set the race's batches if some arm is short; seconds that a round will take."""
+        if not any(sample.wall_ns < SHORT_S * 1e9 for sample in self.race.samples):
+            return round_s
+        start = time.monotonic()
+        self.play(processes, warmup=True)  # the first one's times are those of cold caches
+        round_s = time.monotonic() - start
+        latest = {sample.arm: sample for sample in self.race.samples if sample.round == self._rounds - 1}
+        if "base" not in latest or len(latest) < 2:
+            return round_s
+        self.race.number, self.race.numbers = batches(
+            {name: max(1, sample.wall_ns - sample.wait_ns) / 1e9 for name, sample in latest.items()},
+            {name: sample.setup_ns / 1e9 for name, sample in latest.items()},
+        )
+        further = {name: self.race.numbers.get(name, self.race.number) - 1 for name in latest}
+        return round_s + sum(more * (latest[n].wall_ns + latest[n].setup_ns) / 1e9 for n, more in further.items())

@@ -1,0 +1,31 @@
+"""GSO's protocol, for comparison: one arm after the other, each in a few fresh processes."""
+
+from __future__ import annotations
+
+from tasks.timing.models import Race
+from tasks.timing.protocols.common import Needed, generator, in_order, new_race
+from tasks.timing.rounds import Heat, ProcessSet, Referee, Reference, Track, play
+
+SEQUENTIAL_RUNS = 5
+"""Fresh processes per arm."""
+
+
+def sequential(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
+    """SEQUENTIAL_RUNS fresh processes of one arm, then of the next; no pinning, no warm-up, no batches."""
+    race = new_race(track)
+    race.fresh = True
+    seeds = [int(seed) for seed in generator(track).integers(2**31, size=SEQUENTIAL_RUNS)]
+    references: list[Reference | None] = [None] * SEQUENTIAL_RUNS
+    with Referee(track) as referee:
+        for name in in_order(track):
+            for run, seed in enumerate(seeds):
+                if not race.alive(name):
+                    break
+                heat = Heat(process=run, round=run, seed=seed, order=[name])
+                with ProcessSet(track, race, [name], None, run) as processes:
+                    found = play(processes, race, heat, referee, track.timing.device, references[run])
+                    if found is not None:
+                        found.fetch()  # while base's process lives
+                    references[run] = found
+    needed(race, track.timing.confidence)
+    return race
