@@ -222,8 +222,9 @@ class EnvironmentConfig(Section):
 class TimingConfig(Section):
     """How arms are timed."""
 
-    protocol: Literal["interleaved", "sequential"] = "interleaved"
-    """`interleaved`: every arm once per round, random order. `sequential` is GSO's, for comparison only."""
+    protocol: Literal["interleaved", "duet", "sequential"] = "interleaved"
+    """`interleaved`: every arm once per round, random order. `duet`: base and each other arm at the same moment on two
+    cores, swapped every round. `sequential` is GSO's, for comparison only."""
     min_rounds: int = Field(default=8, gt=1)
     """Rounds before the first look at the interval, over all processes."""
     max_rounds: int = Field(default=60, gt=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -57,6 +58,8 @@ class Heat:
     result: int = 0
     """Which of base's results is compared; no arm knows it, nor `offset`, while it runs."""
     warmup: bool = False
+    together: bool = False
+    """Whether the arms are timed at the same moment instead of one after the other."""
 
     def batch(self, name: str) -> tuple[int, int, int]:
         """(first seed, calls, index of the compared result) of an arm."""
@@ -134,14 +137,22 @@ class ProcessSet:
     """One process per arm, started together, each with the perf test loaded. An arm that cannot load drops out."""
 
     def __init__(
-        self, track: Track, race: Race, names: Sequence[str], cpus: tuple[int, ...] | None, hash_seed: int
+        self,
+        track: Track,
+        race: Race,
+        names: Sequence[str],
+        cpus: Mapping[str, tuple[int, ...]] | None,
+        hash_seed: int,
     ) -> None:
+        """`cpus`: cores of each arm; None leaves the choice to the system."""
         self._race = race
         self._stack = ExitStack()
+        self.crossed: ProcessSet | None = None
+        """The same arms on each other's cores, where a protocol swaps them; ends with this set."""
         self.probes: dict[str, ProbeSession] = {}
         with ExitStack() as stack:  # so that those already started end if one cannot be
             for name in names:
-                self.probes[name] = stack.enter_context(track.probe(name, cpus, hash_seed))
+                self.probes[name] = stack.enter_context(track.probe(name, cpus[name] if cpus else None, hash_seed))
             for name in names:
                 self.ask(name, "load", track.script, track.dialect)
             self._stack = stack.pop_all()
@@ -150,6 +161,8 @@ class ProcessSet:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.crossed is not None:
+            self._stack.push(self.crossed.__exit__)
         self._stack.close()
 
     def ask(self, name: str, method: str, *args: object) -> object:
@@ -180,17 +193,29 @@ def play(
 ) -> Reference | None:
     """Play one round: all setups, then all timed calls, then all comparisons, each in the heat's order.
 
+    (Or all timed calls at once, if the heat says so.)
+
     Adds samples to the race. An arm that fails or differs from base drops out; its sample of this round stays if it was
     timed. Returns base's result; `reference` is that result of an earlier round where base does not run in this one.
     """
-    infos, timings, started = {}, {}, {}
+    infos: dict[str, object] = {}
+    timings: dict[str, object] = {}
+    started: dict[str, datetime] = {}
     for name in heat.order:
         seed, number, _ = heat.batch(name)
         infos[name] = processes.ask(name, "setup", seed, number, False)
-    for name in heat.order:
-        if infos[name] is not None:
-            started[name] = datetime.now(UTC)
-            timings[name] = processes.ask(name, "run", heat.batch(name)[1], device)
+
+    def run(name: str) -> None:
+        started[name] = datetime.now(UTC)
+        timings[name] = processes.ask(name, "run", heat.batch(name)[1], device)
+
+    ready = [name for name in heat.order if infos[name] is not None]
+    if heat.together and len(ready) > 1:
+        with ThreadPoolExecutor(len(ready)) as pool:
+            list(pool.map(run, ready))
+    else:
+        for name in ready:
+            run(name)
     if "base" in heat.order:
         reference = Reference.of(processes, heat.result)
     if reference is None:

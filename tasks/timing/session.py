@@ -50,7 +50,10 @@ def run_session(
         raise ValueError(f"arms must be distinct and include base, not {[arm.name for arm in arms]}")
     questions = questions_for([arm.name for arm in arms], scoring.min_speedup, scoring.opt_threshold)
     judgement = _Judgement(questions, timing)
-    with leased_cores(timing.cores, reserve=reserve) as cores, open_sandbox(sandbox) as opened:
+    with (
+        leased_cores(timing.cores * (2 if timing.protocol == "duet" else 1), reserve=reserve) as cores,
+        open_sandbox(sandbox) as opened,
+    ):
         start, started_at = time.monotonic(), datetime.now(UTC)
         machine = fingerprint()
         images = {arm.environment.image for arm in arms if arm.environment.image}

@@ -33,13 +33,24 @@ def questions_for(arms: Sequence[str], min_speedup: float, opt_threshold: float)
 
 
 def log_ratios(samples: Sequence[Sample], arm: str, against: str) -> list[Floats]:
-    """Log of time(against) / time(arm) of every round that has both, one array per set of processes."""
+    """Log of time(against) / time(arm) of every round that has both, one array per set of processes.
+
+    Two arms that were never in one round, since each was paired with base, are compared through base: the first round
+    of one in a set of processes with the first of the other, and so on.
+    """
     ours, theirs = call_times(samples, arm), call_times(samples, against)
+    if not set(ours) & set(theirs) and "base" not in (arm, against):
+        return _through_base(log_ratios(samples, arm, "base"), log_ratios(samples, against, "base"))
     process_of = {s.round: s.process for s in samples if s.arm == arm}
     sets: dict[int, list[float]] = defaultdict(list)
     for number in sorted(set(ours) & set(theirs)):
         sets[process_of[number]].append(math.log(theirs[number] / ours[number]))
     return [np.array(values) for _, values in sorted(sets.items())]
+
+
+def _through_base(arm: list[Floats], against: list[Floats]) -> list[Floats]:
+    """Both have the sets of processes in the same order; an arm that was settled first has fewer rounds."""
+    return [one[: len(other)] - other[: len(one)] for one, other in zip(arm, against, strict=False)]
 
 
 def compare(race: Race, arm: str, against: str, confidence: float, protocol: str) -> Interval | None:

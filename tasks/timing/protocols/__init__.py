@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 from tasks.timing.models import Race
 from tasks.timing.protocols.common import Needed
+from tasks.timing.protocols.duet import duet
 from tasks.timing.protocols.interleaved import interleaved
 from tasks.timing.protocols.sequential import sequential
 from tasks.timing.rounds import Track
 
 Protocol = Callable[[Track, tuple[int, ...], Needed], Race]
 
-PROTOCOLS: dict[str, Protocol] = {"interleaved": interleaved, "sequential": sequential}
+PROTOCOLS: dict[str, Protocol] = {"interleaved": interleaved, "duet": duet, "sequential": sequential}
 """By the name that `timing.protocol` has."""

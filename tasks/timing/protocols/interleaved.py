@@ -13,6 +13,7 @@ which are written for that.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 
 from tasks.sandbox.probing import SetupInfo
 from tasks.timing.leasing import pinning
@@ -58,6 +59,9 @@ def run_looks(runner: Runner, needed: Needed) -> None:
 class Runner:
     """Plays rounds in set after set of processes."""
 
+    together = False
+    """Whether the arms of a group are called at the same moment."""
+
     def __init__(self, track: Track, race: Race, cores: tuple[int, ...], referee: Referee, deadline: float) -> None:
         self.track, self.race, self.cores, self.referee = track, race, cores, referee
         self.rng = generator(track)
@@ -65,7 +69,9 @@ class Runner:
         """Rounds so far that are not warm-up."""
         self._deadline = deadline
         self._names = in_order(track)
-        self._sets = self._rounds = 0
+        self._sets = self._played = 0
+        self._rounds = 0
+        """Numbers given to groups so far; where a round is one group, as many as rounds."""
         self._start_s = 0.0
         self._first: ProcessSet | None = None
 
@@ -73,7 +79,7 @@ class Runner:
     def out(self) -> bool:
         """Whether no further round will be played: base failed, nobody is left, or the time is up."""
         alive = [name for name in self._names if name != "base" and self.race.alive(name)]
-        return not alive or (self._rounds > 1 and time.monotonic() > self._deadline)
+        return not alive or (self._played > 1 and time.monotonic() > self._deadline)
 
     def calibrate(self) -> list[list[int]]:
         """Play the first warm-up, choose the batches, and plan the session by how long a round takes.
@@ -124,37 +130,56 @@ class Runner:
         self._names = [name for name in self._names if name in wanted]
 
     def _start_set(self) -> ProcessSet:
-        cpus = pinning(self.cores, self._sets, self.track.timing.cores)
-        hash_seed = int(self.rng.integers(1, 2**32 - 1))
         names = [name for name in self._names if self.race.alive(name)]
-        self._sets += 1
         start = time.monotonic()
-        processes = ProcessSet(self.track, self.race, names, cpus, hash_seed)
+        processes = self._start(names, self._hash_seed())
         self._start_s = time.monotonic() - start
+        self._sets += 1
         return processes
+
+    def _start(self, names: Sequence[str], hash_seed: int) -> ProcessSet:
+        """All arms on the same core; the next set gets the next core."""
+        cpus = pinning(self.cores, self._sets, self.track.timing.cores)
+        return ProcessSet(self.track, self.race, names, dict.fromkeys(names, cpus), hash_seed)
+
+    def _groups(self, processes: ProcessSet) -> Iterator[tuple[ProcessSet, list[str]]]:
+        """What is called together in one round, in order: here all arms, in random order."""
+        yield processes, self._shuffled([name for name in processes.probes if self.race.alive(name)])
 
     def play(self, processes: ProcessSet, warmup: bool = False) -> Reference | None:
         """One round of all arms that are still in the race."""
         race = self.race
-        names = [name for name in processes.probes if race.alive(name)]
-        spare = max([race.numbers.get(name, race.number) for name in names], default=1) - race.number
-        heat = Heat(
-            process=self._sets - 1,
-            round=self._rounds,
-            seed=self._seed(),
-            order=[names[index] for index in self.rng.permutation(len(names))],
-            number=race.number,
-            numbers=race.numbers,
-            offset=int(self.rng.integers(spare + 1)),
-            result=int(self.rng.integers(race.number)),
-            warmup=warmup,
-        )
-        self._rounds += 1
+        reference = None
+        for used, order in self._groups(processes):
+            spare = max([race.numbers.get(name, race.number) for name in order], default=1) - race.number
+            heat = Heat(
+                process=self._sets - 1,
+                round=self._rounds,
+                seed=self._seed(),
+                order=order,
+                number=race.number,
+                numbers=race.numbers,
+                offset=int(self.rng.integers(spare + 1)),
+                result=int(self.rng.integers(race.number)),
+                warmup=warmup,
+                together=self.together,
+            )
+            self._rounds += 1
+            reference = play(used, race, heat, self.referee, self.track.timing.device)
+            if self._played == 0 and reference is not None:
+                reference.fetch()  # for calibrate; a group's processes may end with it
+        self._played += 1
         self.counted += not warmup
-        return play(processes, race, heat, self.referee, self.track.timing.device)
+        return reference
 
     def _seed(self) -> int:
         return int(self.rng.integers(2**31))
+
+    def _hash_seed(self) -> int:
+        return int(self.rng.integers(1, 2**32 - 1))
+
+    def _shuffled(self, names: list[str]) -> list[str]:
+        return [names[index] for index in self.rng.permutation(len(names))]
 
     def _same_for_all_seeds(self, processes: ProcessSet) -> bool:
         """Whether setup builds the same workload for two seeds; False where its state cannot be read."""
@@ -166,10 +191,10 @@ class Runner:
         """Set the race's batches if some arm is short; seconds that a round will take."""
         if not any(sample.wall_ns < SHORT_S * 1e9 for sample in self.race.samples):
             return round_s
-        start = time.monotonic()
+        first, start = len(self.race.samples), time.monotonic()
         self.play(processes, warmup=True)  # the first one's times are those of cold caches
         round_s = time.monotonic() - start
-        latest = {sample.arm: sample for sample in self.race.samples if sample.round == self._rounds - 1}
+        latest = {sample.arm: sample for sample in self.race.samples[first:]}
         if "base" not in latest or len(latest) < 2:
             return round_s
         self.race.number, self.race.numbers = batches(

@@ -152,3 +152,19 @@ def test_sequential_compares_means():
     found = compare(race(samples), "human", "base", 0.95, "sequential")
     assert found is not None
     assert found.ratio == pytest.approx(2.0)
+
+
+def test_arms_that_were_each_paired_with_base_are_compared_through_it():
+    """Base's speed differs from pair to pair; the patch is always 1.25 times as fast as human."""
+    rng = np.random.default_rng(4)
+    samples = []
+    for turn in range(12):
+        for number, (name, ms) in enumerate((("human", 50), ("patch:a", 40))):
+            speed = rng.uniform(0.5, 2)
+            place = {"process": turn // 4}
+            samples += [sample("base", 2 * turn + number, 100 * speed, **place)]
+            samples += [sample(name, 2 * turn + number, ms * speed, **place)]
+    found = compare(race(samples), "patch:a", "human", 0.95, "duet")
+    assert found is not None
+    assert found.ratio == pytest.approx(1.25)
+    assert (found.n_rounds, found.n_sets) == (12, 3)
