@@ -40,6 +40,23 @@ def level(marks: Sequence[int], most: int, confidence: float, final: bool) -> fl
     return float(1 - 2 * ndtr(-bounds[-1]))
 
 
+class Looks:
+    """The looks of one session, as they are taken."""
+
+    def __init__(self, most: int, confidence: float) -> None:
+        """`most`: rounds at most."""
+        self._most, self._confidence = most, confidence
+        self._marks: list[int] = []
+
+    def at(self, rounds: int, final: bool) -> float:
+        """Confidence of the look after that many rounds; `final` if no look follows, for whatever reason."""
+        if rounds > (self._marks[-1] if self._marks else 0):
+            self._marks.append(rounds)
+        if not self._marks:
+            return self._confidence
+        return level(self._marks, self._most, self._confidence, final)
+
+
 def spent(fraction: float, alpha: float) -> float:
     """Share of alpha that looks up to this fraction (0 to 1) of the rounds may use together."""
     return alpha * math.log(1 + (math.e - 1) * min(1.0, fraction))

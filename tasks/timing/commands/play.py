@@ -20,9 +20,10 @@ from tasks.sandbox.commands.metrics import better
 from tasks.sandbox.commands.parsing import OutputError, parse_output
 from tasks.sandbox.commands.running import CommandError, CommandSession, Ran, parse_spec, wanted_metrics
 from tasks.timing.models import ArmState, MetricValue, Race, Sample
-from tasks.timing.protocol import FEWEST_ROUNDS, Needed, plan
+from tasks.timing.protocols.common import Needed
+from tasks.timing.protocols.planning import FEWEST_ROUNDS, plan
 from tasks.timing.rounds import Track
-from tasks.timing.stats import level_per_look
+from tasks.timing.spending import Looks
 
 LEAST_TOKENS = 0.9
 """Share of base's generated tokens that an arm must generate: sampling makes lengths differ a little."""
@@ -47,13 +48,14 @@ def commands(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
     if player.per_round:
         blocks = [[1] * sum(block) for block in blocks]
     blocks[0] = _less_one(blocks[0])
-    level = level_per_look(timing.confidence, len(blocks))
-    for block in blocks:
+    taken = Looks(timing.max_rounds, timing.confidence)
+    for index, block in enumerate(blocks):
         for count in block:
             player.play_set(count)
-        open_arms = needed(race, level)
+        final = index == len(blocks) - 1 or bool(race.base_failure) or time.monotonic() > player.deadline
+        open_arms = needed(race, taken.at(player.rounds, final))
         player.keep(open_arms)
-        if not open_arms or race.base_failure or time.monotonic() > player.deadline:
+        if not open_arms or final:
             break
     return race
 
@@ -74,6 +76,11 @@ class _Player:
         self._sets = self._rounds = 0
         self.per_round = spec.server is None or spec.server_per == "round"
         self.deadline = time.monotonic() + track.timing.budget_s
+
+    @property
+    def rounds(self) -> int:
+        """Rounds so far."""
+        return self._rounds
 
     def keep(self, open_arms: set[str]) -> None:
         """Go on with base, human if some patch is still compared with it, and the arms that are not settled."""

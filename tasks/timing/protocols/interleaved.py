@@ -21,7 +21,7 @@ from tasks.timing.models import Race
 from tasks.timing.protocols.common import Needed, generator, in_order, new_race
 from tasks.timing.protocols.planning import SHORT_S, Costs, batches, first_block, plan, rounds_per_set
 from tasks.timing.rounds import Heat, ProcessSet, Referee, Reference, Track, play
-from tasks.timing.spending import level
+from tasks.timing.spending import Looks
 
 
 def interleaved(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
@@ -39,18 +39,13 @@ def run_looks(runner: Runner, needed: Needed) -> None:
     A look that nothing follows, because rounds or time are up, gets all the error that is left.
     """
     timing, race = runner.track.timing, runner.race
-    marks: list[int] = []
+    taken = Looks(timing.max_rounds, timing.confidence)
     blocks = runner.calibrate()
     for index, block in enumerate(blocks):
         for rounds in block:
             runner.play_set(rounds)
         final = index == len(blocks) - 1 or runner.out
-        if runner.counted > (marks[-1] if marks else 0):
-            marks.append(runner.counted)
-        if not marks:
-            needed(race, timing.confidence)
-            return
-        open_arms = needed(race, level(marks, timing.max_rounds, timing.confidence, final))
+        open_arms = needed(race, taken.at(runner.counted, final))
         runner.keep(open_arms)
         if not open_arms or final:
             return
