@@ -17,6 +17,8 @@ from scipy.special import bdtr, stdtrit
 Floats = NDArray[np.float64]
 Mean = Literal["geometric", "harmonic", "arithmetic"]
 
+HUGE = 300.0
+"""Log of a ratio that stands for no bound at all: two rounds at a level of 0.9999 reach further than floats do."""
 DRAWS = 8000
 """Bootstrap samples behind the interval of a ratio of means."""
 PROCESS_SD = 0.01
@@ -105,7 +107,7 @@ def interval(sets: Sequence[Floats], confidence: float) -> Interval | None:
     return Interval(
         ratio=math.exp(centre),
         low=math.exp(centre - math.hypot(centre - low, between)),
-        high=math.exp(centre + math.hypot(high - centre, between)),
+        high=math.exp(min(HUGE, centre + math.hypot(high - centre, between))),
         n_rounds=count,
         n_sets=len(sets),
     )
