@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -38,6 +39,11 @@ class RepositoryConfig(Section):
     def clone_url(self) -> str:
         """Where to clone from, with the default filled in."""
         return self.url or f"https://github.com/{self.name}.git"
+
+    @property
+    def is_on_github(self) -> bool:
+        """Whether it is cloned from github.com."""
+        return re.match(r"(?:(?:https?|ssh|git)://)?(?:[^/@]+@)?github\.com[:/]", self.clone_url) is not None
 
 
 class MiningConfig(Section):
@@ -81,6 +87,9 @@ class MiningConfig(Section):
     """With `use_keywords: false`: keep changes whose score is at least this."""
     keep_new_code: bool = False
     """Keep changes that only add functions and leave all others as they were: base has nothing to time against."""
+    pull_requests: bool | None = None
+    """Fetch from GitHub what was said about the candidates' pull requests. Default: if the repository is on github.com.
+    Needs GHAPI_TOKEN; without it nothing is asked, and the funnel says so."""
     max_candidates: int | None = Field(default=None, gt=0)
     """Send at most this many kept changes to the next stage, best score first. Mining itself always considers all."""
 

@@ -34,6 +34,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override one setting, e.g. `--set sandbox.kind=docker`. May be repeated."),
 ]
+NoKeywordsOption = Annotated[
+    bool, typer.Option("--no-keywords", help="Judge changes by what they do, whatever they say: by their score.")
+]
 SandboxOption = Annotated[Literal["local", "docker"] | None, typer.Option(help="Where code runs.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log.")]
 
@@ -48,42 +51,62 @@ def demo(store: StoreOption = "./store", sandbox: SandboxOption = None, verbose:
 
 @app.command(epilog="Example: `isobench build configs/more-itertools.yaml --set mining.max_candidates=10`")
 def build(
-    config: ConfigArgument, store: StoreOverride = None, settings: SetOption = None, verbose: VerboseOption = False
+    config: ConfigArgument,
+    store: StoreOverride = None,
+    settings: SetOption = None,
+    no_keywords: NoKeywordsOption = False,
+    verbose: VerboseOption = False,
 ) -> int:
     """Build a dataset: every stage from mining to instances."""
-    return _build(config, store, settings, verbose, "instances")
+    return _build(config, store, settings, verbose, "instances", no_keywords)
 
 
-@app.command(epilog="Example: `isobench mine configs/more-itertools.yaml --set mining.since=2020-01-01`")
+@app.command(epilog="Example: `isobench mine configs/more-itertools.yaml --no-keywords --set mining.min_score=2`")
 def mine(
-    config: ConfigArgument, store: StoreOverride = None, settings: SetOption = None, verbose: VerboseOption = False
+    config: ConfigArgument,
+    store: StoreOverride = None,
+    settings: SetOption = None,
+    no_keywords: NoKeywordsOption = False,
+    verbose: VerboseOption = False,
 ) -> int:
     """Mine the history for candidate changes (and ask the model about them, if there is one)."""
-    return _build(config, store, settings, verbose, "mining")
+    return _build(config, store, settings, verbose, "mining", no_keywords)
 
 
 @app.command(epilog="Example: `isobench apis configs/more-itertools.yaml`")
 def apis(
-    config: ConfigArgument, store: StoreOverride = None, settings: SetOption = None, verbose: VerboseOption = False
+    config: ConfigArgument,
+    store: StoreOverride = None,
+    settings: SetOption = None,
+    no_keywords: NoKeywordsOption = False,
+    verbose: VerboseOption = False,
 ) -> int:
     """Mine, then find the public APIs that each candidate reaches."""
-    return _build(config, store, settings, verbose, "apis")
+    return _build(config, store, settings, verbose, "apis", no_keywords)
 
 
 @app.command(epilog="Example: `isobench perftests configs/more-itertools.yaml --set perf_tests.sources=[pytest]`")
 def perftests(
-    config: ConfigArgument, store: StoreOverride = None, settings: SetOption = None, verbose: VerboseOption = False
+    config: ConfigArgument,
+    store: StoreOverride = None,
+    settings: SetOption = None,
+    no_keywords: NoKeywordsOption = False,
+    verbose: VerboseOption = False,
 ) -> int:
     """All stages up to perf tests that passed the gates."""
-    return _build(config, store, settings, verbose, "perftests")
+    return _build(config, store, settings, verbose, "perftests", no_keywords)
 
 
 @app.command("time", epilog="Example: `isobench time configs/more-itertools.yaml --set timing.budget_s=120`")
 def time_command(
-    config: ConfigArgument, store: StoreOverride = None, settings: SetOption = None, verbose: VerboseOption = False
+    config: ConfigArgument,
+    store: StoreOverride = None,
+    settings: SetOption = None,
+    no_keywords: NoKeywordsOption = False,
+    verbose: VerboseOption = False,
 ) -> int:
     """All stages up to timing base against human."""
-    return _build(config, store, settings, verbose, "timing")
+    return _build(config, store, settings, verbose, "timing", no_keywords)
 
 
 @app.command(
@@ -223,10 +246,13 @@ def doctor() -> int:
     return run_doctor()
 
 
-def _build(config: Path, store: str | None, settings: list[str] | None, verbose: bool, until: Any) -> int:
+def _build(
+    config: Path, store: str | None, settings: list[str] | None, verbose: bool, until: Any, no_keywords: bool
+) -> int:
     from flows.commands import run_build
 
-    return run_build(config, store, settings or [], verbose, until)
+    chosen = [*(settings or []), *(["mining.use_keywords=false"] if no_keywords else [])]
+    return run_build(config, store, chosen, verbose, until)
 
 
 def main() -> None:

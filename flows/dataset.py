@@ -18,7 +18,7 @@ from storage.store import Store
 from storage.tables import Commit, PerfTest
 from tasks.apis.stage import find_apis
 from tasks.llm import budget
-from tasks.mining.stage import classify_commit, mine_repository
+from tasks.mining.stage import classify_commit, fetch_pull_request, mine_repository
 from tasks.perftests.stage import write_perf_tests
 from tasks.reporting.tables import funnel_table
 from tasks.sandbox.models import Arm
@@ -91,6 +91,7 @@ def _candidates(config: Config, run: Run, kept: list[str]) -> list[Commit]:
     for sha in kept[limit:]:
         run.note("mining", sha, "dropped", f"max_candidates: {limit}", repo=repo)
     chosen = kept[:limit]
+    _fetch_pull_requests(config, run, [commits[sha] for sha in chosen])
     if config.llm:
         items = {sha: {"repository": config.repository, "sha": sha, "llm": config.llm} for sha in chosen}
         classified = run.map("classify", classify_commit, items, repo=repo)
@@ -98,6 +99,19 @@ def _candidates(config: Config, run: Run, kept: list[str]) -> list[Commit]:
             run.note("classify", sha, "kept" if answer.kept else "dropped", answer.reason, repo=repo)
         chosen = [sha for sha in chosen if sha in classified and classified[sha].kept]
     return [commits[sha] for sha in chosen]
+
+
+def _fetch_pull_requests(config: Config, run: Run, commits: list[Commit]) -> None:
+    """What was said about the candidates, into `pull_requests`; a candidate goes on without it."""
+    repository, repo = config.repository, config.repository.name
+    wanted = config.mining.pull_requests
+    if not (repository.is_on_github if wanted is None else wanted):
+        return
+    numbers = {commit.pr_number for commit in commits if commit.pr_number is not None}
+    items = {f"#{number}": {"repository": repository, "number": number} for number in sorted(numbers)}
+    for key, fetched in run.map("pull_requests", fetch_pull_request, items, repo=repo).items():
+        there = fetched.status in ("fetched", "unchanged")
+        run.note("pull_requests", key, "kept" if there else "dropped", fetched.reason or fetched.status, repo=repo)
 
 
 def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summary: DatasetSummary) -> None:

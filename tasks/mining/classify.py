@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from configs.models import LLMConfig, RepositoryConfig
 from storage.store import Store
-from storage.tables import Commit
+from storage.tables import Commit, PullRequest
 from tasks.llm import AnswerInvalid, ask, diff_for, render
 from tasks.mining.mine import CLASSIFIED
 from tasks.mining.models import Classified, MiningError
@@ -29,6 +29,13 @@ class PerformanceVerdict(BaseModel):
     conditions: list[Condition] = Field(default_factory=list)
     is_performance: bool
     reason: str = Field(min_length=1)
+
+
+def said_of(store: Store, repo: str, sha: str) -> PullRequest | None:
+    """The pull request of a mined change, if its text was fetched."""
+    number = store.frame(Commit, repo, columns=("pr_number",), keys={"sha": sha})["pr_number"]
+    rows = store.rows(PullRequest, repo, number=number[0]) if len(number) and number[0] is not None else []
+    return next((row for row in rows if row.status == "ok"), None)
 
 
 def classify_commit(repository: RepositoryConfig, sha: str, llm: LLMConfig, store: Store) -> Classified:

@@ -27,7 +27,9 @@ PART_BYTES = 4 << 20
 
 def filter_version(repository: RepositoryConfig, mining: MiningConfig, code: str = "") -> str:
     """Hash of what decides about a change. `code` is the version of this package's source."""
-    settings = mining.model_dump(mode="json", exclude={"max_candidates", "max_commits", "since", "until"})
+    settings = mining.model_dump(
+        mode="json", exclude={"pull_requests", "max_candidates", "max_commits", "since", "until"}
+    )
     return content_hash(settings, sorted(repository.languages), code)
 
 

@@ -21,7 +21,7 @@ from tasks.mining.models import Classified, Clone, FetchedPullRequest, Mined
 def _mine_key(context: Any, parameters: dict[str, Any]) -> str:
     repository: RepositoryConfig = parameters["repository"]
     mining: MiningConfig = parameters["mining"]
-    settings = mining.model_dump(mode="json", exclude={"max_candidates"})
+    settings = mining.model_dump(mode="json", exclude={"max_candidates", "pull_requests"})
     return cache_key(
         "mining", "mine_repository", repository.name, repository.languages, settings, parameters["head_sha"]
     )
@@ -37,8 +37,10 @@ def _classify_key(context: Any, parameters: dict[str, Any]) -> str:
     llm: LLMConfig = parameters["llm"]
     asked = decides(llm)
     template = template_text(classify.PROMPT)
-    name = parameters["repository"].name
-    return cache_key("mining", "classify_commit", name, parameters["sha"], asked, template, services=("llm",))
+    name, sha = parameters["repository"].name, parameters["sha"]
+    said = classify.said_of(Store(parameters["store"]), name, sha)
+    text = said and said.model_dump(mode="json", include={"title", "body", "claims"})
+    return cache_key("mining", "classify_commit", name, sha, asked, template, text, services=("llm",))
 
 
 def _token() -> str | None:

@@ -9,7 +9,9 @@ from typing import Any
 from storage.store import Store
 from storage.tables import Funnel, Instance, OptAtK, Score
 
-STAGES = ("mining", "classify", "apis", "environments", "perftests", "timing", "instances", "scores")
+STAGES = (
+    "mining", "pull_requests", "classify", "apis", "environments", "perftests", "timing", "instances", "scores",
+)  # fmt: skip
 """The order of stages; others follow in the order in which they were recorded."""
 
 

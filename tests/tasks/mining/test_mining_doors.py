@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from configs.models import LLMConfig, MiningConfig, RepositoryConfig
-from tasks.llm import LlmError
-from tasks.mining import stage
+from storage.store import Store
+from storage.tables import Commit, PullRequest
+from tasks.llm import LlmError, render
+from tasks.mining import classify, stage
 from tasks.mining.faults import is_outside_fault
 from tasks.mining.models import MiningError
 
@@ -44,6 +48,7 @@ def classify_key(**changed: Any) -> str:
         {"store": "/elsewhere"},
         {"repository": RepositoryConfig(name="a/b", url="https://example.org/a/b.git")},
         {"mining": MiningConfig(max_candidates=3)},
+        {"mining": MiningConfig(pull_requests=True)},
     ],
 )
 def test_where_it_lies_does_not_matter(changed: dict[str, Any]) -> None:
@@ -69,6 +74,38 @@ def test_budget_does_not_change_a_verdict_but_the_model_does() -> None:
     assert classify_key(llm=LLMConfig(model="x/z")) != classify_key()
     assert classify_key(llm=LLMConfig(model="x/y", temperature=0)) != classify_key()
     assert classify_key(sha="1" * 40) != classify_key()
+
+
+def test_what_was_said_about_a_change_is_asked_about(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    change = Commit(
+        repo="a/b", sha="0" * 40, parent_sha=None, author_date=datetime.now(UTC), subject="x (#7)", message="x (#7)",
+        pr_number=7, kept=True, reason="kept",
+    )  # fmt: skip
+    store.append([change])
+    before = classify_key(store=str(tmp_path))
+    said = PullRequest(
+        repo="a/b", number=7, status="ok", title="2x faster", claims=["2x"], fetched_at=datetime.now(UTC)
+    )
+    store.append([said])
+    assert classify.said_of(store, "a/b", "0" * 40) == said
+    after = classify_key(store=str(tmp_path))
+    assert after != before
+    store.append([said.model_copy(update={"fetched_at": datetime.now(UTC)})])
+    assert classify_key(store=str(tmp_path)) == after
+    store.append([said.model_copy(update={"status": "not_found"})])
+    assert classify_key(store=str(tmp_path)) == before
+
+
+def test_the_prompt_quotes_the_pull_request() -> None:
+    said = PullRequest(
+        repo="a/b", number=7, status="ok", title="Twice as fast", claims=["2x"], fetched_at=datetime.now(UTC)
+    )
+    values: dict[str, Any] = {"repo": "a/b", "sha": "0", "message": "m", "files": [], "functions": [], "diff": "d"}
+    asked, plain = (str(render("classify", **values, pull_request=pull)) for pull in (said, None))
+    assert "Twice as fast" in asked
+    assert "claims: 2x" in asked
+    assert "Pull request" not in plain
 
 
 def test_faults() -> None:
