@@ -283,6 +283,19 @@ class SandboxConfig(Section):
     """Size of the private /tmp, in MiB."""
     output_mb: int = Field(default=16, gt=0)
     """Output kept per process, in MiB; the rest is dropped."""
+    mounts: dict[str, str] = {}
+    """Files or folders of this machine that every process sees, read-only: path -> path inside. For model weights and
+    data sets, since there is no network. Example: `{/data/hf: /data/hf}`."""
+    gpus: bool = False
+    """Let every process use the machine's NVIDIA GPUs. `docker` needs the NVIDIA container toolkit."""
+
+    @field_validator("mounts")
+    @classmethod
+    def _are_absolute(cls, value: dict[str, str]) -> dict[str, str]:
+        for source, target in value.items():
+            if not source.startswith(("/", "~")) or not target.startswith("/"):
+                raise ValueError(f"{source}: {target}: both must be absolute paths")
+        return {str(Path(source).expanduser()): target for source, target in value.items()}
 
 
 class PublishingConfig(Section):

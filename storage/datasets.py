@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from configs.errors import UserError
+from storage.perf_commands import command_script
 from storage.store import Store
 from storage.tables import Instance, TestDurations
 
@@ -70,7 +71,8 @@ def read_records(path: str | Path) -> Iterator[tuple[str, Record | str]]:
 def read_instances(path: str | Path) -> tuple[list[Instance], list[str]]:
     """Instances of a store (a folder) or a file, and what is wrong with those left out, as `file:line: field: reason`.
 
-    Needed: instance_id, repo, base_commit, efficiency_test (one script or a list), and head_commit or patch. Without
+    Needed: instance_id, repo, base_commit, efficiency_test (one script or a list) or perf_command, and head_commit or
+    patch. Without
     repo_url the repository is GitHub's; other fields have defaults and unknown ones are ignored. Raises DatasetError if
     the path cannot be read at all.
     """
@@ -98,6 +100,11 @@ def instance_from(record: Record) -> Instance | str:
         for alias in aliases:
             if name not in data and alias in data:
                 data[name] = data[alias]
+    if data.get("perf_command") and not data.get("efficiency_test"):
+        try:
+            data["efficiency_test"] = [command_script(str(data["perf_command"]))]
+        except ValueError as error:
+            return f"perf_command: {error}"
     for name in ("instance_id", "repo", "base_commit", "efficiency_test"):
         if not data.get(name):
             return f"{name}: missing"

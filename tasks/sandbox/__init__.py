@@ -10,6 +10,7 @@ Importing this package loads neither the Docker SDK nor anything else that is he
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.sandbox.models import (
@@ -29,6 +30,8 @@ from tasks.sandbox.models import (
 
 if TYPE_CHECKING:
     from configs.models import SandboxConfig
+    from tasks.sandbox.docker import DockerSandbox
+    from tasks.sandbox.local import LocalSandbox
 
 __all__ = [
     "ARM_DIR", "ENV_DIR", "WORK_DIR", "Arm", "Command", "Completed", "Environment", "Limits", "Mount", "Process",
@@ -41,13 +44,18 @@ def open_sandbox(config: SandboxConfig) -> Sandbox:
 
     Raises SandboxError, with advice, if `docker` is asked for and no engine answers.
     """
+    opened: DockerSandbox | LocalSandbox
     if config.kind == "docker":
         from tasks.sandbox.docker import DockerSandbox
 
-        return DockerSandbox()
-    from tasks.sandbox.local import LocalSandbox
+        opened = DockerSandbox()
+    else:
+        from tasks.sandbox.local import LocalSandbox
 
-    return LocalSandbox()
+        opened = LocalSandbox()
+    opened.shared = tuple(Mount(source=Path(source), target=target) for source, target in config.mounts.items())
+    opened.gpus = config.gpus
+    return opened
 
 
 def limits_of(config: SandboxConfig, timeout_s: float | None = 600) -> Limits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import glob
 import os
 import shutil
 import subprocess
@@ -169,7 +170,13 @@ def _system(found: Bubblewrap, command: Command) -> list[str]:
             argv += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
     for name in ("passwd", "group"):
         argv += ["--ro-bind", str(found.etc / name), f"/etc/{name}"]
-    argv += ["--proc", "/proc", "--dev", "/dev", "--ro-bind-try", "/sys/devices/system", "/sys/devices/system"]
+    argv += ["--proc", "/proc", "--dev", "/dev"]
+    if command.gpus:
+        argv += ["--ro-bind", "/sys", "/sys"]  # the driver looks up its devices' PCI addresses
+        for device in sorted(glob.glob("/dev/nvidia*")):
+            argv += ["--dev-bind", device, device]
+    else:
+        argv += ["--ro-bind-try", "/sys/devices/system", "/sys/devices/system"]
     for folder in ("/tmp", WORK_DIR, "/dev/shm"):
         if found.sizes:
             argv += ["--size", str(command.limits.tmp_mb * MEBIBYTE)]

@@ -93,6 +93,7 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
             memswap_limit=memory,
             pids_limit=limits.pids + 1,  # the init process counts too
             cpuset_cpus=None if command.cpus is None else ",".join(map(str, command.cpus)),
+            device_requests=[docker.types.DeviceRequest(count=-1, capabilities=[["gpu"]])] if command.gpus else None,
             shm_size=limits.tmp_mb * MEBIBYTE,
             tmpfs={
                 "/tmp": f"{size},mode=1777",

@@ -52,6 +52,8 @@ class Command(Frozen):
     cpus: tuple[int, ...] | None = None
     """Cores to pin to; None leaves the choice to the system."""
     network: bool = False
+    gpus: bool = False
+    """Whether the machine's NVIDIA GPUs are visible."""
     image: str | None = None
     """Docker image; ignored by the local sandbox."""
     limits: Limits = Limits()

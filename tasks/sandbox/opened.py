@@ -9,7 +9,7 @@ import weakref
 from abc import ABC, abstractmethod
 from typing import Any, Generic, Self, TypeVar
 
-from tasks.sandbox.models import Command, Completed, SandboxError
+from tasks.sandbox.models import Command, Completed, Mount, SandboxError
 from tasks.sandbox.streams import MEBIBYTE, Runnable, run_to_end
 
 P = TypeVar("P", bound=Runnable)
@@ -17,6 +17,11 @@ P = TypeVar("P", bound=Runnable)
 
 class OpenSandbox(ABC, Generic[P]):
     """A sandbox that can be used from several threads. Subclasses say how one command is launched."""
+
+    shared: tuple[Mount, ...] = ()
+    """Mounts that every command gets, before its own."""
+    gpus = False
+    """Whether commands see the machine's NVIDIA GPUs."""
 
     def __init__(self) -> None:
         self._running: weakref.WeakSet[P] = weakref.WeakSet()
@@ -38,6 +43,8 @@ class OpenSandbox(ABC, Generic[P]):
             raise SandboxError("the sandbox is closed")
         if not command.argv:
             raise SandboxError("the command is empty")
+        if self.shared or self.gpus:
+            command = command.model_copy(update={"mounts": (*self.shared, *command.mounts), "gpus": self.gpus})
         for mount in command.mounts:
             if not mount.source.exists():
                 raise SandboxError(f"{mount.source} does not exist, and was to be mounted at {mount.target}")
