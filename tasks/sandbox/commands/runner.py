@@ -20,7 +20,7 @@ import urllib.request
 from typing import Any
 
 KEPT = 4 * 1024 * 1024
-GRACE_S = 10.0
+GRACE_S = 5.0
 ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER
 
 

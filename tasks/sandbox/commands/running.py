@@ -24,6 +24,8 @@ CLIENT_DIR = "/client"
 MARGIN_S = 30.0
 """What the driver waits longer than the runner should take."""
 START_TIMEOUT_S = 60.0
+PATIENCE_S = 8.0
+"""More than the runner's own GRACE_S."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -105,10 +107,10 @@ class CommandSession:
         self.close()
 
     def close(self) -> None:
-        """End everything inside. Idempotent."""
+        """End everything inside: the runner asks the server to end first, for PATIENCE_S; then the sandbox is killed."""
         process, self._process = self._process, None
         if process is not None:
-            process.close(timeout_s=0.5)
+            process.close(timeout_s=PATIENCE_S)
 
     def start_server(self) -> float:
         """Start the server and wait until it is ready; the seconds that took. Nothing to do without one."""
