@@ -105,7 +105,10 @@ def test_every_problem_is_named_with_its_line_in_order(write):
         ("perf_tests: {seeded: {abcdef1: x.py}}", "perf_tests.seeded.abcdef1: expected a list of texts, got 'x.py'"),
         ("max_rounds: 3", "max_rounds: unknown option; did you mean 'timing.max_rounds'?"),
         ("timimg: {}", "timimg: unknown option; did you mean 'timing'?"),
-        ("sandbox: {zzz: 1}", "sandbox.zzz: unknown option; known here: kind, memory_mb, pids, tmp_mb, output_mb"),
+        (
+            "sandbox: {zzz: 1}",
+            "sandbox.zzz: unknown option; known here: kind, memory_mb, pids, tmp_mb, output_mb, mounts, gpus",
+        ),
     ],
 )
 def test_wrong_values(write, text, expected):

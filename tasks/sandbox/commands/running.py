@@ -107,7 +107,7 @@ class CommandSession:
         self.close()
 
     def close(self) -> None:
-        """End everything inside: the runner asks the server to end first, for PATIENCE_S; then the sandbox is killed."""
+        """End everything inside: the server is asked first; after PATIENCE_S the sandbox is killed."""
         process, self._process = self._process, None
         if process is not None:
             process.close(timeout_s=PATIENCE_S)
