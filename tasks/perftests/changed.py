@@ -34,6 +34,8 @@ class Targets:
     """By name, as in `Commit.functions_changed`."""
     files: list[str] = field(default_factory=list)
     """If no changed function is known: changed Python files, any line of which counts."""
+    code: frozenset[str] = frozenset()
+    """Files with changed functions, else the changed files: whose changed lines are to be executed."""
 
     @property
     def traceable(self) -> bool:
@@ -56,14 +58,15 @@ def find_targets(functions_changed: list[str], files: list[str], base: Path, hum
 
     `base` and `human` are checkouts. Functions of other languages are left out: their lines cannot be traced.
     """
+    code = frozenset(name.partition("::")[0] for name in functions_changed) or frozenset(files)
     for arm, checkout in (("base", base), ("human", human)):
         places = locate(functions_changed, checkout)
         if places:
-            return Targets(arm="base" if arm == "base" else "human", functions=places)
+            return Targets(arm="base" if arm == "base" else "human", functions=places, code=code)
     python = [path for path in files if path.endswith(".py")]
     if any((base / path).is_file() for path in python):
-        return Targets(arm="base", files=[path for path in python if (base / path).is_file()])
-    return Targets(arm="human", files=python)
+        return Targets(arm="base", files=[path for path in python if (base / path).is_file()], code=code)
+    return Targets(arm="human", files=python, code=code)
 
 
 def locate(names: list[str], checkout: Path) -> dict[str, list[Place]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType
 from typing import Literal
@@ -43,11 +43,14 @@ def executable(path: Path) -> set[int]:
     return {line for code in _codes(module) if code.co_flags & IN_FUNCTION for line in _numbers(code)}
 
 
-def changed_executable(patch: str, side: Literal["base", "human"], checkout: Path) -> dict[str, set[int]]:
-    """Path -> changed lines that run when functions are called, of the Python files of a checkout."""
+def changed_executable(
+    patch: str, side: Literal["base", "human"], checkout: Path, paths: Collection[str]
+) -> dict[str, set[int]]:
+    """Path -> changed lines that run when functions are called, of the Python files of a checkout among `paths`."""
     found = {}
     for path, lines in changed_lines(patch, side).items():
-        numbers = set(lines) & executable(checkout / path) if path.endswith(".py") else set()
+        wanted = path in paths and path.endswith(".py")
+        numbers = set(lines) & executable(checkout / path) if wanted else set()
         if numbers:
             found[path] = numbers
     return found

@@ -65,6 +65,12 @@ class Clock:
             raise GateFailed(gate, f"the gates took longer than {self._limit_s:g} s: make the workload smaller")
 
 
+def once(proposal: Proposal) -> str:
+    """The script with one call of the repository's own code per experiment: enough to watch it, and fifty times
+    cheaper where watching slows each call down."""
+    return f"{proposal.script}\nNUMBER = COPIES = 1\n" if proposal.source in OWN_CODE else proposal.script
+
+
 def varies(proposal: Proposal) -> bool:
     """Whether the workload is to follow the seed: not that of repositories' own code, nor of gso scripts."""
     return proposal.dialect == "isobench" and proposal.source not in OWN_CODE

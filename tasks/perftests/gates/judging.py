@@ -6,7 +6,7 @@
 | `functions` | it lacks a function that its dialect requires | outside |
 | `leak` | it uses a function that only the change defines, or repeats two lines of code that it adds | outside |
 | `imports` | it imports what the environment has not | base |
-| `network` | it looks up or connects to another machine, also where it expects that to fail | base |
+| `network` | it looks up or connects to another machine, or tries to | base |
 | `writes` | it changes files outside the working and the temporary folder, or tries to | base |
 | `base_runs` | import, `setup` or `experiment` raises, dies or hangs, or the result cannot be carried out | base |
 | `trivial` | the result is None or empty, or three seeds give the same one | base |
@@ -14,8 +14,8 @@
 | `seeds` | two seeds build the same workload, so a cache could answer | base |
 | `duration` | one experiment is shorter or longer than the configuration allows | base |
 | `check` | `check_equivalence` accepts results that are wrong | comparing process |
-| `coverage` | the experiment (setup does not count) runs none of the changed functions | base (new functions: human) |
 | `order` | a seed gives another result if another seed came before it | a second process on base |
+| `coverage` | the experiment (setup does not count) runs none of the changed functions | there (new ones: human) |
 | `setup` | changed code runs longer in setup than in the experiment | a second process on base |
 | `human_runs` | it raises, dies or hangs on the human's code | human |
 | `lines` | none of the changed lines runs, neither on base nor on human | both |
@@ -36,11 +36,12 @@ from dataclasses import replace
 
 from configs.models import PerfTestConfig
 from tasks.perftests.gates import running, text
-from tasks.perftests.gates.bench import Bench, Clock, GateFailed
+from tasks.perftests.gates.bench import Bench, Clock, GateFailed, once
 from tasks.perftests.gates.screening import only_when_repeated, screen
-from tasks.perftests.gates.world import alive, world
+from tasks.perftests.gates.world import alive, setup_work, world
 from tasks.perftests.models import Evidence, Proposal, Verdict
 from tasks.perftests.patches import changed_executable, share
+from tasks.sandbox.probing import ProbeSession
 
 RESIZED = 3
 """How often a script's SIZE is changed."""
@@ -74,8 +75,8 @@ def _judge(proposal: Proposal, bench: Bench, config: PerfTestConfig) -> Verdict:
 def _run(proposal: Proposal, bench: Bench, config: PerfTestConfig, seen: Evidence) -> None:
     """The gates that need processes: one on base, one that compares, one under watch, one on human."""
     clock = Clock(config.gate_timeout_s)
-    gone = changed_executable(bench.patch, "base", bench.work / bench.base.checkout)
-    new = changed_executable(bench.patch, "human", bench.work / bench.human.checkout)
+    gone = changed_executable(bench.patch, "base", bench.work / bench.base.checkout, bench.targets.code)
+    new = changed_executable(bench.patch, "human", bench.work / bench.human.checkout, bench.targets.code)
     with bench.session(bench.base, clock) as base, bench.session(bench.base, clock, checker=True) as checker:
         first = running.base_runs(base, proposal, clock)
         seen.base_duration_s = first.seconds
@@ -89,15 +90,17 @@ def _run(proposal: Proposal, bench: Bench, config: PerfTestConfig, seen: Evidenc
         seen.check_rejects = alive(checker, proposal, first, clock)
         checker.load(proposal.script, proposal.dialect)
         on_base = bench.targets.arm == "base"
-        if bench.targets.traceable and (on_base or gone):
-            lines = running.trace(base, clock)
-            seen.covered = running.coverage(bench.targets, lines) if on_base else []
-            seen.line_share_base = share(gone, lines)
-        seen.setup_share = world(bench, proposal, checker, first, clock)
+        traced = bench.targets.traceable and bool(on_base or gone)
+        watched = world(bench, proposal, checker, first, traced, clock)
+        seen.setup_share = watched.setup_share
+        if traced:
+            seen.covered = running.coverage(bench.targets, watched.lines) if on_base else []
+            seen.line_share_base = share(gone, watched.lines)
+        setup_work(watched, proposal)
         with bench.session(bench.human, clock) as human:
             result = running.human_runs(human, proposal, clock)
             if bench.targets.traceable and (not on_base or new):
-                lines = running.trace(human, clock)
+                lines = _lines_on_human(human, proposal, bench, clock)
                 seen.covered = seen.covered if on_base else running.coverage(bench.targets, lines)
                 seen.line_share_human = share(new, lines)
             running.changed_lines_run(seen.line_share_base, seen.line_share_human)
@@ -105,6 +108,15 @@ def _run(proposal: Proposal, bench: Bench, config: PerfTestConfig, seen: Evidenc
             seen.screen_speedup = screen(base, human, first.seconds, correct, config, clock)
     if only_when_repeated(bench, proposal, clock):
         seen.flags.append("faster_only_when_repeated")
+
+
+def _lines_on_human(human: ProbeSession, proposal: Proposal, bench: Bench, clock: Clock) -> dict[str, list[int]]:
+    """Lines that the experiment executes; of the repository's own code in a process that calls it only once."""
+    if once(proposal) == proposal.script:
+        return running.trace(human, clock)
+    with bench.session(bench.human, clock) as fresh:
+        running.human_runs(fresh, replace(proposal, script=once(proposal)), clock)
+        return running.trace(fresh, clock)
 
 
 def _resized(script: str, verdict: Verdict, config: PerfTestConfig) -> str | None:

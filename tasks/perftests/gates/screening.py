@@ -6,7 +6,7 @@ import re
 from statistics import median
 
 from configs.models import PerfTestConfig
-from tasks.perftests.gates.bench import OWN_CODE, SEED, Bench, Clock, GateFailed
+from tasks.perftests.gates.bench import OWN_CODE, SEED, Bench, Clock, GateFailed, once
 from tasks.perftests.models import Proposal
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probing import ProbeError, ProbeSession
@@ -16,6 +16,8 @@ SCREEN_S = 30.0
 BATCH_S = 0.02
 """Shorter experiments are called several times per round."""
 COLD_RUNS = 3
+MAX_COLD = 2.0
+"""First calls on base that take so many times as long as later ones say nothing about human's."""
 
 
 def screen(
@@ -65,11 +67,12 @@ def repeats(script: str) -> bool:
 def only_when_repeated(bench: Bench, proposal: Proposal, clock: Clock) -> bool:
     """Whether human is faster only from the second call on with the same input, as a cache of results would be.
 
-    Compares first calls in fresh processes with later ones: the gain of first calls is less than a quarter of it.
+    Compares first calls in fresh processes with later ones: the gain of first calls is less than a quarter of it. Calls
+    so short that the first one is slow by itself (imports, caches of the machine) tell nothing.
     """
     if proposal.source not in OWN_CODE or not repeats(proposal.script):
         return False
-    script = f"{proposal.script}\nNUMBER = COPIES = 1\n"
+    script = once(proposal)
     cold: dict[str, float] = {}
     warm: dict[str, float] = {}
     try:
@@ -77,6 +80,8 @@ def only_when_repeated(bench: Bench, proposal: Proposal, clock: Clock) -> bool:
             calls = [_calls(bench, arm, script, clock) for _ in range(COLD_RUNS)]
             cold[arm.name], warm[arm.name] = min(first for first, _ in calls), min(later for _, later in calls)
     except ProbeError:
+        return False
+    if cold[bench.base.name] > MAX_COLD * warm[bench.base.name]:
         return False
     gain = warm[bench.base.name] / warm[bench.human.name] - 1
     return gain > 0.2 and cold[bench.base.name] / cold[bench.human.name] - 1 < gain / 4

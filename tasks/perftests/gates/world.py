@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.perftests.gates.bench import Bench, Clock, GateFailed, varies
-from tasks.perftests.gates.running import First, order
+from tasks.perftests.gates.bench import Bench, Clock, GateFailed, once, varies
+from tasks.perftests.gates.running import First, order, trace
 from tasks.perftests.models import Proposal
 from tasks.perftests.trying import spans
 from tasks.sandbox.encoding import decode
@@ -34,37 +35,52 @@ def check_equivalence(reference, candidate):
 REQUIRED_KINDS = ("values", "one value", "items", "nothing")
 
 
-def world(bench: Bench, proposal: Proposal, checker: ProbeSession, first: First, clock: Clock) -> float | None:
-    """Gates `order`, `network`, `writes` and `setup`, in one process on base that runs two seeds.
+@dataclass(frozen=True)
+class Watched:
+    """What the process under watch showed."""
 
-    Returns the share of the changed code's time that lies in setup; None where no changed function exists on base.
-    """
+    lines: dict[str, list[int]]
+    """Lines of base that the experiment executes, by path."""
+    setup_share: float | None
+    """Share of the changed functions' time that lies in setup; None where none exists on base."""
+    setup_s: float
+    """That time, in seconds, slowed by watching."""
+
+
+def world(
+    bench: Bench, proposal: Proposal, checker: ProbeSession, first: First, want_lines: bool, clock: Clock
+) -> Watched:
+    """Gates `order`, `network` and `writes`, in one process on base that runs two seeds."""
     clock.check("order")
     targets = spans(bench.targets.functions) if bench.targets.arm == "base" else {}
     watching = [(HERE.parent / "watch.py").read_text(), (HERE / "watching.py").read_text()]
     with bench.session(bench.base, clock) as fresh:
         try:
             fresh.load("\n".join([*watching, f"begin({targets!r}, {ARM_DIR!r})\n"]))
-            fresh.load(proposal.script, proposal.dialect)
+            fresh.load(once(proposal), proposal.dialect)
         except ProbeError as error:
             raise GateFailed("order", f"in a second process it fails: {error}") from None
         order(fresh, checker, first, clock)
+        lines = trace(fresh, clock) if want_lines else {}
         notes = _report(fresh)
     if notes["network"]:
         raise GateFailed("network", f"the script {'; '.join(notes['network'])}: build the workload from the seed")
     if notes["writes"]:
         raise GateFailed("writes", f"the script changes {', '.join(notes['writes'])}: use the working folder")
     inside, timed = float(notes["setup_s"]), float(notes["run_s"])
-    if not targets or inside + timed <= 0:
-        return None
-    share = inside / (inside + timed)
-    if share > MAX_SETUP_SHARE and inside > LEAST_S and varies(proposal):
+    share = inside / (inside + timed) if targets and inside + timed > 0 else None
+    return Watched(lines, share, inside)
+
+
+def setup_work(watched: Watched, proposal: Proposal) -> None:
+    """Changed code works in the experiment more than in setup."""
+    share = watched.setup_share
+    if share is not None and share > MAX_SETUP_SHARE and watched.setup_s > LEAST_S and varies(proposal):
         raise GateFailed(
             "setup",
             f"{share:.0%} of the time in changed code is spent in setup, which is not timed: move that work into "
             "experiment, or build the workload without the changed code",
         )
-    return share
 
 
 def alive(checker: ProbeSession, proposal: Proposal, first: First, clock: Clock) -> list[str]:

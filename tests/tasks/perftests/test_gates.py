@@ -122,7 +122,7 @@ def test_without_known_functions_lines_of_changed_files_count(bench: Bench, conf
 
 def test_what_is_not_python_cannot_be_traced_and_passes(bench: Bench, config: PerfTestConfig) -> None:
     targets = find_targets(["kit/fast.c::top"], ["kit/fast.c"], bench.work / "base", bench.work / "human")
-    assert targets == Targets(arm="human")
+    assert targets == Targets(arm="human", code=frozenset(["kit/fast.c"]))
     on_c = Bench(bench.sandbox, bench.work, bench.base, bench.human, targets, bench.limits)
     verdict = judge(script(BAD["coverage"]), on_c, config.model_copy(update={"screen_rounds": 0}))
     assert verdict.accepted
