@@ -3,8 +3,8 @@
     python -m tests.benchmarks.perftests_sources --store /data/measures \\
         --url networkx/networkx=~/clones/networkx --url more-itertools/more-itertools=~/clones/more-itertools
 
-runs `isobench perftests` for each configuration (default: those in tests/benchmarks/perftests/ and the demo), each with a
-store of its own below `--store`, and counts in its tables. What is there is not done again. `--json` keeps the rows.
+runs `isobench perftests` for each configuration (default: those in tests/benchmarks/perftests/ and the demo), each with
+a store of its own below `--store`, and counts in its tables. What is there is not done again. `--json` keeps the rows.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def _run(proposal: Proposal, bench: Bench, config: PerfTestConfig, seen: Evidenc
                 seen.line_share_human = share(new, lines)
             running.changed_lines_run(seen.line_share_base, seen.line_share_human)
             correct = running.same_result(checker, first.result, result)
-            seen.screen_speedup = screen(base, human, first.seconds, correct, config, clock)
+            seen.screen_speedup = screen(proposal, base, human, first.seconds, correct, config, clock)
     if only_when_repeated(bench, proposal, clock):
         seen.flags.append("faster_only_when_repeated")
 

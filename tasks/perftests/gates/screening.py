@@ -6,7 +6,7 @@ import re
 from statistics import median
 
 from configs.models import PerfTestConfig
-from tasks.perftests.gates.bench import OWN_CODE, SEED, Bench, Clock, GateFailed, once
+from tasks.perftests.gates.bench import OWN_CODE, SEED, Bench, Clock, GateFailed, once, varies
 from tasks.perftests.models import Proposal
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probing import ProbeError, ProbeSession
@@ -14,14 +14,21 @@ from tasks.sandbox.probing import ProbeError, ProbeSession
 SCREEN_S = 30.0
 """Time for all rounds; if they take longer, fewer are played, and fewer than wanted never drop anything."""
 BATCH_S = 0.02
-"""Shorter experiments are called several times per round."""
+"""Shorter experiments are called several times per round, each on a workload of its own."""
+MAX_BATCH = 20
 COLD_RUNS = 3
 MAX_COLD = 2.0
 """First calls on base that take so many times as long as later ones say nothing about human's."""
 
 
 def screen(
-    base: ProbeSession, human: ProbeSession, seconds: float, correct: bool, config: PerfTestConfig, clock: Clock
+    proposal: Proposal,
+    base: ProbeSession,
+    human: ProbeSession,
+    seconds: float,
+    correct: bool,
+    config: PerfTestConfig,
+    clock: Clock,
 ) -> float | None:
     """Median of base's time over human's, over paired rounds on fresh seeds; None if the screen is off.
 
@@ -32,7 +39,7 @@ def screen(
     rounds = config.screen_rounds
     if not rounds:
         return None
-    number = max(1, round(BATCH_S / max(seconds, 1e-6))) if seconds < BATCH_S else 1
+    number = min(MAX_BATCH, max(1, round(BATCH_S / max(seconds, 1e-6)))) if varies(proposal) else 1
     affordable = int(min(SCREEN_S, clock.left_s / 2) / max(2 * seconds * number, 1e-6))
     ratios = []
     try:
@@ -40,7 +47,7 @@ def screen(
             walls = {}
             pair = [("base", base), ("human", human)]
             for name, probe in pair if turn % 2 else pair[::-1]:
-                probe.setup(SEED + 1 + turn, digest=False)
+                probe.setup(SEED + 1 + turn * number, number, digest=False)
                 timed = probe.run(number)
                 walls[name] = max(timed.wall_ns - timed.wait_ns, 1)
             ratios.append(walls["base"] / walls["human"])
