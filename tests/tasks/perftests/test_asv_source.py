@@ -137,7 +137,7 @@ def test_benchmarks_that_execute_the_change_are_offered_with_their_parameters(be
     assert "\nCOMPARE = True\n" in found["Words.time_top(200, 'many')"].script
     assert "\nCOMPARE = False\n" in found["time_top_of_chance"].script
     for name in ("Words.time_top(200, 'many')", "Lines.time_top_that_uses_up", "time_top_of_chance"):
-        verdict = judge(found[name], bench, PerfTestConfig(min_duration_s=0.0005))
+        verdict = judge(found[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=0.0005))
         assert verdict.accepted, (name, verdict.reason)
         assert verdict.covered == ["kit/words.py::Counter.top"]
 
@@ -148,14 +148,14 @@ def test_the_arms_own_benchmarks_cannot_reach_the_script(benchmarked: Kit, bench
     for arm in ("base", "human"):
         shutil.rmtree(benchmarked.work / arm / "perf")
         benchmarked.write(arm, {"suite/__init__.py": "raise RuntimeError('patched')\n"})
-    assert judge(found, bench, PerfTestConfig()).accepted
+    assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
 
 
 def test_a_benchmark_that_exists_only_after_the_change_is_taken_from_there(benchmarked: Kit, bench: Bench) -> None:
     late = "from kit.words import Counter\n\n\ndef time_top_late():\n    Counter.top('a b a ' * 99, 2)\n"
     benchmarked.write("human", {"perf/suite/late.py": late})
     found = offered(benchmarked, bench)["time_top_late"]
-    assert judge(found, bench, PerfTestConfig()).accepted
+    assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
 
 
 def test_reasons_for_finding_nothing(benchmarked: Kit, bench: Bench) -> None:

@@ -32,6 +32,8 @@ def test_good_scripts_pass_with_what_they_cover(text: str, dialect: str, bench: 
 
 @pytest.mark.parametrize("gate", BAD)
 def test_each_gate_catches_its_script(gate: str, bench: Bench, config: PerfTestConfig) -> None:
+    if gate == "screen":  # however busy the machine is: five rounds of code that is as fast do not reach ten times
+        config = config.model_copy(update={"screen_speedup": 10})
     verdict = judge(script(BAD[gate]), bench, config)
     assert verdict.gate == gate, verdict.reason
     assert verdict.detail

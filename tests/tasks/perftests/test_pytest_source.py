@@ -53,7 +53,7 @@ def test_tests_that_execute_the_change_are_offered(offers: Offers) -> None:
 
 @pytest.mark.parametrize("name", ["test_top_many[30]", "test_top_writes", "TopCase::test_top_of_case"])
 def test_what_is_offered_passes_the_gates(name: str, offers: Offers, bench: Bench) -> None:
-    verdict = judge(offers[name], bench, PerfTestConfig(min_duration_s=0.01))
+    verdict = judge(offers[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=0.01))
     assert verdict.accepted, verdict.reason
     assert verdict.covered == ["kit/words.py::Counter.top"]
 
@@ -71,14 +71,14 @@ def test_the_arms_own_tests_cannot_reach_the_script(offers: Offers, kit: Kit, be
     for path in ("tests/test_words.py", "tests/conftest.py", "conftest.py", "tests/helpers.py"):
         (kit.work / "human" / path).write_text("raise RuntimeError('patched')\n")
     (kit.work / "human" / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
-    verdict = judge(offers["test_top"], bench, PerfTestConfig())
+    verdict = judge(offers["test_top"], bench, PerfTestConfig(screen_rounds=0))
     assert verdict.accepted, verdict.reason
 
 
 def test_a_patch_that_breaks_the_test_is_seen_by_the_check(offers: Offers, kit: Kit, bench: Bench) -> None:
     words = kit.work / "base" / "kit" / "words.py"
     words.write_text(words.read_text().replace("return found", "return [('nothing', 0)]"))
-    verdict = judge(offers["test_top"], bench, PerfTestConfig(min_duration_s=1e-6))
+    verdict = judge(offers["test_top"], bench, PerfTestConfig(screen_rounds=0, min_duration_s=1e-6))
     assert verdict.gate == "deterministic"
     assert "AssertionError" in verdict.detail
 
@@ -89,7 +89,7 @@ def test_a_test_that_exists_only_after_the_change_is_taken_from_there(kit: Kit, 
     )
     kit.write("human", {"tests/test_late.py": late})
     [found] = [item for item in offered(kit, bench) if "late" in item.name]
-    assert judge(found, bench, PerfTestConfig()).accepted
+    assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
 
 
 def test_tests_inside_the_package(kit: Kit, bench: Bench) -> None:
@@ -104,9 +104,9 @@ def test_tests_inside_the_package(kit: Kit, bench: Bench) -> None:
     for arm in ("base", "human"):
         kit.write(arm, inside)
     [found] = [item for item in offered(kit, bench) if "inside" in item.name]
-    assert judge(found, bench, PerfTestConfig()).accepted
+    assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
     kit.write("human", {"kit/tests/data.py": "raise RuntimeError('patched')\n"})
-    assert judge(found, bench, PerfTestConfig()).accepted
+    assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
 
 
 def test_without_pytest_in_the_environment_it_says_what_to_do(kit: Kit, bench: Bench, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def one(name: str, script: str) -> dict[str, str]:
 
 def write_tests(kit: Kit, store: Store, seeded: list[str] | None = None, **config: Any) -> Written:
     llm = config.pop("llm", LLM)
-    chosen = PerfTestConfig(**{"min_duration_s": 0.0005, "sources": ["llm"], **config})
+    chosen = PerfTestConfig(**{"min_duration_s": 0.0005, "screen_rounds": 0, "sources": ["llm"], **config})
     base, human = (
         arm.model_copy(update={"checkout": str(kit.work / arm.checkout)}) for arm in (kit.base, kit.human)
     )  # absolute: the work folder of the store is elsewhere
