@@ -18,11 +18,13 @@ from storage.store import Store
 from storage.tables import Commit, PerfTest
 from tasks.apis.stage import find_apis
 from tasks.llm import budget
+from tasks.llm.background import pull_request_digests
 from tasks.mining.stage import classify_commit, fetch_pull_request, mine_repository
 from tasks.perftests.stage import write_perf_tests
 from tasks.reporting.tables import funnel_table
 from tasks.sandbox.models import Arm
 from tasks.scoring.stage import make_instance
+from tasks.statements.stage import write_statement
 
 Stage = Literal["mining", "apis", "perftests", "timing", "instances"]
 
@@ -195,6 +197,26 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
     for sha, instance in made.items():
         run.note("instances", sha, "kept" if instance.instance_id else "dropped", instance.reason, repo=repo)
     summary.instances = sorted(instance.instance_id for instance in made.values() if instance.instance_id)
+    _state(config, run, {sha: instance.tests for sha, instance in made.items() if instance.instance_id})
+
+
+def _state(config: Config, run: Run, instances: dict[str, list[str]]) -> None:
+    """Problem statements of instances; only those that fail or wait are noted, as every instance gets one."""
+    repo = config.repository.name
+    discussions = pull_request_digests(repo, run.store)
+    numbers = {row["sha"]: row["pr_number"] for row in run.store.frame(Commit, repo, ["pr_number"]).to_dicts()}
+    run.map(
+        "statements",
+        write_statement,
+        {
+            sha: {
+                "repository": config.repository, "sha": sha, "llm": config.llm, "test_ids": test_ids,
+                "discussion": discussions.get(numbers.get(sha) or 0, ""),
+            }
+            for sha, test_ids in instances.items()
+        },
+        repo=repo,
+    )  # fmt: skip
 
 
 def _arms(config: Config, run: Run, commits: list[Commit]) -> dict[str, dict[str, Arm]]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from configs.errors import UserError
 from storage.store import Store
-from storage.tables import Commit, Instance
+from storage.tables import Commit, Instance, Statement
 
 Layout = Literal["isobench", "gso", "swe-perf"]
 Record = dict[str, Any]
@@ -46,8 +46,10 @@ def records(store: Store, layout: Layout = "isobench", repo: str | None = None) 
         "gso": gso,
         "swe-perf": lambda row: swe_perf(row, functions.get((row.repo, row.head_commit), [])),
     }
+    statements = {(row.repo, row.sha): row.text for row in store.rows(Statement, repo)}
     for row in sorted(store.rows(Instance, repo), key=lambda row: row.instance_id):
-        yield views[layout](row)
+        text = row.problem_statement or statements.get((row.repo, row.head_commit), "")
+        yield views[layout](row.model_copy(update={"problem_statement": text}))
 
 
 def canonical(row: Instance) -> Record:
@@ -112,7 +114,7 @@ def swe_perf(row: Instance, functions_changed: list[str] | None = None) -> Recor
         "patch_functions": json.dumps(by_file),
         "problem_statement_oracle": "",
         "test_functions": json.dumps({name: [name] for name in names}),
-        "problem_statement_realistic": "",
+        "problem_statement_realistic": row.problem_statement,
         "human_performance": None if speedup is None else max(0.0, 1 - 1 / speedup),
         "efficiency_script": row.efficiency_test,
     }

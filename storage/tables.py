@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from storage.rows.base import Row
-from storage.rows.benchmark import Instance, OptAtK, Prediction, Score, ScoreStatus, TestDurations
+from storage.rows.benchmark import Instance, OptAtK, Prediction, Score, ScoreStatus, Statement, TestDurations
 from storage.rows.changes import Api, Commit, Contract, PullRequest
 from storage.rows.perftests import LlmCall, PerfTest
 from storage.rows.runs import Funnel
@@ -20,7 +20,7 @@ TABLES: dict[str, type[Row]] = {
     row.table: row
     for row in (
         Commit, PullRequest, Api, Contract, PerfTest, Measurement, Comparison, Metric, MetricComparison, TimedSession,
-        Machine, Instance, Prediction, Score, OptAtK, Funnel, LlmCall,
+        Machine, Instance, Statement, Prediction, Score, OptAtK, Funnel, LlmCall,
     )
 }  # fmt: skip
 
@@ -34,5 +34,5 @@ def partition_of(row: Row) -> str:
 __all__ = [
     "TABLES", "Api", "Commit", "Comparison", "Contract", "Funnel", "Instance", "LlmCall", "Machine", "Measurement",
     "Metric", "MetricComparison", "OptAtK", "PerfTest", "Prediction", "PullRequest", "Row", "Score", "ScoreStatus",
-    "TestDurations", "TimedSession", "partition_of",
+    "Statement", "TestDurations", "TimedSession", "partition_of",
 ]  # fmt: skip

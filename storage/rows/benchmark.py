@@ -50,10 +50,45 @@ class Instance(Row):
     version: str = "1"
     gt_commit_message: str = ""
     notes: str = ""
+    problem_statement: str = ""
+    """What agents are told. Exports fill it in from table `statements`."""
     environment: str = ""
     """The `EnvironmentConfig` it was proved in, as JSON; empty means the default one with the commands above."""
     snapshot: str = ""
     """Hash of what the instance was proved with: environment, perf tests, timing settings."""
+
+
+class Statement(Row):
+    """What agents are told about a commit: what is slow, never how it was fixed."""
+
+    table: ClassVar[str] = "statements"
+    key_columns: ClassVar[tuple[str, ...]] = ("repo", "sha")
+
+    repo: str
+    sha: str
+    """The human commit."""
+    text: str
+    """A title, an empty line, and Markdown."""
+    source: Literal["llm", "template"]
+    model: str | None = None
+    prompt_sha: str | None = None
+    attempts: int = 0
+    """Answers that it took."""
+    cost_usd: float = 0.0
+    lines_added: int
+    """Lines that the human added and that say something (see `tasks.leaks`)."""
+    lines_leaked: int
+    """How many of them are in the text."""
+    leak_rate: float
+    """`lines_leaked / lines_added` of the text that was kept: 0, or the guard failed."""
+    first_leak_rate: float
+    """The same of the model's first answer, before anything was written again or cut."""
+    first_names_leaked: list[str] = Field(default_factory=list)
+    """Names of the human's code in the first answer."""
+    parts_cut: int = 0
+    """Sentences and lines that were cut from the last answer."""
+    reason: str = ""
+    """Why it is not the model's first answer."""
 
 
 class Prediction(Row):

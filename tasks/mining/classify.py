@@ -8,11 +8,11 @@ from configs.models import LLMConfig, RepositoryConfig
 from storage.store import Store
 from storage.tables import Commit, PullRequest
 from tasks.llm import AnswerInvalid, ask, diff_for, render
+from tasks.llm.background import background
 from tasks.mining.mine import CLASSIFIED
 from tasks.mining.models import Classified, MiningError
 
 PROMPT = "classify"
-MAX_MESSAGE_CHARS = 6_000
 
 
 class Condition(BaseModel):
@@ -54,7 +54,7 @@ def classify_commit(repository: RepositoryConfig, sha: str, llm: LLMConfig, stor
         PROMPT,
         repo=repository.name,
         sha=sha,
-        message=row.message[:MAX_MESSAGE_CHARS],
+        background=background(llm, row, store),
         files=row.files,
         functions=row.functions_changed,
         diff=diff_for(llm, row.patch),

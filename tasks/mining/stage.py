@@ -39,8 +39,9 @@ def _classify_key(context: Any, parameters: dict[str, Any]) -> str:
     template = template_text(classify.PROMPT)
     name, sha = parameters["repository"].name, parameters["sha"]
     said = classify.said_of(Store(parameters["store"]), name, sha)
-    text = said and said.model_dump(mode="json", include={"title", "body", "claims"})
-    return cache_key("mining", "classify_commit", name, sha, asked, template, text, services=("llm",))
+    text = said and said.model_dump(mode="json", exclude={"etag", "fetched_at"})
+    templates = [template, template_text("background")]
+    return cache_key("mining", "classify_commit", name, sha, asked, templates, text, services=("llm",))
 
 
 def _token() -> str | None:

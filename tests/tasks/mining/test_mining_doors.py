@@ -11,7 +11,8 @@ import pytest
 from configs.models import LLMConfig, MiningConfig, RepositoryConfig
 from storage.store import Store
 from storage.tables import Commit, PullRequest
-from tasks.llm import LlmError, render
+from tasks.llm import LlmError, Waiting
+from tasks.llm.asked import find_asked
 from tasks.mining import classify, stage
 from tasks.mining.faults import is_outside_fault
 from tasks.mining.models import MiningError
@@ -97,15 +98,26 @@ def test_what_was_said_about_a_change_is_asked_about(tmp_path: Path) -> None:
     assert classify_key(store=str(tmp_path)) == before
 
 
-def test_the_prompt_quotes_the_pull_request() -> None:
-    said = PullRequest(
-        repo="a/b", number=7, status="ok", title="Twice as fast", claims=["2x"], fetched_at=datetime.now(UTC)
-    )
-    values: dict[str, Any] = {"repo": "a/b", "sha": "0", "message": "m", "files": [], "functions": [], "diff": "d"}
-    asked, plain = (str(render("classify", **values, pull_request=pull)) for pull in (said, None))
-    assert "Twice as fast" in asked
-    assert "claims: 2x" in asked
-    assert "Pull request" not in plain
+def test_the_prompt_quotes_the_pull_request(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    when = datetime.now(UTC)
+    commit = Commit(
+        repo="a/b", sha="0" * 40, parent_sha=None, author_date=when, subject="m (#7)", message="m (#7)", pr_number=7,
+        kept=True, reason="kept",
+    )  # fmt: skip
+    said = PullRequest(repo="a/b", number=7, status="ok", title="Twice as fast", claims=["2x"], fetched_at=when)
+    store.append([commit])
+    llm = LLMConfig(model="openai/gpt-4o-mini", batch=True)
+
+    def asked() -> str:
+        with pytest.raises(Waiting):
+            classify.classify_commit(RepositoryConfig(name="a/b"), commit.sha, llm, store)
+        return find_asked(store, commit.sha)[0].messages[1]["content"]
+
+    assert "Pull request" not in asked()
+    store.append([said])
+    assert "Twice as fast" in asked()
+    assert "Gains that are claimed: 2x" in asked()
 
 
 def test_faults() -> None:
