@@ -228,6 +228,21 @@ def batch_import(
     return run_batch_import(config, file, store, settings or [])
 
 
+@app.command(epilog="Example: `isobench calibrate --minutes 10 --sandbox docker`")
+def calibrate(
+    store: StoreOption = "./store",
+    minutes: Annotated[float, typer.Option(min=0, help="How long to measure; more comparisons say more.")] = 5,
+    sandbox: SandboxOption = None,
+) -> int:
+    """Measure this machine: the noise of identical code, which speedups it tells apart, and in what time.
+
+    Keep the machine quiet meanwhile. Later calibrations of the same machine add to the earlier ones.
+    """
+    from flows.calibration import run_calibrate
+
+    return run_calibrate(store, minutes, sandbox)
+
+
 @app.command(epilog="Example: `isobench validate configs/*.yaml`")
 def validate(
     files: Annotated[list[Path], typer.Argument(help="YAML files.", metavar="FILE...")], settings: SetOption = None

@@ -14,13 +14,13 @@ from storage.rows.benchmark import Instance, OptAtK, Prediction, Score, ScoreSta
 from storage.rows.changes import Api, Commit, Contract, PullRequest
 from storage.rows.perftests import LlmCall, PerfTest
 from storage.rows.runs import Funnel
-from storage.rows.timing import Comparison, Machine, Measurement, Metric, MetricComparison, TimedSession
+from storage.rows.timing import Calibration, Comparison, Machine, Measurement, Metric, MetricComparison, TimedSession
 
 TABLES: dict[str, type[Row]] = {
     row.table: row
     for row in (
         Commit, PullRequest, Api, Contract, PerfTest, Measurement, Comparison, Metric, MetricComparison, TimedSession,
-        Machine, Instance, Statement, Prediction, Score, OptAtK, Funnel, LlmCall,
+        Machine, Calibration, Instance, Statement, Prediction, Score, OptAtK, Funnel, LlmCall,
     )
 }  # fmt: skip
 
@@ -32,7 +32,8 @@ def partition_of(row: Row) -> str:
 
 
 __all__ = [
-    "TABLES", "Api", "Commit", "Comparison", "Contract", "Funnel", "Instance", "LlmCall", "Machine", "Measurement",
+    "TABLES", "Api", "Calibration", "Commit", "Comparison",
+    "Contract", "Funnel", "Instance", "LlmCall", "Machine", "Measurement",
     "Metric", "MetricComparison", "OptAtK", "PerfTest", "Prediction", "PullRequest", "Row", "Score", "ScoreStatus",
     "Statement", "TestDurations", "TimedSession", "partition_of",
 ]  # fmt: skip

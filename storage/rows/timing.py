@@ -156,6 +156,37 @@ class TimedSession(Row):
     """Without the wait for cores."""
 
 
+class Calibration(Row):
+    """One comparison of known truth by `isobench calibrate`: what this machine tells apart, and in what time."""
+
+    table: ClassVar[str] = "calibrations"
+    key_columns: ClassVar[tuple[str, ...]] = ("calibration_id", "number")
+
+    calibration_id: str
+    number: int
+    """From 0, in the order of measuring."""
+    machine_id: str
+    sandbox: str
+    protocol: str
+    call: str
+    """Name of the workload, which says how long a call takes."""
+    call_s: float | None
+    """Median seconds of one call of base."""
+    true_ratio: float
+    """How much less work the faster arm does; 1 is identical code."""
+    question: float
+    verdict: Literal["yes", "no", "inconclusive"]
+    right: bool
+    """Whether the verdict is what `true_ratio` demands."""
+    ratio: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n_rounds: int
+    seconds: float
+    """Of the whole session, without the wait for cores."""
+    started_at: datetime
+
+
 class Machine(Row):
     """Fingerprint of a machine that timed something."""
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from storage.store import Store
 from storage.tables import (
+    Calibration,
     Commit,
     Comparison,
     Funnel,
@@ -31,6 +32,7 @@ SHOWN: tuple[tuple[type[Row], tuple[str, ...] | None], ...] = (
     (Score, None),
     (OptAtK, None),
     (Funnel, None),
+    (Calibration, None),
 )
 """Tables and columns that the page shows; None is all columns. Key columns always count."""
 

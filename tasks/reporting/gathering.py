@@ -11,8 +11,20 @@ import polars as pl
 from configs.models import MIN_SPEEDUP
 from storage.ids import patch_id, perf_test_id
 from storage.store import Store
-from storage.tables import Commit, Comparison, Funnel, Instance, LlmCall, Measurement, OptAtK, PerfTest, Prediction
+from storage.tables import (
+    Calibration,
+    Commit,
+    Comparison,
+    Funnel,
+    Instance,
+    LlmCall,
+    Measurement,
+    OptAtK,
+    PerfTest,
+    Prediction,
+)
 from tasks.reporting import svg
+from tasks.reporting.calibrations import Finding, conclusions, findings
 from tasks.reporting.tables import funnel_reasons, funnel_table, scores_table
 
 MOST_ARMS = 16
@@ -61,6 +73,14 @@ class RunView:
 
 
 @dataclass(frozen=True)
+class CalibrationView:
+    """What a machine tells apart."""
+
+    row: Finding
+    bar: str
+
+
+@dataclass(frozen=True)
 class View:
     """Everything on the page."""
 
@@ -71,6 +91,8 @@ class View:
     not_kept: list[Comparison]
     runs: list[RunView]
     timed_at: str
+    calibrations: list[CalibrationView] = field(default_factory=list)
+    conclusions: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     """test_id -> what it measures, for `not_kept`."""
 
@@ -107,6 +129,8 @@ def gather(store: Store) -> View:
         not_kept=sorted(not_kept, key=lambda row: -(row.ratio or 0)),
         runs=runs,
         timed_at=f"{latest:%Y-%m-%d %H:%M} UTC" if latest is not None else "",
+        calibrations=(calibrations := _calibrations(store)),
+        conclusions=conclusions([item.row for item in calibrations]),
         names=dict(zip(tests["test_id"].to_list(), tests["api"].to_list(), strict=True)),
     )
 
@@ -121,6 +145,16 @@ def _funnel(store: Store) -> list[StageView]:
         parts = [(name, stage[name]) for name in ("kept", "dropped", "failed")]
         title = f"{stage['stage']}: " + ", ".join(f"{count} {name}" for name, count in parts)
         views.append(StageView(stage, svg.bar(parts, title), funnel_reasons(by_stage[stage["stage"]])))
+    return views
+
+
+def _calibrations(store: Store) -> list[CalibrationView]:
+    views = []
+    for found in findings(store.rows(Calibration)):
+        wrong, right = (round(found.sessions * share) for share in (found.wrong, found.right))
+        parts = [("kept", right), ("dropped", found.sessions - right - wrong), ("failed", wrong)]
+        title = f"{right} right, {found.sessions - right - wrong} inconclusive, {wrong} wrong"
+        views.append(CalibrationView(found, svg.bar(parts, title)))
     return views
 
 
