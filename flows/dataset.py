@@ -25,6 +25,7 @@ from tasks.reporting.tables import funnel_table
 from tasks.sandbox.models import Arm
 from tasks.scoring.stage import make_instance
 from tasks.statements.stage import write_statement
+from tasks.timing.gpu import gpus_for
 
 Stage = Literal["mining", "apis", "perftests", "timing", "instances"]
 
@@ -43,8 +44,8 @@ def build_dataset(
     Stages run one after the other, because timing wants a quiet machine; the items of a stage run side by side.
     Everything that was done before, for the same content and the same code, comes from the store's cache.
 
-    Raises ConfigError for a bad file and MiningError if the repository cannot be had. An item that fails is recorded
-    in the funnel and in `DatasetSummary.failures`, and does not stop the others.
+    Raises ConfigError for a bad file, MiningError if the repository cannot be had, GpuError if a GPU is wanted and not
+    there. An item that fails is recorded in the funnel and in `DatasetSummary.failures`, and does not stop the others.
     """
     if not isinstance(config, Config):
         config = load_config(Path(config))
@@ -59,6 +60,8 @@ def build_dataset(
 
 def _build(config: Config, run: Run, until: Stage) -> DatasetSummary:
     repository, repo = config.repository, config.repository.name
+    if until in ("timing", "instances"):
+        gpus_for(config.timing, config.sandbox)  # rather now than after hours
     clone = clone_of(run, repository)
     mined = run.call(
         "mining", mine_repository, repo=repo, repository=repository, mining=config.mining, head_sha=clone.head_sha

@@ -24,6 +24,7 @@ from tasks.agents.stage import load_predictions
 from tasks.reporting.tables import opt_table
 from tasks.sandbox.models import Arm
 from tasks.scoring.stage import rank_models, score_predictions
+from tasks.timing.gpu import gpus_for
 
 
 @flow(name="evaluate", task_runner=task_runner(), validate_parameters=False)
@@ -73,6 +74,7 @@ class _Settings:
 def _evaluate(
     run: Run, instances: list[Instance], files: list[str], k: int, settings: _Settings, problems: list[str]
 ) -> EvaluationSummary:
+    gpus_for(settings.timing, settings.sandbox)  # rather now than after hours
     known = {row.instance_id: row for row in run.store.rows(Instance)}
     run.store.append(row for row in instances if known.get(row.instance_id) != row)
     loaded = run.call("predictions", load_predictions, files=files, instance_ids=[row.instance_id for row in instances])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from storage.rows.base import Row
 
@@ -129,6 +129,20 @@ class MetricComparison(Row):
     verdict: Literal["yes", "no", "inconclusive"]
 
 
+class GpuReading(BaseModel):
+    """One GPU at one moment; what it does not say is None."""
+
+    uuid: str
+    at: datetime
+    sm_clock_mhz: int | None
+    memory_clock_mhz: int | None
+    temperature_c: int | None
+    power_w: float | None
+    utilisation_percent: int | None
+    processes: list[str]
+    """Processes that compute on it, `<pid> (<memory> MiB)`."""
+
+
 class TimedSession(Row):
     """One session: one perf test, all arms, on one machine. Its calls are in `measurements`."""
 
@@ -151,6 +165,8 @@ class TimedSession(Row):
     cores: list[int]
     """Cores that the session had for itself."""
     device: str = "cpu"
+    gpu_readings: list[GpuReading] = Field(default_factory=list)
+    """With `device: cuda`: every GPU before and after the session."""
     started_at: datetime
     duration_s: float
     """Without the wait for cores."""
@@ -204,4 +220,6 @@ class Machine(Row):
     """Frequency governor of the first core; empty where the system does not say."""
     python: str
     """Version of the driver's interpreter."""
+    gpus: list[str] = Field(default_factory=list)
+    """Of sessions with `device: cuda`: name, memory, driver and power limit of every card."""
     seen_at: datetime

@@ -173,7 +173,10 @@ class Probe:
         self.gc_on()
         wall, cpu, usage, before = self.wall, self.cpu, self.usage, self.threads()
         self.reseed(number)
-        gpu = GpuClock() if device == "cuda" and "torch" in sys.modules else None
+        try:
+            gpu = GpuClock() if device == "cuda" and "torch" in sys.modules else None
+        except BaseException as error:
+            raise Failure("exception", "no device events: " + describe(error), trace_of(error)) from None
         child = usage(resource.RUSAGE_CHILDREN)
         waited, main_start, cpu_start = self.waited(), self.main_cpu(), cpu()
         start = wall()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -14,9 +15,12 @@ from storage.ids import content_hash
 from storage.tables import Machine
 
 
-def fingerprint() -> Machine:
-    """What timings depend on, as of now. Equal machines with equal kernels and settings have equal ids."""
-    facts = {
+def fingerprint(gpus: Sequence[str] = ()) -> Machine:
+    """What timings depend on, as of now. Equal machines with equal kernels and settings have equal ids.
+
+    `gpus` are descriptions of the cards, where timings depend on them.
+    """
+    facts: dict[str, Any] = {
         "cpu_model": _cpu_model(),
         "cores": os.cpu_count() or 1,
         "memory_mb": round(psutil.virtual_memory().total / 2**20),
@@ -25,6 +29,8 @@ def fingerprint() -> Machine:
         "governor": _first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         "python": platform.python_version(),
     }
+    if gpus:
+        facts["gpus"] = list(gpus)
     return Machine(machine_id=content_hash("machine", facts, length=12), seen_at=datetime.now(UTC), **facts)
 
 

@@ -18,6 +18,7 @@ from tasks.sandbox.probing import Dialect
 from tasks.timing.clocks import call_times, clock_flags, counted
 from tasks.timing.commands.play import commands
 from tasks.timing.commands.rows import metric_rows
+from tasks.timing.gpu import gpus_for, read_gpus
 from tasks.timing.leasing import Reserve, leased_cores
 from tasks.timing.machine import fingerprint, session_fingerprint
 from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Session, Verdict
@@ -43,19 +44,24 @@ def run_session(
     """Time the arms (`base` among them); append `measurements`, `comparisons`, and the `sessions` and `machines` rows.
 
     `reserve` keeps workers that share nothing but a server from using the same cores. An arm that fails is an outcome.
-    Raises ValueError without `base` or with two arms of one name, SandboxError if the sandbox itself fails.
+    Raises ValueError without `base` or with two arms of one name, SandboxError if the sandbox itself fails,
+    GpuError if the configuration asks for a GPU that is not there.
     """
     by_name = {arm.name: arm for arm in arms}
     if "base" not in by_name or len(by_name) != len(arms):
         raise ValueError(f"arms must be distinct and include base, not {[arm.name for arm in arms]}")
     questions = questions_for([arm.name for arm in arms], scoring.min_speedup, scoring.opt_threshold)
     judgement = _Judgement(questions, timing)
+    gpus = gpus_for(timing, sandbox)
+    devices = [f"isobench-gpu-{gpu.uuid}" for gpu in gpus]
+    wanted = timing.cores * (2 if timing.protocol == "duet" else 1)
     with (
-        leased_cores(timing.cores * (2 if timing.protocol == "duet" else 1), reserve=reserve) as cores,
+        leased_cores(wanted, reserve=reserve, devices=devices) as cores,
         open_sandbox(sandbox) as opened,
     ):
         start, started_at = time.monotonic(), datetime.now(UTC)
-        machine = fingerprint()
+        machine = fingerprint([gpu.describe() for gpu in gpus])
+        readings = read_gpus(gpus)
         images = {arm.environment.image for arm in arms if arm.environment.image}
         digests = sorted(opened.image_digest(image) for image in images)
         track = Track(
@@ -69,6 +75,7 @@ def run_session(
         )
         play = commands if dialect == "command" else PROTOCOLS[timing.protocol]
         race = play(track, cores, judgement.open_arms)
+        readings += read_gpus(gpus)
     arm_ids = [(arm.name, arm.arm_id) for arm in arms]
     name = content_hash("session", test_id, arm_ids, timing, sandbox, machine.machine_id)
     report = _Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id)
@@ -88,6 +95,7 @@ def run_session(
         fingerprint=session_fingerprint(machine.machine_id, sandbox.kind, digests),
         cores=list(cores),
         device=timing.device,
+        gpu_readings=readings,
         started_at=started_at,
         duration_s=duration_s,
     )
