@@ -233,7 +233,7 @@ class TimingConfig(Section):
 
     protocol: Literal["interleaved", "duet", "sequential"] = "interleaved"
     """`interleaved`: every arm once per round, random order. `duet`: base and each other arm at the same moment on two
-    cores, swapped every round. `sequential` is GSO's, for comparison only."""
+    cores, then on swapped ones. `sequential` is GSO's, for comparison only."""
     min_rounds: int = Field(default=8, gt=1)
     """Rounds before the first look at the interval, over all processes."""
     max_rounds: int = Field(default=60, gt=1)

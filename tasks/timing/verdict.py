@@ -53,6 +53,15 @@ def _through_base(arm: list[Floats], against: list[Floats]) -> list[Floats]:
     return [one[: len(other)] - other[: len(one)] for one, other in zip(arm, against, strict=False)]
 
 
+def both_sides(part: Floats) -> Floats:
+    """Means of neighbours: a duet's two calls on swapped cores, whose difference in speed is in both with either sign.
+
+    A last one without its other side is left out.
+    """
+    even = part[: len(part) // 2 * 2]
+    return np.asarray(even.reshape(-1, 2).mean(axis=1))
+
+
 def compare(race: Race, arm: str, against: str, confidence: float, protocol: str) -> Interval | None:
     """The speedup of `arm` over `against`. None if there are fewer than two rounds that have both."""
     if race.primary:
@@ -60,7 +69,8 @@ def compare(race: Race, arm: str, against: str, confidence: float, protocol: str
     if protocol == "sequential":
         times = [np.array(list(call_times(race.samples, name).values())) for name in (against, arm)]
         return ratio_of_means(times[0], times[1], confidence)
-    return interval(log_ratios(race.samples, arm, against), confidence)
+    sets = log_ratios(race.samples, arm, against)
+    return interval([both_sides(part) for part in sets] if protocol == "duet" else sets, confidence)
 
 
 def point_verdict(found: Interval | None, threshold: float) -> Verdict:

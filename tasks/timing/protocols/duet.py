@@ -1,10 +1,11 @@
-"""Both arms at the same moment, on two cores that they swap every round.
+"""Both arms at the same moment, on two cores that they swap.
 
 After Bulej et al., "Duet Benchmarking: Improving Measurement Accuracy in the Cloud" (ICPE 2020): what slows the whole
 machine slows both alike, also where it comes and goes within a call. Of several arms each is paired with base, one pair
 after the other; two arms are compared through their ratios to base. Nothing moves between cores: each arm has a process
-on either core, and the pairs cross. Where one arm of a pair is much faster, it has company only for a part of base's
-call; `duet` is for close comparisons. Everything else is as in `interleaved`; a round is all pairs once.
+on either core, and the pairs cross. Cores differ in speed, so only the mean of both sides counts: a round is all pairs
+twice, once on either side. Where one arm of a pair is much faster, it has company only for a part of base's call;
+`duet` is for close comparisons. Everything else is as in `interleaved`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def duet(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
 
 
 class DuetRunner(Runner):
-    """Plays every round as one pair after the other; the pairs of a round are on one side, those of the next cross."""
+    """Plays every round as one pair after the other, each on both sides."""
 
     together = True
 
@@ -57,11 +58,11 @@ class DuetRunner(Runner):
         )
 
     def _groups(self, processes: ProcessSet) -> Iterator[tuple[ProcessSet, list[str]]]:
-        crossed = bool(self._played % 2)
         for name in self._shuffled([name for name in self._names if name != "base" and self.race.alive(name)]):
-            pair = self._shuffled(["base", name])
-            if not self.race.fresh:
-                yield (processes.crossed if crossed and processes.crossed else processes), pair
-            else:  # base would remember the workload from one pair to the next
-                with self._pinned(pair, self._hash_seed(), crossed) as fresh:
-                    yield fresh, pair
+            for crossed in (False, True):
+                pair = self._shuffled(["base", name])
+                if not self.race.fresh:
+                    yield (processes.crossed if crossed and processes.crossed else processes), pair
+                else:  # base would remember the workload from one pair to the next
+                    with self._pinned(pair, self._hash_seed(), crossed) as fresh:
+                        yield fresh, pair

@@ -64,14 +64,14 @@ def _spread(rounds: int, sets: int) -> list[int]:
 def first_block(wanted: int, processes: int, left_s: float, costs: Costs) -> tuple[int, int]:
     """(rounds, sets of processes) before the first look: what was asked for, as far as the time allows.
 
-    One set runs already. Fewer sets rather than fewer than two rounds in each, or half of the time spent on starts.
+    One set runs already. Where time is short, as many sets as are worth their starts (see rounds_per_set).
     """
-    for sets in range(processes, 1, -1):
-        starts = (sets - 1) * costs.start_s
-        rounds = min(wanted, int((left_s - starts) / max(costs.round_s, 1e-6)))
-        if rounds >= max(FEWEST_ROUNDS, 2 * sets) and starts <= left_s / 2:
-            return rounds, sets
-    return max(FEWEST_ROUNDS, min(wanted, int(left_s / max(costs.round_s, 1e-6)))), 1
+    round_s = max(costs.round_s, 1e-6)
+    if (processes - 1) * costs.start_s + wanted * round_s <= left_s and wanted >= 2 * processes:
+        return wanted, processes
+    worth = int((left_s + costs.start_s) / (costs.start_s + rounds_per_set(costs) * round_s))
+    sets = max(1, min(processes, worth, wanted // 2))
+    return max(FEWEST_ROUNDS, min(wanted, int((left_s - (sets - 1) * costs.start_s) / round_s))), sets
 
 
 def batches(call_s: Mapping[str, float], setup_s: Mapping[str, float]) -> tuple[int, dict[str, int]]:

@@ -18,8 +18,9 @@ def test_sets_that_are_dear_to_start_serve_more_rounds():
 
 def test_the_first_block_fits_the_time():
     assert first_block(8, 3, 60, Costs(0.2, 0.1)) == (8, 3)
-    assert first_block(500, 3, 2.0, Costs(0.2, 0.1)) == (16, 3)
-    assert first_block(8, 3, 4.1, Costs(1.5, 1.0)) == (4, 1)  # half of the time would go into starting others
+    assert first_block(500, 3, 2.0, Costs(0.2, 0.1)) == (18, 2)  # six rounds for every start, as rounds_per_set says
+    assert first_block(500, 3, 20.0, Costs(0.2, 0.1)) == (196, 3)
+    assert first_block(8, 3, 4.1, Costs(1.5, 1.0)) == (4, 1)
     assert first_block(8, 3, 0.0, Costs(1.0, 1.0)) == (3, 1)  # the session itself stops when time is up
 
 

@@ -167,4 +167,15 @@ def test_arms_that_were_each_paired_with_base_are_compared_through_it():
     found = compare(race(samples), "patch:a", "human", 0.95, "duet")
     assert found is not None
     assert found.ratio == pytest.approx(1.25)
-    assert (found.n_rounds, found.n_sets) == (12, 3)
+    assert (found.n_rounds, found.n_sets) == (6, 3)
+
+
+def test_a_duet_on_cores_of_different_speed_is_fair():
+    """One core is 20 % faster, and the arms swap; the arm is 1.1 times as fast."""
+    samples = []
+    for turn in range(12):
+        fast, slow = (1.0, 1.2) if turn % 2 else (1.2, 1.0)
+        samples += [sample("base", turn, 110 * fast), sample("human", turn, 100 * slow)]
+    found = compare(race(samples), "human", "base", 0.95, "duet")
+    assert found is not None
+    assert found.ratio == pytest.approx(1.1)
