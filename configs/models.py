@@ -189,6 +189,8 @@ class PerfTestConfig(Section):
     """Workloads of source `command`."""
     tests_per_commit: int = Field(default=3, gt=0)
     """Perf tests asked of each source for a commit."""
+    further_requests: int = Field(default=1, ge=0)
+    """How often a model is asked for cases that its accepted tests do not cover, while there are too few of them."""
     repair_turns: int = Field(default=2, ge=0)
     """How often a model gets a gate's error back to repair its script."""
     min_duration_s: float = Field(default=0.005, gt=0)

@@ -138,6 +138,7 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
     arms = _arms(config, run, commits)
     commits = [c for c in commits if c.sha in arms]
 
+    discussions = pull_request_digests(repo, run.store) if config.llm else {}
     written = run.map(
         "perftests",
         write_perf_tests,
@@ -145,7 +146,7 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
             c.sha: {
                 "repository": config.repository, "perf_tests": config.perf_tests, "llm": config.llm,
                 "sandbox": config.sandbox, "sha": c.sha, "base": arms[c.sha]["base"], "human": arms[c.sha]["human"],
-                "seeded": _seeded_scripts(config, c.sha),
+                "seeded": _seeded_scripts(config, c.sha), "discussion": discussions.get(c.pr_number or 0, ""),
             }
             for c in commits
         },
@@ -206,7 +207,7 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
 def _state(config: Config, run: Run, instances: dict[str, list[str]]) -> None:
     """Problem statements of instances; only those that fail or wait are noted, as every instance gets one."""
     repo = config.repository.name
-    discussions = pull_request_digests(repo, run.store)
+    discussions = pull_request_digests(repo, run.store) if config.llm else {}
     numbers = {row["sha"]: row["pr_number"] for row in run.store.frame(Commit, repo, ["pr_number"]).to_dicts()}
     run.map(
         "statements",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import random
 import re
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from queue import Empty, Queue
 from typing import Any
 
 from pydantic import BaseModel
@@ -28,8 +30,9 @@ _SECRET_SHAPE = re.compile(r"\b(sk|hf|ghp|gho|github_pat|AKIA|xox[bp])[-_]?[A-Za
 
 @lru_cache
 def _litellm() -> Any:
-    # 5 s of import, hence lazy; without the variable it fetches a price list from the internet first
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    # 5 s of import, hence lazy; without the variables it fetches lists from the internet first
+    for name in ("LITELLM_LOCAL_MODEL_COST_MAP", "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"):
+        os.environ.setdefault(name, "True")
     import litellm
 
     litellm.telemetry = False
@@ -66,7 +69,7 @@ def request(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]], answ
     for attempt in range(llm.retries + 1):
         try:
             with _booked(llm, model, messages) as used, limits.gate(model, llm.max_concurrency):
-                reply = _reply(litellm, model, litellm.completion(**options))
+                reply = _reply(litellm, model, _in_time(llm.timeout_s, lambda: litellm.completion(**options)))
                 used[1] = reply.tokens_in + reply.tokens_out
                 return reply
         except Exception as error:  # litellm raises a class per provider fault, and some of its own
@@ -163,7 +166,33 @@ def _takes_schema(litellm: Any, model: str) -> bool:
         return False
 
 
+class TooSlow(TimeoutError):
+    """The whole answer did not come in time."""
+
+
+def _in_time(timeout_s: float, call: Callable[[], Any]) -> Any:
+    """`call()`, or TooSlow. The client's own timeout is for a pause: a server that dribbles never reaches it."""
+    outcome: Queue[tuple[Any, BaseException | None]] = Queue()
+
+    def run() -> None:
+        try:
+            outcome.put((call(), None))
+        except BaseException as error:  # handed over to the thread that waits
+            outcome.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        value, error = outcome.get(timeout=timeout_s)
+    except Empty:
+        raise TooSlow(f"no whole answer within {timeout_s:g} s (llm.timeout_s)") from None
+    if error is not None:
+        raise error
+    return value
+
+
 def _is_transient(litellm: Any, error: BaseException) -> bool:
+    if isinstance(error, TooSlow):
+        return True
     if "insufficient_quota" in str(error):
         return False  # a 429 that no waiting mends
     kinds = (litellm.RateLimitError, litellm.Timeout, litellm.ServiceUnavailableError, litellm.APIConnectionError)

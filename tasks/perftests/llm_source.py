@@ -12,9 +12,9 @@ from configs.models import LLMConfig, PerfTestConfig
 from storage.store import Store
 from storage.tables import Commit
 from tasks.llm import Answer, AnswerInvalid, Prompt, Turn, ask, diff_for, render, template_text
+from tasks.llm.background import background
 from tasks.perftests.models import Proposal, Verdict
 
-MESSAGE_CHARS = 6_000
 Judged = list[tuple[Proposal, Verdict]]
 
 
@@ -34,15 +34,27 @@ class WrittenTests(BaseModel):
     tests: list[WrittenTest] = Field(min_length=1)
 
 
-def build_prompt(llm: LLMConfig, commit: Commit, apis: Sequence[str], config: PerfTestConfig) -> Prompt:
-    """The prompt for a commit. `apis` are descriptions, best first (see `signatures.describe_apis`)."""
+def build_prompt(
+    llm: LLMConfig,
+    commit: Commit,
+    apis: Sequence[str],
+    config: PerfTestConfig,
+    said: str = "",
+    usage: Sequence[str] = (),
+) -> Prompt:
+    """The prompt for a commit.
+
+    `apis` are descriptions, best first (see `signatures.describe_apis`), `said` is what `tasks.llm.background` makes,
+    `usage` are calls in the project's tests and docs (see `usage.find_usage`).
+    """
     return render(
         "perf_test",
         sha=commit.sha,
         subject=commit.subject,
         repo=commit.repo,
-        message=commit.message[:MESSAGE_CHARS].strip(),
+        background=said,
         apis=list(apis),
+        usage=list(usage),
         functions_changed=commit.functions_changed,
         diff=diff_for(llm, commit.patch).rstrip(),
         count=config.tests_per_commit,
@@ -53,7 +65,7 @@ def build_prompt(llm: LLMConfig, commit: Commit, apis: Sequence[str], config: Pe
 
 def prompt_texts() -> list[str]:
     """Templates that decide what this source asks, for cache keys."""
-    return [template_text(name) for name in ("perf_test", "perf_test_repair", "repair")]
+    return [template_text(name) for name in ("perf_test", "perf_test_repair", "perf_test_more", "background", "repair")]
 
 
 def from_model(
@@ -63,45 +75,56 @@ def from_model(
     config: PerfTestConfig,
     store: Store,
     judge: Callable[[Proposal], Verdict],
+    usage: Sequence[str] = (),
 ) -> Judged:
     """Ask for tests, judge them, and send the rejected ones back up to `config.repair_turns` times.
 
-    Returns every test once, with its last verdict. An answer that stays invalid is a test without a script, rejected
-    by `answer`. Raises LlmError and BudgetExceeded.
+    While fewer than `config.tests_per_commit` are accepted, the model is asked for cases that those do not cover, up to
+    `config.further_requests` times. Returns every test once, with its last verdict. An answer that stays invalid is a
+    test without a script, rejected by `answer`. Raises LlmError, BudgetExceeded and Waiting.
     """
-    prompt = build_prompt(llm, commit, apis, config)
+    prompt = build_prompt(llm, commit, apis, config, background(llm, commit, store), usage)
     judged: dict[str, tuple[Proposal, Verdict]] = {}
     turns: tuple[Turn, ...] = ()
     attempt = 0
-    for _ in range(1 + config.repair_turns):
-        try:
-            answer = ask(
-                llm,
-                prompt,
-                WrittenTests,
-                store=store,
-                repo=commit.repo,
-                stage="perftests",
-                item=commit.sha,
-                turns=turns,
-            )
-        except AnswerInvalid as error:
-            if not judged:
-                judged["answer"] = (_no_answer(error), Verdict("answer", str(error)))
-            break  # what was proposed before keeps its verdict
-        attempt += answer.attempts
-        tests = _distinct(answer.value.tests)[: config.tests_per_commit]
-        for name, test in tests:
-            known = judged.get(name)
-            if known is not None and known[1].accepted:
-                continue  # it was not asked for again
-            cost_usd = answer.cost_usd / len(tests) + (known[0].cost_usd if known else 0.0)
-            proposal = _proposal(test, answer, prompt, attempt, cost_usd)
-            judged[name] = (replace(proposal, name=name), judge(proposal))
-        failures = {name: verdict.reason for name, (_, verdict) in judged.items() if not verdict.accepted}
-        if not failures:
-            break
-        turns = (*answer.turns, Turn("user", render("perf_test_repair", failures=failures).user))
+    for _ in range(1 + config.further_requests):
+        asked_for: set[str] = set()
+        for _ in range(1 + config.repair_turns):
+            try:
+                answer = ask(
+                    llm,
+                    prompt,
+                    WrittenTests,
+                    store=store,
+                    repo=commit.repo,
+                    stage="perftests",
+                    item=commit.sha,
+                    turns=turns,
+                )
+            except AnswerInvalid as error:
+                if not judged:
+                    judged["answer"] = (_no_answer(error), Verdict("answer", str(error)))
+                return list(judged.values())  # what was proposed before keeps its verdict
+            attempt += answer.attempts
+            tests = _distinct(answer.value.tests)[: config.tests_per_commit]
+            for name, test in tests:
+                known = judged.get(name)
+                if known is not None and known[1].accepted:
+                    continue  # it was not asked for again
+                cost_usd = answer.cost_usd / len(tests) + (known[0].cost_usd if known else 0.0)
+                proposal = _proposal(test, answer, prompt, attempt, cost_usd)
+                judged[name] = (replace(proposal, name=name), judge(proposal))
+                asked_for.add(name)
+            failures = {name: judged[name][1].reason for name in sorted(asked_for) if not judged[name][1].accepted}
+            if not failures:
+                break
+            turns = (*answer.turns, Turn("user", render("perf_test_repair", failures=failures).user))
+        existing = [(proposal, verdict) for proposal, verdict in judged.values() if verdict.accepted]
+        missing = config.tests_per_commit - len(existing)
+        if missing <= 0 or not existing:
+            break  # of a conversation without one good test nothing better is to be expected
+        listed = [{"name": it.name, "api": it.api, "duration_s": verdict.base_duration_s} for it, verdict in existing]
+        turns = (*answer.turns, Turn("user", render("perf_test_more", existing=listed, missing=missing).user))
     return list(judged.values())
 
 

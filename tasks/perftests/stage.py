@@ -23,7 +23,7 @@ def _key(context: Any, parameters: dict[str, Any]) -> str:
     llm: LLMConfig | None = parameters["llm"] if "llm" in config.sources else None
     asked: list[Any] = []
     if llm is not None:
-        asked = [decides(llm), *prompt_texts()]
+        asked = [decides(llm), parameters.get("discussion", ""), *prompt_texts()]
     name, sha = parameters["repository"].name, parameters["sha"]
     apis = Store(parameters["store"]).rows(Api, name, sha=sha)
     return cache_key(
@@ -67,10 +67,12 @@ def write_perf_tests(
     human: Arm,
     seeded: list[str],
     store: str,
+    discussion: str = "",
 ) -> Written:
     """Ask the configured sources for perf tests of a kept commit and put each through the gates; rows in `perf_tests`.
 
-    `seeded` are texts of the user's own scripts for this commit. The APIs are read from table `apis`. A script that
+    `seeded` are texts of the user's own scripts for this commit; `discussion` is the hash of what was said, so
+    that a model is asked again about a newer one. The APIs are read from table `apis`. A script that
     fails a gate is a row with its reason; only outside faults (model, sandbox) fail the task.
     """
     return writing.write_perf_tests(

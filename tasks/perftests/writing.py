@@ -18,6 +18,7 @@ from tasks.perftests.pytest_source.source import from_tests
 from tasks.perftests.seeded_source import from_scripts
 from tasks.perftests.signatures import describe_apis
 from tasks.perftests.trying import NothingFound
+from tasks.perftests.usage import find_usage
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm, Sandbox
 
@@ -74,9 +75,16 @@ class Writer:
             self._reasons.append("llm: skipped, no model is configured (section llm)")
             return
         bench = self._bench
-        described = describe_apis(self._apis, bench.work / bench.base.checkout, bench.base.import_paths)
+        checkout = bench.work / bench.base.checkout
+        described = describe_apis(self._apis, checkout, bench.base.import_paths)
         judged = from_model(
-            llm, self._commit, described, self._config, self._store, lambda offer: judge(offer, bench, self._config)
+            llm,
+            self._commit,
+            described,
+            self._config,
+            self._store,
+            lambda offer: judge(offer, bench, self._config),
+            find_usage(self._apis, checkout),
         )
         for proposal, verdict in judged:
             self._keep(proposal, verdict)

@@ -91,7 +91,7 @@ def rows(store: Store) -> dict[str, PerfTest]:
 
 def test_a_rejected_script_is_repaired_with_the_gates_complaint(kit: Kit, store: Store, answers: Any) -> None:
     answers([one("page", GOOD), one("fixed", FIXED_SEED)], [one("fixed", GOOD.replace("a page", "a book"))])
-    written = write_tests(kit, store)
+    written = write_tests(kit, store, tests_per_commit=2)
     assert len(written.accepted) == 2
     assert written.rejected == {}
     kept = rows(store)

@@ -1,0 +1,55 @@
+"""How a project's own tests, examples and docs call an API, for the model to imitate: a few lines around each call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+FOLDERS = {"test", "tests", "testing", "docs", "doc", "examples", "example", "benchmarks", "asv_bench", "samples"}
+SUFFIXES = {".py", ".md", ".rst", ".txt", ".ipynb"}
+MAX_FILES = 3000
+MAX_BYTES = 400_000
+PER_API = 2
+MAX_APIS = 3
+AROUND = 3
+
+
+def find_usage(apis: Sequence[str], checkout: Path) -> list[str]:
+    """`path:line` and some lines around a call, at most `PER_API` of each of the first APIs and one per file.
+
+    A call is the last part of the name before a parenthesis; a text that also names the package comes first.
+    """
+    names = [api.rsplit(".", 1)[-1] for api in apis[:MAX_APIS]]
+    packages = [api.split(".", 1)[0] for api in apis[:MAX_APIS]]
+    found: dict[str, list[tuple[int, str]]] = {name: [] for name in names}
+    for path in _files(checkout):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for name, package in zip(names, packages, strict=True):
+            match = re.search(rf"(?<!def )(?<!\w){re.escape(name)}\(", text)
+            if match is not None:
+                shown = _around(text, match.start(), path.relative_to(checkout).as_posix())
+                found[name].append((0 if re.search(rf"\b{re.escape(package)}\b", text) else 1, shown))
+    return [shown for name in dict.fromkeys(names) for _, shown in sorted(found[name], key=lambda it: it[0])[:PER_API]]
+
+
+def _files(checkout: Path) -> Iterator[Path]:
+    readmes = sorted(checkout.glob("README*"))
+    others = sorted(
+        path
+        for path in checkout.rglob("*")
+        if path.suffix in SUFFIXES and FOLDERS & set(path.relative_to(checkout).parts[:-1]) and path.is_file()
+    )
+    for path in [*readmes, *others][:MAX_FILES]:
+        if path.is_file() and path.stat().st_size <= MAX_BYTES:
+            yield path
+
+
+def _around(text: str, at: int, path: str) -> str:
+    lines = text.splitlines()
+    number = text.count("\n", 0, at)
+    shown = lines[max(0, number - AROUND) : number + AROUND + 1]
+    return "\n".join([f"{path}:{number + 1}", *(f"    {line[:160]}".rstrip() for line in shown)])
