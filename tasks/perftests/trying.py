@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,13 @@ def try_inside(
     elif not answers:
         problems.append(f"it ended with {done.returncode}: {done.stderr[-500:].decode(errors='replace').strip()}")
     return answers, problems
+
+
+def repeats(seconds: float, target_s: float = EXPERIMENT_S) -> int:
+    """Calls that take about `target_s`, as a power of two: a script's text must not follow every tremor of a clock, or
+    a run that was killed and goes on would offer the same workload again under another name."""
+    wanted = min(MAX_REPEATS, target_s / max(seconds, 1e-7))
+    return 2 ** max(0, round(math.log2(max(wanted, 1.0))))
 
 
 def spans(targets: Mapping[str, Sequence[Place]]) -> dict[str, list[tuple[int, int, str]]]:

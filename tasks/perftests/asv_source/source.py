@@ -17,12 +17,12 @@ from tasks.perftests.pytest_source.candidates import names_of
 from tasks.perftests.trying import (
     ALL_TESTS_S,
     EXPERIMENT_S,
-    MAX_REPEATS,
     MIN_SHARE,
     TEST_S,
     NothingFound,
     best_api,
     literal,
+    repeats,
     spans,
     try_inside,
 )
@@ -122,7 +122,7 @@ def from_benchmarks(
 def make_script(one: Tried, suite: Suite, sha: str, config: PerfTestConfig) -> str:
     """A perf test in the `isobench` dialect: the workload's text, then the benchmark's files and parameters."""
     target_s = min(max(EXPERIMENT_S, 3 * config.min_duration_s), config.max_duration_s / 2)
-    wanted = max(1, min(MAX_REPEATS, math.ceil(target_s / max(one.seconds, 1e-7))))
+    wanted = repeats(one.seconds, target_s)
     number = min(wanted, one.limit) if one.limit else wanted
     affordable = int(SETUP_S / max(one.setup_s, 1e-6))
     copies = max(1, min(math.ceil(wanted / number), MAX_COPIES, affordable)) if one.limit else 1
@@ -131,7 +131,7 @@ def make_script(one: Tried, suite: Suite, sha: str, config: PerfTestConfig) -> s
         (HERE / "workload.py").read_text(encoding="utf-8").rstrip(),
         "",
         "",
-        f"# {one.name}({one.label}) as of {sha[:12]}: {one.share:.0%} of its time is in changed functions on base",
+        f"# {one.name}({one.label}) as of {sha[:12]}: about {round(one.share, 1):.0%} of it in changed code on base",
         f"PACKAGE = {suite.package!r}",
         f"BENCHMARK = {one.name!r}",
         f"COMBINATION = {one.combination}",

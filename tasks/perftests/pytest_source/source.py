@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,12 @@ from tasks.perftests.pytest_source.candidates import Candidate, find_candidates,
 from tasks.perftests.pytest_source.suite import Suite, SuiteTooLarge, build_suite, has_test
 from tasks.perftests.trying import (
     ALL_TESTS_S,
-    EXPERIMENT_S,
-    MAX_REPEATS,
     MIN_SHARE,
     TEST_S,
     NothingFound,
     best_api,
     literal,
+    repeats,
     spans,
     try_inside,
 )
@@ -108,13 +106,13 @@ def from_tests(
 def make_script(item: Tried, checkout: Path, commit: Commit, side: str) -> str:
     """A perf test in the `isobench` dialect: the workload's text, then the test's files. Raises SuiteTooLarge."""
     suite = build_suite(checkout, {item.candidate.path: {item.candidate.name}})
-    number = max(1, min(MAX_REPEATS, math.ceil(EXPERIMENT_S / max(item.seconds, 1e-7))))
+    number = repeats(item.seconds)
     sha = commit.parent_sha if side == "base" else commit.sha
     lines = [
         (HERE / "workload.py").read_text(encoding="utf-8").rstrip(),
         "",
         "",
-        f"# {item.nodeid} as of {(sha or 'base')[:12]}: {item.share:.0%} of its time is in changed functions on base",
+        f"# {item.nodeid} as of {(sha or 'base')[:12]}: about {round(item.share, 1):.0%} of it in changed code on base",
         f"NODEID = {item.nodeid!r}",
         f"NUMBER = {number}",
         *(f"PACKAGES.append({package!r})" for package in suite.packages),
