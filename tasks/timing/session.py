@@ -185,6 +185,8 @@ class _Report:
         """The row of one question. An arm whose opponent fell out has status `error` and flag `against_failed`."""
         state, against = race.states[question.arm], race.states[question.against]
         status, reason, flags = state.status, state.reason, arm_flags(race, question.arm)
+        if race.primary and status == "ok":
+            flags = [*flags, "results_not_compared"]  # a command says how fast it was, not what it computed
         if race.base_failure:
             status, reason, flags = "error", f"base: {race.base_failure}", ["base_failed"]
         elif status == "ok" and against.status != "ok":

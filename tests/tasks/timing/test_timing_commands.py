@@ -40,7 +40,12 @@ def test_the_faster_server_wins_by_every_metric_whichever_way_it_points(store):
     assert found.outcome_of("human").verdict == "yes", found.outcome_of("human").describe()
     assert (found.protocol, found.n_rounds, found.base_failure) == ("commands", 4, "")
     (row,) = store.rows(Comparison)
-    assert (row.metric, row.status, row.verdict, row.flags) == ("output_throughput", "ok", "yes", [])
+    assert (row.metric, row.status, row.verdict, row.flags) == (
+        "output_throughput",
+        "ok",
+        "yes",
+        ["results_not_compared"],
+    )
     assert row.ratio > 1.5
     by_metric = {one.metric: one for one in store.rows(MetricComparison)}
     assert {"output_throughput", "request_throughput", "mean_ttft_ms", "p99_itl_ms", "median_tpot_ms"} <= set(by_metric)

@@ -17,6 +17,7 @@ from storage.store import Store
 from storage.tables import Machine, Measurement, TimedSession
 from tasks.sandbox.models import Arm, Environment
 from tasks.timing.gpu import GpuError, find_gpus, read_gpus
+from tasks.timing.models import Session
 from tasks.timing.session import run_session
 
 pynvml = pytest.importorskip("pynvml", reason="the extra `gpu` is not installed")
@@ -102,13 +103,13 @@ def check_equivalence(reference, candidate): assert reference == candidate
 """
 
 
-def run(store: Store, with_torch: bool, **sandbox) -> object:
+def run(store: Store, with_torch: bool, torch: str = TORCH, **sandbox) -> Session:
     arms = []
     for name in ("base", "human"):
         folder = store.work / f"arm-{name}"
         folder.mkdir(parents=True)
         (folder / "lib.py").write_text(f"{'import torch' if with_torch else ''}\ndef f(x):\n    return x\n")
-        (folder / "torch.py").write_text(textwrap.dedent(TORCH))
+        (folder / "torch.py").write_text(textwrap.dedent(torch))
         environment = Environment(env_id="system", kind="local", python=f"{sys.base_prefix}/bin/python3")
         arms.append(Arm(name=name, arm_id=name, checkout=folder.name, environment=environment))
     timing = TimingConfig(min_rounds=3, max_rounds=3, processes=1, device="cuda")
@@ -140,3 +141,9 @@ def test_cuda_without_torch_in_the_perf_test_is_flagged_and_without_gpus_in_the_
     assert {tuple(row.flags) for row in store.rows(Measurement)} == {("no_gpu_clock",)}
     with pytest.raises(GpuError, match=r"sandbox.gpus"):
         run(Store(tmp_path / "other"), True)
+
+
+def test_a_torch_that_sees_no_card_is_said_to_see_none(card, tmp_path):
+    blind = TORCH.replace("        cls.synchronised = True", "        raise RuntimeError('No CUDA GPUs are available')")
+    found = run(Store(tmp_path / "store"), True, blind, gpus=True)
+    assert "no device events: RuntimeError: No CUDA GPUs are available" in found.base_failure
