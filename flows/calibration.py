@@ -60,8 +60,8 @@ def run_calibrate(store: str, minutes: float, sandbox: Literal["local", "docker"
 def _row(found: Finding) -> dict[str, object]:
     full = round(BAR * found.right)
     return {
-        "calls, truth, question": f"{found.call:>5} {found.true_ratio:.2f}x, at least {found.question:g}x?",
-        "verdicts right": f"{'█' * full}{'░' * (BAR - full)}",
+        "calls, truth, question": f"{found.call:>5} {found.true_ratio:.2f}x, at least {found.question:g}x? "
+        f"{'█' * full}{'░' * (BAR - full)}",
         "right %": round(100 * found.right),
         "wrong %": round(100 * found.wrong),
         "noise %": round(100 * found.spread, 2),
