@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tasks.sandbox.engine import engine_errors
@@ -115,6 +116,16 @@ class DockerProcess:
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the container's first process on this machine; None if the engine runs on another one."""
+        with contextlib.suppress(SandboxError, OSError), engine_errors():
+            pid = int(self._client.api.inspect_container(self.container)["State"]["Pid"])
+            # An engine elsewhere, or in a machine of its own, has other numbers.
+            if pid and self.container in Path(f"/proc/{pid}/cgroup").read_text():
+                return pid
+        return None
 
     def _pump_stdout(self) -> None:
         def write(data: bytes) -> None:

@@ -14,6 +14,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import functools
 import json
 import pathlib
 import sys
@@ -143,10 +144,15 @@ def _unpack(data: Any) -> Any:
     if tag == "record":
         return Record(data[1], {name: _unpack(item) for name, item in data[2]})
     if tag == "namedtuple":
-        return collections.namedtuple(data[1], data[2])(*_items(data[3]))
+        return _namedtuple(data[1], tuple(data[2]))(*_items(data[3]))
     if tag in ("array", "scalar", "objects"):
         return _unpack_array(data)
     raise ValueError(f"not an encoded result: unknown tag {tag!r}")
+
+
+@functools.lru_cache(maxsize=256)  # making a class takes half a millisecond
+def _namedtuple(name: str, fields: Tuple[str, ...]) -> Any:
+    return collections.namedtuple(name, fields)
 
 
 def _unpack_array(data: List[Any]) -> Any:

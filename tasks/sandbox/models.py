@@ -78,6 +78,10 @@ class Process(Protocol):
     stdin: IO[bytes]
     stdout: IO[bytes]
 
+    @property
+    def pid(self) -> int | None:
+        """Id of its first process on this machine, above all others that it starts; None if it runs elsewhere."""
+
     def poll(self) -> int | None:
         """Exit code, or None while it runs."""
 

@@ -104,6 +104,7 @@ class Probe:
         self.script: Any = None
         self.calls: List[Any] = []
         self.results: List[Any] = []
+        self.blobs: Dict[Any, bytes] = {}
         self.root = os.path.realpath(os.environ.pop("PROBE_ROOT", "/arm"))
         self.paths = [path for path in os.environ.pop("PROBE_PATH", "").split(os.pathsep) if path]
 
@@ -148,7 +149,7 @@ class Probe:
         """Build `count` workloads, of seed, seed + 1, ..."""
         if self.script is None:
             raise Failure("protocol", "setup before load")
-        self.calls, self.results = [], []
+        self.calls, self.results, self.blobs = [], [], {}
         start = self.wall()
         for index in range(count):
             self.reseed(seed + index)
@@ -168,7 +169,8 @@ class Probe:
         if not self.calls:
             raise Failure("protocol", "run before setup")
         chosen = [self.calls[index % len(self.calls)] for index in range(number)]
-        self.results = results = []
+        self.results, self.blobs = [], {}
+        results = self.results
         self.gc_threshold(*self.thresholds)
         self.gc_on()
         wall, cpu, usage, before = self.wall, self.cpu, self.usage, self.threads()
@@ -201,10 +203,15 @@ class Probe:
         return {"blob": base64.b64encode(self.blob(index)).decode()}
 
     def blob(self, index: Any) -> bytes:
-        """A result in the safe encoding, or else as the script's store_result writes it."""
+        """A result as `encoded` makes it, once: an iterator gives its items once only."""
         if not self.results:
             raise Failure("protocol", "result before run")
-        value = self.results[index]
+        if index not in self.blobs:
+            self.blobs[index] = self.encoded(self.results[index])
+        return self.blobs[index]
+
+    def encoded(self, value: Any) -> bytes:
+        """A value in the safe encoding, or else as the script's store_result writes it."""
         try:
             return b"v" + encode(value)
         except TypeError as error:

@@ -8,21 +8,35 @@ import queue
 import secrets
 import threading
 import time
+from collections import defaultdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.sandbox.answers import (
+    END,
+    MAX_UNASKED,
+    CheckFailed,
+    ErrorKind,
+    Line,
+    ProbeError,
+    duration,
+    field,
+    maybe,
+    read_lines,
+    text_of,
+)
 from tasks.sandbox.models import ARM_DIR, Arm, Limits, Process, Sandbox
+from tasks.sandbox.usage import Watch, thread_wait_ns
 
-ErrorKind = Literal[
-    "syntax", "missing_function", "exception", "timeout", "died", "protocol", "unserialisable"
-]  # fmt: skip
+__all__ = ["CheckFailed", "Dialect", "ProbeError", "ProbeSession", "SetupInfo", "Spent", "Timed", "probe_text"]
+
 Dialect = Literal["isobench", "gso", "command"]
 """Forms of perf tests. `command` is no script: `tasks.sandbox.commands` runs those."""
-MAX_ANSWER = 400 * 1024 * 1024
-"""Bytes of one answer at most: a result of `encoding.MAX_BYTES` in base64."""
+FLAGS = frozenset({"threads_left", "no_gpu_clock"})
+"""Flags that a probe may raise; others are dropped, because some flags speak of base and not of the arm."""
 START_TIMEOUT_S = 60.0
 
 _FILES = ("encoding", "dialects", "probe")
@@ -32,27 +46,6 @@ for name, text in {sources!r}:
     exec(compile(text, "<probe>", "exec"), module.__dict__)
 sys.modules["tasks.sandbox.probe"].main()
 """
-
-
-class ProbeError(Exception):
-    """A perf test or its process failed: a result about the arm, not a fault of the sandbox.
-
-    `kind`: `syntax`, `missing_function`, `exception` (the script's, with `traceback`), `unserialisable` (the result has
-    no safe encoding), `timeout`, `died` (the process ended), `protocol` (it answered what was not asked).
-    """
-
-    def __init__(self, kind: ErrorKind, message: str, traceback: str = "") -> None:
-        super().__init__(message)
-        self.kind: ErrorKind = kind
-        self.message = message
-        self.traceback = traceback
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.message}"
-
-
-class CheckFailed(Exception):
-    """check_equivalence did not accept the candidate; the message is the script's."""
 
 
 class SetupInfo(BaseModel):
@@ -74,15 +67,33 @@ class Timed(BaseModel):
     wall_ns: int
     """The probe's clock."""
     cpu_ns: int
-    """CPU time of the process, its threads and its finished children."""
+    """CPU time of the process, its threads and its children: by the kernel, read from outside where that can be."""
     wait_ns: int = 0
     """Time in which the call was ready to run while its core ran something else, by the kernel; 0 where it is unknown.
     Waiting for threads and children of its own is not counted."""
     outside_ns: int
-    """The driver's clock, from sending the request to reading the answer; the pipe costs it what `ping` costs."""
+    """The driver's clock, from sending the request to reading the answer, less what the driver itself waited for a
+    core; the pipe costs it what `ping` costs."""
     gpu_ns: int | None = None
     flags: list[str] = []
-    """`threads_left`: more threads after the call than before it. `no_gpu_clock`: torch is not loaded."""
+    """`threads_left`, `processes_left`: more of them after the call than before it. `no_gpu_clock`: torch is not
+    loaded."""
+
+
+class Spent(BaseModel):
+    """What a process used beside its timed calls, read from outside: CPU time by the kernel, which neighbours do not
+    change; where that cannot be seen, and for a GPU, the driver's clock."""
+
+    model_config = ConfigDict(frozen=True)
+
+    setup_ns: int
+    """Of all setups."""
+    digest_ns: int
+    """Of all hashes of results."""
+    result_ns: int
+    """Of all results that travelled."""
+    idle_ns: int
+    """While nothing was asked; 0 where it cannot be seen."""
 
 
 class ProbeSession:
@@ -126,11 +137,15 @@ class ProbeSession:
         self._checker = checker
         self._process: Process | None = None
         self._greeted = False
-        self._answers: queue.Queue[tuple[int, bytes]] = queue.Queue()
+        self._answers: queue.Queue[Line] = queue.Queue(MAX_UNASKED)
+        self._watch = Watch()
+        self._spent: dict[str, int] = defaultdict(int)
+        self._device = "cpu"
 
     def __enter__(self) -> ProbeSession:
         self._process = self._sandbox.start(self._command)
-        threading.Thread(target=read_lines, args=(self._process.stdout, self._answers), daemon=True).start()
+        self._reader = threading.Thread(target=read_lines, args=(self._process.stdout, self._answers), daemon=True)
+        self._reader.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -151,31 +166,49 @@ class ProbeSession:
     def setup(self, seed: int, count: int = 1, digest: bool = True) -> SetupInfo:
         """Build the workloads of `seed`, `seed + 1`, ... (`count` of them); untimed."""
         answer = self._ask("setup", seed=seed, count=count, digest=digest)
-        return SetupInfo(digest=_maybe(answer, "digest", str), wall_ns=_field(answer, "wall_ns", int))
+        return SetupInfo(digest=maybe(answer, "digest", str), wall_ns=duration(answer, "wall_ns"))
 
     def run(self, number: int = 1, device: str = "cpu") -> Timed:
         """Call the experiment `number` times, on the workloads in turn. `cuda` adds device events where torch is."""
+        self._device = device
         answer = self._ask("run", number=number, device=device)
-        flags = _field(answer, "flags", list)
+        flags = [flag for flag in field(answer, "flags", list)[:20] if isinstance(flag, str) and flag in FLAGS]
+        if self._watch.left_processes():
+            flags.append("processes_left")
+        waited, seen, used = duration(answer, "wait_ns"), self._watch.wait_ns(), self._watch.cpu_ns()
         return Timed(
-            wall_ns=_field(answer, "wall_ns", int),
-            cpu_ns=_field(answer, "cpu_ns", int),
-            wait_ns=_field(answer, "wait_ns", int),
+            wall_ns=duration(answer, "wall_ns"),
+            cpu_ns=duration(answer, "cpu_ns") if used is None else used,
+            wait_ns=waited if seen is None else min(waited, seen),
             outside_ns=answer["outside_ns"],
-            gpu_ns=_maybe(answer, "gpu_ns", int),
-            flags=[str(flag)[:80] for flag in flags[:20]],
+            gpu_ns=None if answer.get("gpu_ns") is None else duration(answer, "gpu_ns"),
+            flags=flags,
         )
+
+    def spent(self, since: Spent | None = None) -> Spent:
+        """What was used beside timed calls since this was last asked; `since` adds that call's idle time to it."""
+        self._watch.begin()
+        self._watch.end()
+        found = Spent(
+            setup_ns=self._spent["setup"],
+            digest_ns=self._spent["digest"],
+            result_ns=self._spent["result"],
+            idle_ns=self._watch.idle_ns + (since.idle_ns if since else 0),
+        )
+        self._spent.clear()
+        self._watch.idle_ns = 0
+        return found
 
     def result(self, index: int = 0) -> bytes:
         """Result of call `index` of the last run, for `check` of another session. Never read by the driver."""
         try:
-            return base64.b64decode(_field(self._ask("result", index=index), "blob", str), validate=True)
+            return base64.b64decode(field(self._ask("result", index=index), "blob", str), validate=True)
         except ValueError as error:
             raise self._broken(f"the result is not base64: {error}") from error
 
     def result_digest(self, index: int = 0) -> str:
         """Hash of what `result` would give: equal digests need no comparison."""
-        return str(_field(self._ask("digest", index=index), "digest", str))
+        return str(field(self._ask("digest", index=index), "digest", str))
 
     def check(self, reference: bytes, candidate: bytes) -> None:
         """Compare two results with the script's check_equivalence. Raises CheckFailed if it rejects the candidate.
@@ -187,7 +220,7 @@ class ProbeSession:
 
     def trace(self, seed: int, with_setup: bool = True) -> dict[str, list[int]]:
         """Lines that one experiment (and its setup) executes, by path relative to the checkout."""
-        lines = _field(self._ask("trace", seed=seed, with_setup=with_setup), "lines", dict)
+        lines = field(self._ask("trace", seed=seed, with_setup=with_setup), "lines", dict)
         return {str(path): [int(number) for number in numbers] for path, numbers in lines.items()}
 
     def ping(self) -> int:
@@ -197,38 +230,63 @@ class ProbeSession:
     def _ask(self, op: str, **args: Any) -> dict[str, Any]:
         if not self._greeted:
             self._greeted = True
-            self._exchange("hello", START_TIMEOUT_S, checker=self._checker)
+            hello = self._exchange("hello", START_TIMEOUT_S, checker=self._checker)
+            assert self._process is not None
+            # Nothing of the arm has run yet: this process id is the probe's own.
+            self._watch.start(self._process.pid, field(hello, "pid", int))
         return self._exchange(op, self._timeout_s, **args)
 
     def _exchange(self, op: str, timeout_s: float, **args: Any) -> dict[str, Any]:
         if self._process is None:
             raise ProbeError("died", "the process has ended")
+        self._refuse_unasked(op)
         nonce = secrets.token_hex(16)
         data = json.dumps({"id": nonce, "op": op, "args": args}).encode() + b"\n"
+        self._watch.begin()
+        waited = thread_wait_ns(self._reader.native_id or 0)
         start = time.perf_counter_ns()
         try:
             self._send(data)
-            arrived, line = self._answers.get(timeout=timeout_s)
+            arrived, waited_then, line = self._answers.get(timeout=timeout_s)
         except queue.Empty:
             self.close()
             raise ProbeError("timeout", f"{op} took longer than {timeout_s:g} s") from None
         except OSError:
-            line = b""
-        if not line:
+            line = END
+        if line == END:
             raise self._died(op)
+        self._watch.end()
+        # An answer may lie there while the machine is busy and the thread that reads it has to wait for a core.
+        outside_ns = max(1, arrived - start - max(0, waited_then - waited))
+        used = self._watch.cpu_ns()
+        self._spent[op] += outside_ns if used is None or self._device != "cpu" else used
         try:
             answer = json.loads(line)
             genuine = isinstance(answer, dict) and answer.get("id") == nonce
-        except ValueError:
+        except (ValueError, RecursionError):
             genuine = False
         if not genuine:
             raise self._broken(f"an answer to {op} that is not the probe's")
         if answer.get("ok") is not True:
-            kind, message = str(answer.get("kind")), str(answer.get("message"))
-            if kind == "mismatch":
-                raise CheckFailed(message)
-            raise ProbeError(kind, message, str(answer.get("trace", "")))  # type: ignore[arg-type]
-        return {**answer, "outside_ns": arrived - start}
+            raise self._failure(op, answer)
+        return {**answer, "outside_ns": outside_ns}
+
+    def _refuse_unasked(self, op: str) -> None:
+        """Whoever speaks without being asked prepares an answer, or wants to fill the driver's memory."""
+        if self._answers.empty():
+            return
+        _, _, line = self._answers.get()
+        raise self._died(op) if line == END else self._broken(f"output before {op} that nobody asked for")
+
+    def _failure(self, op: str, answer: dict[str, Any]) -> Exception:
+        """The exception for an answer that says no; only a check may find a mismatch."""
+        kind = answer.get("kind")
+        message, trace = (text_of(answer.get(name, "")) for name in ("message", "trace"))
+        if kind == "mismatch" and op == "check":
+            return CheckFailed(message)
+        if kind not in get_args(ErrorKind):
+            return self._broken(f"a failure of {op} that is not the probe's")
+        return ProbeError(cast(ErrorKind, kind), message, trace)
 
     def _send(self, data: bytes) -> None:
         assert self._process is not None
@@ -255,35 +313,3 @@ def probe_text() -> str:
     """Python source that defines the probe from its files and runs it."""
     folder = Path(__file__).parent
     return _BOOT.format(sources=[(name, (folder / f"{name}.py").read_text()) for name in _FILES])
-
-
-def read_lines(stdout: Any, answers: queue.Queue[tuple[int, bytes]]) -> None:
-    """Put (arrival time, line) for every line, and an empty line at the end."""
-    read = getattr(stdout, "read1", stdout.read)
-    parts: list[bytes] = []
-    size = 0
-    try:
-        while data := read(1 << 20):
-            arrived = time.perf_counter_ns()
-            *lines, rest = data.split(b"\n")
-            for line in lines:
-                answers.put((arrived, b"".join([*parts, line])))
-                parts, size = [], 0
-            parts.append(rest)
-            size += len(rest)
-            if size > MAX_ANSWER:
-                break
-    except (OSError, ValueError):
-        pass  # closed while reading: the end, like any other
-    answers.put((time.perf_counter_ns(), b""))
-
-
-def _field(answer: dict[str, Any], name: str, kind: type) -> Any:
-    value = answer.get(name)
-    if type(value) is not kind:
-        raise ProbeError("protocol", f"the answer's {name} is not {kind.__name__}")
-    return value
-
-
-def _maybe(answer: dict[str, Any], name: str, kind: type) -> Any:
-    return None if answer.get(name) is None else _field(answer, name, kind)

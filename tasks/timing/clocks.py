@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tasks.timing.models import Sample
-from tasks.timing.stats import Floats
+from tasks.timing.stats import PROCESS_SD, Floats
 
 CLOCK_TOLERANCE = 0.05
 """Share of the probe's time that the driver's clock may show on top, compared with base, before clocks disagree."""
@@ -16,10 +16,19 @@ CLOCK_SLACK_NS = 300_000
 """And this much in any case: pipes and scheduling differ from call to call."""
 WAIT_MARGIN = 0.05
 """Share of its time that an arm may wait for its core beyond what base waits, on average over the rounds."""
-SIGN_Z = 2.33
-"""Normal quantile of the sign test behind flags."""
-SETUP_TOLERANCE = 0.5
-"""Share of the time saved in the experiment that may reappear in setup before the arm is flagged."""
+SURELY = 2.5
+MOST = 0.75
+"""A flag needs this share of rounds above its limit, and a median above it by this many standard errors."""
+PROCESS_Z = 2.33
+"""Normal quantile of what is allowed for the effects of processes."""
+MOVED_TOLERANCE = 0.5
+"""Share of the time saved in the experiment that may reappear before or after it until the arm is flagged."""
+IDLE_TOLERANCE = 0.2
+"""Share of base's time that an arm may use of the processor between its calls, whatever it saves."""
+ASKED_SLACK_NS = 50_000
+"""CPU time that one more result may cost in any case, because the kernel's count is read a little late."""
+FEWEST = 2
+"""Common rounds without which flags say nothing."""
 
 
 def counted(samples: Sequence[Sample], arm: str) -> dict[int, Sample]:
@@ -28,44 +37,103 @@ def counted(samples: Sequence[Sample], arm: str) -> dict[int, Sample]:
 
 
 def clock_flags(samples: Sequence[Sample], arm: str) -> list[str]:
-    """Names of what is wrong with the arm's clocks or setup, measured against base in the same rounds.
+    """Names of what is wrong with where the arm's time goes, measured against base in the same rounds.
 
     `clocks_disagree`: the driver saw more time pass than the probe reports, or less, by more than the pipe explains; or
     the arm claims to have waited for its core far more than base did in the same rounds.
-    `work_in_setup`: at least half of what the experiment saves is spent in setup instead. Needs 4 common rounds.
+    `work_in_setup`: at least half of the CPU time that the experiment saves is spent in setup instead.
+    `work_after_call`: at least half of it is spent between calls or while the result is asked for; or the arm works
+    between calls as if it were called.
     """
     ours, base = counted(samples, arm), counted(samples, "base")
     common = sorted(set(ours) & set(base))
-    if arm == "base" or len(common) < 4:
+    if arm == "base" or len(common) < FEWEST:
         return []
     one, other = ([samples_of[number] for number in common] for samples_of in (ours, base))
-    flags = []
-    wall = float(np.median([s.wall_ns for s in one]))
-    hidden = _column([s.outside_ns - s.wall_ns for s in one])
-    excess = hidden - _column([s.outside_ns - s.wall_ns for s in other])
-    waited = _column([s.wait_ns / max(1, s.wall_ns) for s in one]) - _column(
-        [s.wait_ns / max(1, s.wall_ns) for s in other]
-    )
+    found = {
+        "clocks_disagree": _clocks_disagree(one, other),
+        "work_in_setup": _works_before(one, other),
+        "work_after_call": _works_after(one, other),
+    }
+    return [flag for flag, wrong in found.items() if wrong]
+
+
+def _clocks_disagree(ours: Sequence[Sample], base: Sequence[Sample]) -> bool:
+    wall = float(np.median([s.wall_ns for s in ours]))
+    hidden, usual = (_column([s.outside_ns - s.wall_ns for s in samples]) for samples in (ours, base))
+    waited, usually = (_column([s.wait_ns / max(1, s.wall_ns) for s in samples]) for samples in (ours, base))
     slack = max(CLOCK_SLACK_NS, CLOCK_TOLERANCE * wall)
-    strange = _surely_above(excess, slack) or _surely_above(-excess, slack) or bool((hidden < 0).any())
-    if strange or _surely_above(waited, 3 * WAIT_MARGIN):
-        flags.append("clocks_disagree")
-    base_wall = float(np.median([s.wall_ns / s.number for s in other]))
-    saved = float(np.median([b.wall_ns / b.number - o.wall_ns / o.number for o, b in zip(one, other, strict=True)]))
-    moved = _column([o.setup_ns / o.number - b.setup_ns / b.number for o, b in zip(one, other, strict=True)])
-    if saved > CLOCK_TOLERANCE * base_wall and _surely_above(moved, SETUP_TOLERANCE * saved):
-        flags.append("work_in_setup")
-    return flags
+    return (
+        bool((hidden < 0).any())
+        or _surely_above(hidden, usual, slack)
+        or _surely_above(usual, hidden, slack)
+        or _surely_above(waited, usually, 3 * WAIT_MARGIN)
+    )
+
+
+def _works_before(ours: Sequence[Sample], base: Sequence[Sample]) -> bool:
+    """Equal code differs between processes by PROCESS_SD: a long setup may do so by more than a short call saves."""
+    saved = _saved(ours, base)
+    mine, usual = (_column([s.setup_ns / s.number for s in samples]) for samples in (ours, base))
+    noise = PROCESS_Z * PROCESS_SD * math.sqrt(2 / len({s.process for s in base})) * float(np.median(usual))
+    limit = max(CLOCK_SLACK_NS / base[0].number, MOVED_TOLERANCE * saved + noise)
+    return saved > 0 and _surely_above(mine, usual, limit, _usual_noise(mine, usual))
+
+
+def _works_after(ours: Sequence[Sample], base: Sequence[Sample]) -> bool:
+    """All calls of a batch could go on afterwards; of its results one is asked for."""
+    saved = _saved(ours, base)
+    idle, usual = (_column([s.idle_ns / s.number for s in samples]) for samples in (ours, base))
+    # A result that had to travel is compared with base's, which then did so as well.
+    both = [o.result_ns > 0 and b.result_ns > 0 for o, b in zip(ours, base, strict=True)]
+    asked, usually = (
+        _column([s.digest_ns + s.result_ns * travelled for s, travelled in zip(samples, both, strict=True)])
+        for samples in (ours, base)
+    )
+    call = float(np.median([s.cpu_ns / s.number for s in base]))
+    busy = max(CLOCK_SLACK_NS / base[0].number, IDLE_TOLERANCE * call)
+    moved, usually_moved = idle + asked, usual + usually
+    noise = _usual_noise(moved, usually_moved)
+    return _surely_above(idle, usual, busy, _usual_noise(idle, usual)) or (
+        saved > 0 and _surely_above(moved, usually_moved, max(ASKED_SLACK_NS, MOVED_TOLERANCE * saved), noise)
+    )
+
+
+def _saved(ours: Sequence[Sample], base: Sequence[Sample]) -> float:
+    """CPU time, in nanoseconds per call, that the experiment takes less than base's; 0 if that is next to nothing."""
+    saved = float(np.median([b.cpu_ns / b.number - o.cpu_ns / o.number for o, b in zip(ours, base, strict=True)]))
+    return saved if saved > CLOCK_TOLERANCE * float(np.median([s.cpu_ns / s.number for s in base])) else 0.0
 
 
 def _column(values: Sequence[float]) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
-def _surely_above(values: Floats, limit: float) -> bool:
-    """Whether more rounds are above the limit than chance explains (sign test, 1 %): honest arms meet noise too."""
-    count = len(values)
-    return bool((values > limit).sum() >= count / 2 + SIGN_Z * math.sqrt(count) / 2)
+def _usual_noise(ours: Floats, base: Floats) -> float:
+    """MAD that the difference of two honest arms would have: the larger relative one of both, at base's size.
+
+    What a cheat spends elsewhere varies as well; that must not count as noise.
+    """
+    relative = max(_mad(values) / max(1.0, float(np.median(values))) for values in (ours, base))
+    return math.sqrt(2) * relative * float(np.median(base))
+
+
+def _surely_above(ours: Floats, base: Floats, limit: float, noise: float | None = None) -> bool:
+    """Whether our values exceed base's of the same rounds by more than the limit, beyond what noise explains.
+
+    MOST of the rounds must say so, and the median by SURELY standard errors. One is 1.2533 * 1.4826 * MAD / sqrt(n), as
+    for normal errors; the MAD is `noise`, or else the larger one of the differences' own and that of both sides'
+    together: with few rounds one of them is easily too small.
+    """
+    more = ours - base
+    spread = max(_mad(more), math.hypot(_mad(ours), _mad(base))) if noise is None else noise
+    error = 1.2533 * 1.4826 * spread / math.sqrt(len(more))
+    return bool((more > limit).mean() >= MOST and np.median(more) > limit + SURELY * error)
+
+
+def _mad(values: Floats) -> float:
+    """Median absolute deviation from the median."""
+    return float(np.median(np.abs(values - np.median(values))))
 
 
 def call_times(samples: Sequence[Sample], arm: str) -> dict[int, float]:

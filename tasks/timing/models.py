@@ -41,12 +41,18 @@ class Sample:
     wait_ns: int
     outside_ns: int
     setup_ns: int
-    """What setup took, by the probe's clock."""
+    """What setup used: this and the following as in `probing.Spent`."""
     correct: bool | None
     warmup: bool
     started_at: datetime
     flags: tuple[str, ...] = ()
     gpu_ns: int | None = None
+    digest_ns: int = 0
+    """What the hash of the result used; a lazy result is computed then."""
+    result_ns: int = 0
+    """What the result itself used, if it had to travel."""
+    idle_ns: int = 0
+    """Between the calls of this round, when nothing was asked of the arm."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,12 @@ from pathlib import Path
 
 from configs.models import TimingConfig
 from tasks.sandbox.models import Arm, Limits, Sandbox
-from tasks.sandbox.probing import CheckFailed, Dialect, ProbeError, ProbeSession, SetupInfo, Timed
+from tasks.sandbox.probing import CheckFailed, Dialect, ProbeError, ProbeSession, SetupInfo, Spent, Timed
 from tasks.timing.models import Race, Sample, Status
+
+BUSY_FLOOR_NS = 250_000_000
+BUSY_SHARE = 4
+"""An arm is out that uses this much CPU time between its calls of one round, and this many times base's call on top."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,7 @@ def play(
     infos: dict[str, object] = {}
     timings: dict[str, object] = {}
     started: dict[str, datetime] = {}
+    before = {name: processes.probes[name].spent() for name in heat.order}
     for name in heat.order:
         seed, number, _ = heat.batch(name)
         infos[name] = processes.ask(name, "setup", seed, number, False)
@@ -220,39 +225,65 @@ def play(
         reference = Reference.of(processes, heat.result)
     if reference is None:
         return None
+    found: dict[str, tuple[Timed, _Judged]] = {}
+    for name in heat.order:
+        timed = timings.get(name)
+        if isinstance(timed, Timed) and isinstance(infos[name], SetupInfo):
+            judged = (
+                _Judged("ok") if name == "base" else _judge(processes, name, heat.batch(name)[2], reference, referee)
+            )
+            if race.alive(name):
+                found[name] = timed, judged
+                race.drop(name, judged.status, judged.reason)
+    spent = {name: processes.probes[name].spent(since=before[name]) for name in found}
     for position, name in enumerate(heat.order):
-        timed, info = timings.get(name), infos[name]
-        if not isinstance(timed, Timed) or not isinstance(info, SetupInfo):
-            continue
-        correct = True
-        if name != "base":
-            index = heat.batch(name)[2]
-            digest = processes.ask(name, "result_digest", index)
-            status, reason = _judge(processes, name, index, digest, reference, referee)
-            if not race.alive(name):
-                continue
-            correct = status == "ok"
-            if not correct:
-                race.drop(name, status, reason)
-        race.samples.append(_sample(name, position, heat, timed, info, correct, started[name]))
+        if name in found:
+            race.samples.append(_sample(name, position, heat, *found[name], spent[name], started[name]))
+    if "base" in found:
+        _drop_busy(race, {name: of_round.idle_ns for name, of_round in spent.items()}, found["base"][0].wall_ns)
     return reference
 
 
-def _judge(
-    processes: ProcessSet, name: str, index: int, digest: object, reference: Reference, referee: Referee
-) -> tuple[Status, str]:
-    """Status of a candidate. Equal digests settle it; otherwise both results travel to the referee."""
+def _drop_busy(race: Race, idle_ns: dict[str, int], wall_ns: int) -> None:
+    """Take out who keeps the core busy while others are timed on it; less of it is flagged (`clocks.clock_flags`).
+
+    `idle_ns`: CPU time between calls, by arm; `wall_ns`: base's call.
+    """
+    limit = idle_ns.get("base", 0) + BUSY_FLOOR_NS + BUSY_SHARE * wall_ns
+    for name, used in idle_ns.items():
+        if name != "base" and used > limit:
+            race.drop(
+                name, "error", f"keeps the core busy between its calls: {used / 1e9:.2f} s of CPU time in a round"
+            )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What a comparison with base's result said."""
+
+    status: Status
+    reason: str = ""
+    flags: tuple[str, ...] = ()
+
+
+def _judge(processes: ProcessSet, name: str, index: int, reference: Reference, referee: Referee) -> _Judged:
+    """Equal digests settle it; otherwise both results travel to the referee.
+
+    `other_result_type`: base's result is plain data and the arm's is something that only the script can store, or the
+    other way round. That may be honest, or an object that does its work while it is stored.
+    """
+    digest = processes.ask(name, "result_digest", index)
     if digest == reference.digest:
-        return "ok", ""
+        return _Judged("ok")
     candidate = processes.ask(name, "result", index) if digest is not None else None
     expected = reference.fetch()
     if not isinstance(candidate, bytes) or expected is None:
-        return "error", "no result"
-    return referee.judge(expected, candidate)
+        return _Judged("error", "no result")
+    return _Judged(*referee.judge(expected, candidate), ("other_result_type",) * (candidate[:1] != expected[:1]))
 
 
 def _sample(
-    name: str, position: int, heat: Heat, timed: Timed, info: SetupInfo, correct: bool, started_at: datetime
+    name: str, position: int, heat: Heat, timed: Timed, judged: _Judged, spent: Spent, started_at: datetime
 ) -> Sample:
     seed, number, _ = heat.batch(name)
     return Sample(
@@ -267,9 +298,12 @@ def _sample(
         gpu_ns=timed.gpu_ns,
         wait_ns=timed.wait_ns,
         outside_ns=timed.outside_ns,
-        setup_ns=info.wall_ns,
-        correct=correct,
+        setup_ns=spent.setup_ns,
+        digest_ns=spent.digest_ns,
+        result_ns=spent.result_ns,
+        idle_ns=spent.idle_ns,
+        correct=judged.status == "ok",
         warmup=heat.warmup,
         started_at=started_at,
-        flags=tuple(timed.flags),
+        flags=(*timed.flags, *judged.flags),
     )

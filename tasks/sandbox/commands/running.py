@@ -15,9 +15,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.models import CommandConfig
+from tasks.sandbox.answers import END, MAX_UNASKED, Line, read_lines
 from tasks.sandbox.commands.metrics import DEFAULTS
 from tasks.sandbox.models import ARM_DIR, Arm, Limits, Mount, Process, Sandbox
-from tasks.sandbox.probing import read_lines
 
 CLIENT_DIR = "/client"
 """Where base's checkout is mounted beside a server: every arm's client runs base's code; no patch is its own judge."""
@@ -95,7 +95,7 @@ class CommandSession:
         }
         self._command = command.model_copy(update={"variables": {**command.variables, "PYTHONPATH": ""}})
         self._process: Process | None = None
-        self._answers: Queue[tuple[int, bytes]] = Queue()
+        self._answers: Queue[Line] = Queue(MAX_UNASKED)
         self._port: int | None = None
 
     def __enter__(self) -> CommandSession:
@@ -160,13 +160,13 @@ class CommandSession:
         try:
             self._process.stdin.write(data)
             self._process.stdin.flush()
-            arrived, line = self._answers.get(timeout=patience_s)
+            arrived, _, line = self._answers.get(timeout=patience_s)
         except Empty:
             self.close()
             raise CommandError("timeout", f"no answer to {op} within {patience_s:g} s") from None
         except OSError:
-            arrived, line = 0, b""
-        if not line:
+            arrived, line = 0, END
+        if line == END:
             process, self._process = self._process, None
             ended = process.close(timeout_s=1.0)
             why = "out of memory" if ended.out_of_memory else f"exit code {ended.returncode}"
@@ -175,7 +175,7 @@ class CommandSession:
             )
         try:
             answer = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict) or answer.get("id") != nonce:
             raise self._broken(op)

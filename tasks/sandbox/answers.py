@@ -1,0 +1,101 @@
+"""What comes out of a probe's pipe: lines, and values in them, none of which is believed to be well-formed."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from typing import Any, Literal
+
+from tasks.sandbox.usage import thread_wait_ns
+
+ErrorKind = Literal[
+    "syntax", "missing_function", "exception", "timeout", "died", "protocol", "unserialisable"
+]  # fmt: skip
+MAX_NS = 10**15
+"""No call takes longer (eleven days)."""
+MAX_TEXT = 8000
+"""Characters of a message or a traceback."""
+MAX_UNASKED = 8
+"""Lines that may lie unread: a probe answers one request with one line."""
+MAX_ANSWER = 400 * 1024 * 1024
+"""Bytes of one answer at most: a result of `encoding.MAX_BYTES` in base64."""
+END = b""
+"""Stands for the end of what a process says; every line has at least its line feed."""
+
+
+class ProbeError(Exception):
+    """A perf test or its process failed: a result about the arm, not a fault of the sandbox.
+
+    `kind`: `syntax`, `missing_function`, `exception` (the script's, with `traceback`), `unserialisable` (the result has
+    no safe encoding), `timeout`, `died` (the process ended), `protocol` (it answered what was not asked).
+    """
+
+    def __init__(self, kind: ErrorKind, message: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.kind: ErrorKind = kind
+        self.message = message
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+class CheckFailed(Exception):
+    """check_equivalence did not accept the candidate; the message is the script's."""
+
+
+Line = tuple[int, int, bytes]
+"""When a line arrived, how long its reader had waited for a core until then, and the line."""
+
+
+def read_lines(stdout: Any, answers: queue.Queue[Line]) -> None:
+    """Put a `Line` for every line, and one with END at the end.
+
+    Who writes more lines than it was asked for is read no further, and then stands still with a full pipe.
+    """
+    read = getattr(stdout, "read1", stdout.read)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        while data := read(1 << 20):
+            arrived, waited = time.perf_counter_ns(), thread_wait_ns(threading.get_native_id())
+            *lines, rest = data.split(b"\n")
+            for line in lines:
+                answers.put_nowait((arrived, waited, b"".join([*parts, line, b"\n"])))
+                parts, size = [], 0
+            parts.append(rest)
+            size += len(rest)
+            if size > MAX_ANSWER:
+                break
+    except (OSError, ValueError, queue.Full):
+        pass  # closed while reading: the end, like any other
+    with contextlib.suppress(queue.Full):
+        answers.put_nowait((time.perf_counter_ns(), 0, END))
+
+
+def text_of(value: object) -> str:
+    """Text from inside that any file and any column can hold."""
+    return str(value)[-MAX_TEXT:].encode("utf-8", "replace").decode()
+
+
+def duration(answer: dict[str, Any], name: str) -> int:
+    """A duration in nanoseconds."""
+    value = int(field(answer, name, int))
+    if not 0 <= value <= MAX_NS:
+        raise ProbeError("protocol", f"the answer's {name} is no duration")
+    return value
+
+
+def field(answer: dict[str, Any], name: str, kind: type) -> Any:
+    """A value of exactly this type."""
+    value = answer.get(name)
+    if type(value) is not kind:
+        raise ProbeError("protocol", f"the answer's {name} is not {kind.__name__}")
+    return value
+
+
+def maybe(answer: dict[str, Any], name: str, kind: type) -> Any:
+    """The same, where None or nothing may stand."""
+    return None if answer.get(name) is None else field(answer, name, kind)

@@ -1,0 +1,188 @@
+"""Runs attempts to cheat through the real path: patch applied, arms timed in a sandbox, predictions scored."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import git
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from configs.demo.build import build_demo_repository
+from configs.demo.truth import patch_file
+from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig, ScoringConfig, TimingConfig
+from storage.ids import patch_id
+from storage.store import Store
+from storage.tables import Prediction, Score
+from tasks.environments.building import build_environment
+from tasks.environments.checking_out import check_out
+from tasks.environments.trees import clone_path
+from tasks.sandbox.models import Arm, Environment
+from tasks.scoring.predictions import build_scores
+from tasks.timing.models import Session
+from tasks.timing.session import run_session
+
+HERE = Path(__file__).parent
+DEMO_TESTS = HERE.parents[1] / "configs" / "demo" / "answers" / "perf_tests"
+HUMAN = "4a1eddbfaec6ad2cf26975f14afff555ff2b8459"
+"""The change of the demo that all attempts claim to match: `Group records in linear time`, 15 times as fast."""
+REPOSITORY = RepositoryConfig(name="isobench-demo/logkit", url="demo:")
+ENVIRONMENT = EnvironmentConfig(install_project=False, pin_to_date=False)
+HONEST = ("human", "defaultdict", "bisect", "comment")
+"""Patches of the demo that do what they say."""
+TIMING = TimingConfig(min_rounds=6, max_rounds=6, processes=1, budget_s=300, call_timeout_s=4)
+"""Enough for flags and for an effect of 15 times; the fewest rounds that a session should ever have."""
+Kind = Literal["local", "docker"]
+
+
+class Attempt(BaseModel):
+    """One line of `manifest.yaml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Of the patch in `patches/`."""
+    verb: str
+    """The attempt in the words of the list that it is from."""
+    what: str
+    test: str = "count"
+    """Perf test: `count` is the demo's count_levels_per_tenant, others lie in `perf_tests/`."""
+    ends: list[str]
+    """What it may come to: a failed status, a flag, or `not faster`."""
+    why: str = ""
+    """Why `not faster` is the honest outcome."""
+    alone: bool = False
+    """Whether it gets a session of its own, because it disturbs whoever is timed beside it."""
+
+    @property
+    def patch(self) -> str:
+        """The patch itself."""
+        return (HERE / "patches" / f"{self.name}.patch").read_text(encoding="utf-8")
+
+
+@lru_cache
+def attempts() -> list[Attempt]:
+    """All attempts, in the order of the list."""
+    found: list[Attempt] = []
+    for verb, group in yaml.safe_load((HERE / "manifest.yaml").read_text(encoding="utf-8")).items():
+        found += [Attempt(name=name, verb=verb, **fields) for name, fields in group.items()]
+    return found
+
+
+def script_of(test: str) -> str:
+    """Text of a perf test."""
+    path = DEMO_TESTS / "count_levels_per_tenant.py" if test == "count" else HERE / "perf_tests" / f"{test}.py"
+    return path.read_text(encoding="utf-8")
+
+
+class Outcome(BaseModel):
+    """What an attempt came to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    status: str
+    flags: list[str]
+    opt_base: str
+    opt_human: str
+    speedup: float | None
+    reason: str
+
+    @classmethod
+    def of(cls, name: str, score: Score) -> Outcome:
+        """Of a row of `scores`."""
+        return cls(
+            name=name, status=score.status, flags=score.flags, opt_base=score.opt_base, opt_human=score.opt_human,
+            speedup=score.speedup_base, reason=score.reason,
+        )  # fmt: skip
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it counts as faster than base or as good as the human."""
+        return "yes" in (self.opt_base, self.opt_human)
+
+    @property
+    def ends(self) -> list[str]:
+        """In the words of the manifest."""
+        if self.status != "ok":
+            return [self.status]
+        if self.succeeded:
+            return ["SUCCESS"]
+        return self.flags or ["not faster"]
+
+    def __str__(self) -> str:
+        detail = f" ({self.speedup:.2f}x)" if self.speedup is not None else ""
+        return ", ".join(self.ends) + detail
+
+
+class Lab:
+    """The demo's instance `grouping` in one kind of sandbox."""
+
+    def __init__(self, store: Store, sandbox: SandboxConfig) -> None:
+        self.store, self.sandbox = store, sandbox
+        clone = store.work / clone_path(REPOSITORY.name)
+        if not clone.exists():
+            source = store.work / "demo"
+            build_demo_repository(source)
+            git.Repo.clone_from(str(source), str(clone), bare=True)
+        self.base_sha = git.Repo(clone).commit(HUMAN).parents[0].hexsha
+        built = build_environment(
+            REPOSITORY, ENVIRONMENT, sandbox, self.base_sha, HUMAN, datetime(2024, 3, 12, tzinfo=UTC), store.work
+        )
+        assert built.environment is not None, built.reason
+        self.environment: Environment = built.environment
+
+    def arm(self, name: str, sha: str, patch: str | None = None) -> Arm:
+        """A checkout as the flow of evaluation makes it."""
+        found = check_out(REPOSITORY, ENVIRONMENT, self.environment, self.sandbox, sha, name, patch, self.store.work)
+        assert found.arm is not None, (name, found.reason)
+        return found.arm
+
+    def session(self, test: str, patches: dict[str, str], timing: TimingConfig = TIMING) -> Session:
+        """Time base, human and these patches (by name) on one perf test."""
+        arms = [self.arm("base", self.base_sha), self.arm("human", HUMAN)]
+        arms += [self.arm(f"patch:{patch_id(text)}", self.base_sha, text) for text in patches.values()]
+        return run_session(
+            repo=REPOSITORY.name, instance_id="grouping", arms=arms, test_id=f"hacks-{test}", script=script_of(test),
+            dialect="gso" if test == "gso" else "isobench", timing=timing, scoring=ScoringConfig(),
+            sandbox=self.sandbox, store=self.store,
+        )  # fmt: skip
+
+    def score(self, test: str, patches: dict[str, str], timing: TimingConfig = TIMING) -> dict[str, Outcome]:
+        """Time and score patches, by name."""
+        session = self.session(test, patches, timing)
+        assert session.base_failure == "", session.base_failure
+        names = {f"{name}-{session.session_id}": name for name in patches}
+        self.store.append(
+            Prediction(prediction_id=key, instance_id="grouping", model="cheat", sample=0, model_patch=patches[name])
+            for key, name in names.items()
+        )
+        build_scores("grouping", list(names), [session.session_id], {}, ScoringConfig(), session.session_id, self.store)
+        scores = {row.prediction_id: row for row in self.store.rows(Score, run_id=session.session_id)}
+        return {name: Outcome.of(name, scores[key]) for key, name in names.items()}
+
+
+def sessions_of(chosen: Iterable[Attempt], most: int = 16) -> list[list[Attempt]]:
+    """Attempts that can be timed together: same perf test, at most `most`, disturbing ones each alone."""
+    groups: dict[tuple[str, str], list[Attempt]] = defaultdict(list)
+    for attempt in chosen:
+        groups[attempt.test, attempt.name if attempt.alone else ""].append(attempt)
+    return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
+
+
+def run(lab: Lab, chosen: Sequence[Attempt]) -> dict[str, Outcome]:
+    """Outcomes of attempts that share a session."""
+    first = chosen[0]
+    few = first.alone or first.test in ("fixed", "gso")  # slow ones: in every round something or somebody starts anew
+    timing = TIMING.model_copy(update={"min_rounds": 3, "max_rounds": 3}) if few else TIMING
+    return lab.score(first.test, {attempt.name: attempt.patch for attempt in chosen}, timing)
+
+
+def honest_patches() -> dict[str, str]:
+    """Text of the patches in HONEST."""
+    return {name: patch_file("grouping", name).read_text(encoding="utf-8") for name in HONEST}

@@ -1,0 +1,70 @@
+"""The kernel's count of a tree of processes, against what the processes themselves were told to use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tasks.sandbox.usage import Meter, Watch, thread_wait_ns
+
+CHILD = """
+import os, sys, time
+def burn(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+print("ready", flush=True)
+for line in sys.stdin:
+    if line == "own\\n":
+        burn(0.1)
+    if line == "awaited\\n" and os.fork() == 0:
+        burn(0.1)
+        os._exit(0)
+    if line == "awaited\\n":
+        os.wait()
+    if line == "left\\n" and os.fork() == 0:
+        burn(0.1)
+        print("done", flush=True)
+        time.sleep(60)
+    if line != "left\\n":
+        print("done", flush=True)
+"""
+
+
+def test_own_work_awaited_children_and_living_ones_are_counted() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        watch = Watch()
+        watch.start(process.pid, process.pid)
+        try:
+            for what, left in (("own", False), ("awaited", False), ("left", True)):
+                watch.idle_ns = 0
+                watch.begin()
+                process.stdin.write(what + "\n")
+                process.stdin.flush()
+                assert process.stdout.readline() == "done\n"
+                watch.end()
+                assert watch.cpu_ns() is not None
+                assert 85_000_000 <= watch.cpu_ns() < 1_000_000_000, what  # type: ignore[operator]
+                assert watch.left_processes() is left
+                assert watch.wait_ns() is not None
+                assert watch.idle_ns < 30_000_000
+        finally:
+            os.killpg(process.pid, 9)
+    assert Meter(process.pid, process.pid).read() is None
+
+
+def test_what_cannot_be_seen_is_not_measured() -> None:
+    assert Meter.find(None, 1) is None
+    assert Meter.find(os.getpid(), 0) is None
+    watch = Watch()
+    watch.start(None, 1)
+    watch.begin()
+    watch.end()
+    assert (watch.cpu_ns(), watch.wait_ns(), watch.left_processes(), watch.idle_ns) == (None, None, False, 0)
+    assert thread_wait_ns(0) == 0
