@@ -270,7 +270,9 @@ def test_a_value_that_the_row_type_does_not_know_is_a_schema_error(store):
     folder = Path(store.root) / "funnel" / "repo=a__b"
     folder.mkdir(parents=True)
     frame.write_parquet(folder / "x.parquet")
-    with pytest.raises(SchemaError, match=r"funnel: a row's outcome: Input should be 'kept', 'dropped', 'failed' or 'waiting'"):
+    with pytest.raises(
+        SchemaError, match=r"funnel: a row's outcome: Input should be 'kept', 'dropped', 'failed' or 'waiting'"
+    ):
         store.rows(Funnel)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import UserError
-from flows.terminal import complain, out
+from flows.commands.terminal import complain, out
 
 if TYPE_CHECKING:
     from storage.exports import Layout

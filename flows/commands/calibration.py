@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal
 
-from flows.terminal import err, out, table
+from flows.commands.terminal import err, out, table
 
 if TYPE_CHECKING:
     from tasks.reporting.calibrations import Finding
@@ -18,7 +18,7 @@ BAR = 10
 def run_calibrate(store: str, minutes: float, sandbox: Literal["local", "docker"] | None) -> int:
     """Measure for that long, or until Ctrl-C; finished comparisons are in the store either way."""
     from configs.models import SandboxConfig
-    from flows.commands import require
+    from flows.commands.running import require
     from storage.store import Store
     from storage.tables import Calibration
     from tasks.reporting.calibrations import conclusions, findings

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from configs.errors import UserError
+from flows.commands.terminal import Bars, complain, out, table, warn
 from flows.server import CONSOLE_LEVEL, prefect_server, server_folder
-from flows.terminal import Bars, complain, out, table, warn
 
 if TYPE_CHECKING:
     from configs.models import SandboxConfig
     from flows.dataset import Stage
     from flows.summaries import DatasetSummary, EvaluationSummary, Summary
 
-DEMO = Path(__file__).parent.parent / "configs" / "demo"
+DEMO = Path(__file__).parents[2] / "configs" / "demo"
 DEMO_K = 3
 
 
@@ -126,55 +126,6 @@ def run_evaluation(
         )
     _print_evaluation(summary)
     return finish(summary)
-
-
-def run_report(store: str, folder: Path) -> int:
-    """Write the HTML page."""
-    from storage.store import Store
-    from tasks.reporting.report import write_report
-
-    page = write_report(Store(store), folder)
-    out.print(f"Report: {page}")
-    return 0
-
-
-def run_show(name: str, store: str, where: str | None, columns: str | None, limit: int) -> int:
-    """Print a table of the store."""
-    from storage.query import show
-    from storage.store import Store
-
-    wanted = None if columns in (None, "all") else [column.strip() for column in str(columns).split(",")]
-    found = show(Store(store), name, where, wanted, limit, everything=columns == "all")
-    table(f"{name}: {len(found)} of {found.total} rows", found.rows, found.columns)
-    return 0
-
-
-def run_validate(files: Sequence[Path], settings: list[str]) -> int:
-    """Check configuration files; exit code 2 if one is bad."""
-    from configs.loading import ConfigError, load_config
-
-    bad = 0
-    for path in files:
-        try:
-            load_config(path, settings)
-        except ConfigError as error:
-            complain(str(error))
-            bad += 1
-        else:
-            out.print(f"{path}: ok")
-    return 2 if bad else 0
-
-
-def run_doctor() -> int:
-    """Print the checks; exit code 1 if something that local runs need is missing."""
-    from tasks.sandbox.doctor import examine
-
-    checks = examine()
-    table(
-        "What is here",
-        [{"": "ok" if c.ok else "--", "what": c.name, "found": c.found, "advice": c.advice} for c in checks],
-    )
-    return 1 if any(c.required and not c.ok for c in checks) else 0
 
 
 def print_dataset(summary: DatasetSummary) -> None:

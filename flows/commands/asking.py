@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from configs.errors import UserError
-from flows.commands import finish, print_dataset, require, running
-from flows.terminal import complain, out
+from flows.commands.running import finish, print_dataset, require, running
+from flows.commands.terminal import complain, out
 
 if TYPE_CHECKING:
     from configs.models import Config

@@ -1,0 +1,57 @@
+"""The commands that look at things: a store, configuration files, this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows.commands.terminal import complain, out, table
+
+
+def run_report(store: str, folder: Path) -> int:
+    """Write the HTML page."""
+    from storage.store import Store
+    from tasks.reporting.report import write_report
+
+    page = write_report(Store(store), folder)
+    out.print(f"Report: {page}")
+    return 0
+
+
+def run_show(name: str, store: str, where: str | None, columns: str | None, limit: int) -> int:
+    """Print a table of the store."""
+    from storage.query import show
+    from storage.store import Store
+
+    wanted = None if columns in (None, "all") else [column.strip() for column in str(columns).split(",")]
+    found = show(Store(store), name, where, wanted, limit, everything=columns == "all")
+    table(f"{name}: {len(found)} of {found.total} rows", found.rows, found.columns)
+    return 0
+
+
+def run_validate(files: Sequence[Path], settings: list[str]) -> int:
+    """Check configuration files; exit code 2 if one is bad."""
+    from configs.loading import ConfigError, load_config
+
+    bad = 0
+    for path in files:
+        try:
+            load_config(path, settings)
+        except ConfigError as error:
+            complain(str(error))
+            bad += 1
+        else:
+            out.print(f"{path}: ok")
+    return 2 if bad else 0
+
+
+def run_doctor() -> int:
+    """Print the checks; exit code 1 if something that local runs need is missing."""
+    from tasks.sandbox.doctor import examine
+
+    checks = examine()
+    table(
+        "What is here",
+        [{"": "ok" if c.ok else "--", "what": c.name, "found": c.found, "advice": c.advice} for c in checks],
+    )
+    return 1 if any(c.required and not c.ok for c in checks) else 0
