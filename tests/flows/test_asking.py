@@ -1,0 +1,128 @@
+"""`isobench perftests` with a model: with a key against a server on this machine, killed halfway, and by batch file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from configs.demo.build import build_demo_repository
+from storage.store import Store
+from storage.tables import Funnel, LlmCall, PerfTest
+from tasks.llm.demo import demo_answer
+from tests.flows.conftest import Isobench, command, environment
+from tests.tasks.llm.loopback import ChatServer, error, says
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
+
+SECRET = "sk-loopback-9876543210fedcba"
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    """Answers what the demo's files answer; the second request meets a limit first."""
+    found = ChatServer()
+
+    def react(handler: Any) -> None:
+        if len(found.requests) == 2:
+            error(429, "slow down", Retry_After="0.1")(handler)
+        else:
+            says(demo_answer(found.requests[-1]["messages"]))(handler)
+
+    found.script = [react]
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def config(tmp_path: Path, server: ChatServer) -> Path:
+    build_demo_repository(tmp_path / "logkit")
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "repository": {"name": "isobench-demo/logkit", "url": str(tmp_path / "logkit")},
+                "mining": {"max_candidates": 2},
+                "llm": {"model": "openai/gpt-4o-mini", "api_base": server.url, "max_concurrency": 1},
+                "environment": {"install_project": False, "pin_to_date": False},
+                "perf_tests": {"sources": ["llm"], "tests_per_commit": 2, "further_requests": 0},
+                "store": str(tmp_path / "store"),
+            }
+        )
+    )
+    return path
+
+
+def asked(server: ChatServer) -> list[str]:
+    """What was asked, without what was refused."""
+    bodies = [json.dumps(body) for number, body in enumerate(server.requests, 1) if number != 2]
+    return sorted(bodies)
+
+
+def test_with_a_key_killed_halfway_and_not_paid_twice(
+    config: Path, server: ChatServer, isobench: Isobench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    variables = environment() | {"OPENAI_API_KEY": SECRET}
+    process = subprocess.Popen(
+        command("perftests", config), env=variables, start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 200
+    while len(server.requests) < 5 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(server.requests) >= 3
+    before = asked(server)
+
+    done = subprocess.run(
+        command("perftests", config), env=variables, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = asked(server)
+    # at most the request that was under way when the process died is sent again
+    assert len(after) - len(set(after)) <= 1
+    assert len(before) < len(after)
+    store = Store(config.parent / "store")
+    accepted = [row for row in store.rows(PerfTest) if row.status == "accepted"]
+    assert len({row.sha for row in accepted}) == 2
+    assert all(row.cost_usd > 0 and row.model == "openai/gpt-4o-mini" for row in accepted)
+    calls = store.rows(LlmCall)
+    assert {row.stage for row in calls} == {"mining", "apis", "perftests"}
+    assert all(row.tokens_in == 1000 and row.cost_usd > 0 for row in calls if row.outcome == "ok" and not row.cached)
+    leaks = [
+        path for path in (config.parent / "store").rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()
+    ]
+    assert leaks == []
+    assert SECRET not in done.stdout + done.stderr
+
+
+def test_by_batch_files_until_nothing_is_open(config: Path, server: ChatServer, isobench: Isobench) -> None:
+    requests, answers = config.parent / "requests.jsonl", config.parent / "answers.jsonl"
+    stages = []
+    for _ in range(6):
+        done = isobench("batch", "export", config, requests, "--until", "perftests")
+        assert done.returncode == 0, done.stdout + done.stderr
+        lines = [json.loads(line) for line in requests.read_text().splitlines()]
+        if not lines:
+            break
+        waiting = [row for row in Store(config.parent / "store").rows(Funnel) if row.outcome == "waiting"]
+        stages.append(sorted({row.stage for row in waiting}))
+        texts = [{"custom_id": line["custom_id"], "text": demo_answer(line["body"]["messages"])} for line in lines]
+        answers.write_text("".join(json.dumps(text) + "\n" for text in texts))
+        done = isobench("batch", "import", config, answers)
+        assert done.returncode == 0, done.stderr
+    assert ["classify"] in stages
+    accepted = [row for row in Store(config.parent / "store").rows(PerfTest) if row.status == "accepted"]
+    assert len({row.sha for row in accepted}) == 2
+    assert server.requests == []
+    shown = isobench("show", "prompt", accepted[0].sha, "--stage", "perftests", "--store", config.parent / "store")
+    assert "You write performance tests" in shown.stdout
