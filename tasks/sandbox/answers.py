@@ -60,7 +60,8 @@ def read_lines(stdout: Any, answers: queue.Queue[Line]) -> None:
     size = 0
     try:
         while data := read(1 << 20):
-            arrived, waited = time.perf_counter_ns(), thread_wait_ns(threading.get_native_id())
+            waited = thread_wait_ns(threading.get_native_id())  # first: no wait after the arrival may count
+            arrived = time.perf_counter_ns()
             *lines, rest = data.split(b"\n")
             for line in lines:
                 answers.put_nowait((arrived, waited, b"".join([*parts, line, b"\n"])))
