@@ -46,10 +46,18 @@ def records(store: Store, layout: Layout = "isobench", repo: str | None = None) 
         "gso": gso,
         "swe-perf": lambda row: swe_perf(row, functions.get((row.repo, row.head_commit), [])),
     }
+    for row in complete_instances(store, repo):
+        yield views[layout](row)
+
+
+def complete_instances(store: Store, repo: str | None = None) -> list[Instance]:
+    """The instances as others get them, in the order of their ids: with their problem statements filled in."""
     statements = {(row.repo, row.sha): row.text for row in store.rows(Statement, repo)}
+    found = []
     for row in sorted(store.rows(Instance, repo), key=lambda row: row.instance_id):
         text = row.problem_statement or statements.get((row.repo, row.head_commit), "")
-        yield views[layout](row.model_copy(update={"problem_statement": text}))
+        found.append(row.model_copy(update={"problem_statement": text}))
+    return found
 
 
 def canonical(row: Instance) -> Record:

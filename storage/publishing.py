@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from configs.errors import UserError
 from configs.models import PublishingConfig
+from storage.exports import complete_instances
 from storage.schema import WRITTEN_AT, arrow_schema
 from storage.store import Store
 from storage.tables import Instance
@@ -41,7 +42,7 @@ def publish(store: Store, publishing: PublishingConfig, token: SecretStr | None,
         raise PublishError("publishing.hub_dataset is not set: name the dataset as owner/name")
     if token is None:
         raise PublishError("HF_TOKEN is not set: put a token with write access into .env or the environment")
-    rows = sorted(store.rows(Instance), key=lambda row: row.instance_id)
+    rows = complete_instances(store)
     _check(rows, store)
     api = HfApi(endpoint=endpoint, token=token.get_secret_value())
     with tempfile.TemporaryDirectory() as folder:

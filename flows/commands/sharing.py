@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 def run_export(store: str, file: Path, layout: Layout, repo: str | None) -> int:
     """Write the instances of a store to a .jsonl or .parquet file; exit code 2 if there are none."""
-    from storage.exports import export
+    from storage.exports import complete_instances, export
     from storage.publishing import write_parquet
     from storage.store import Store
-    from storage.tables import Instance
 
     opened = Store(store)
-    rows = sorted(opened.rows(Instance, repo), key=lambda row: row.instance_id)
+    rows = complete_instances(opened, repo)
     if not rows:
         raise UserError(f"no instances{f' of {repo}' if repo else ''} in {store}: `isobench build CONFIG` makes them")
     if file.suffix == ".parquet":

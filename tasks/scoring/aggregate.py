@@ -4,10 +4,11 @@ Means as GSO's harness takes them (`gso/harness/grading/metrics.py`; Shetty et a
 Optimization Tasks for Evaluating SWE-Agents", 2025): the geometric mean against base, the harmonic mean against the
 human, which a single lucky test cannot lift.
 
-The interval: the log of test i's speedup is taken as normal around log r_i with standard deviation
-s_i = (log high_i - log low_i) / (2 z), where [low_i, high_i] is the session's interval and z the quantile of its
-confidence; tests are independent. The mean is drawn DRAWS times and its quantiles are the interval. With one test the
-interval is that of the test.
+The interval: the log of test i's speedup is log r_i plus a normal error, whose standard deviation is
+(log r_i - log low_i) / z downwards and (log high_i - log r_i) / z upwards, where [low_i, high_i] is the session's
+interval and z the quantile of its confidence: a session that was settled early may know one side far better than the
+other. Tests are independent. The mean is drawn DRAWS times and its quantiles are the interval. With one test the interval
+is that of the test.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def combine(tests: Sequence[Speedup], mean: Mean = "geometric", confidence: floa
     if len(tests) == 1:
         return tests[0]
     centre, low, high = (np.log([getattr(test, name) for test in tests]) for name in ("ratio", "low", "high"))
-    spread = (high - low) / (2 * NormalDist().inv_cdf((1 + confidence) / 2))
-    draws = _mean(np.random.default_rng(0).normal(centre, spread, size=(DRAWS, len(tests))), mean)
+    errors = np.random.default_rng(0).standard_normal((DRAWS, len(tests))) / NormalDist().inv_cdf((1 + confidence) / 2)
+    draws = _mean(centre + errors * np.where(errors < 0, centre - low, high - centre), mean)
     tail = (1 - confidence) / 2
     bounds = np.exp(np.quantile(draws, [tail, 1 - tail]))
     return Speedup(float(np.exp(_mean(centre, mean))), float(bounds[0]), float(bounds[1]))

@@ -12,6 +12,7 @@ import pytest
 
 from configs.demo.truth import load_expected
 from storage.datasets import read_instances
+from storage.exports import complete_instances
 from storage.store import Store
 from storage.tables import Funnel, Instance, OptAtK, Prediction, Score
 from tests.flows.conftest import Isobench
@@ -103,9 +104,8 @@ def test_exported_instances_are_a_dataset(demo: Path, isobench: Isobench, tmp_pa
         assert done.returncode == 0, done.stderr
         found, problems = read_instances(tmp_path / name)
         assert problems == []
-        assert sorted(found, key=lambda row: row.instance_id) == sorted(
-            Store(demo).rows(Instance), key=lambda row: row.instance_id
-        )
+        assert found == complete_instances(Store(demo))
+        assert all(row.problem_statement for row in found)
     gso = isobench("export", demo, "--out", tmp_path / "gso.parquet", "--layout", "gso")
     assert gso.returncode == 2
     assert "name the file .jsonl" in gso.stderr

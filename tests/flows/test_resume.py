@@ -95,7 +95,7 @@ def test_a_changed_perf_test_re_runs_only_what_depends_on_it(config: Path, isobe
     after = _sessions(config)
     assert len(after) == 3
     assert {test: after[test] for test in before} == before  # neither of the old sessions was run again
-    assert _executed(second.stdout) == 4  # perf tests of one commit, one session, one instance, the report
+    assert _executed(second.stdout) == 5  # of one commit: perf tests, session, instance, statement; and the report
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

@@ -38,6 +38,13 @@ def test_the_interval_of_the_geometric_mean_shrinks_with_the_root_of_the_number_
     assert math.log(many.high / many.low) == pytest.approx(math.log(one.high / one.low) / 3, rel=0.05)
 
 
+@given(st.lists(st.tuples(st.floats(0.95, 1.2), st.floats(1, 1.1), st.floats(1, 4)), min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_what_every_test_reaches_surely_their_mean_reaches(tests):
+    found = combine([Speedup(low * up, low, low * up * more) for low, up, more in tests], "harmonic")
+    assert found.verdict(min(low for low, _, _ in tests) * 0.999) == "yes"
+
+
 def test_no_tests_is_an_error():
     with pytest.raises(ValueError, match="no perf tests"):
         combine([])
