@@ -7,8 +7,8 @@ human, which a single lucky test cannot lift.
 The interval: the log of test i's speedup is log r_i plus a normal error, whose standard deviation is
 (log r_i - log low_i) / z downwards and (log high_i - log r_i) / z upwards, where [low_i, high_i] is the session's
 interval and z the quantile of its confidence: a session that was settled early may know one side far better than the
-other. Tests are independent. The mean is drawn DRAWS times and its quantiles are the interval. With one test the interval
-is that of the test.
+other. Tests are independent. The mean is drawn DRAWS times and its quantiles are the interval. With one test the
+interval is that of the test.
 """
 
 from __future__ import annotations
