@@ -17,7 +17,7 @@ from storage.store import Store
 from storage.tables import Funnel, Instance, OptAtK, Prediction, Score
 from tests.flows.conftest import Isobench
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 TABLES = ("commits", "apis", "perf_tests", "measurements", "instances", "predictions", "scores", "opt_at_k", "funnel")
 
@@ -26,7 +26,7 @@ TABLES = ("commits", "apis", "perf_tests", "measurements", "instances", "predict
 def demo(isobench: Isobench, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store that one run of the demo leaves behind."""
     store = tmp_path_factory.mktemp("demo") / "store"
-    done = isobench("demo", "--store", store)
+    done = isobench("demo", "--store", store, timeout_s=800)
     assert done.returncode == 0, done.stdout + done.stderr
     return store
 
@@ -113,6 +113,6 @@ def test_exported_instances_are_a_dataset(demo: Path, isobench: Isobench, tmp_pa
 
 @pytest.mark.docker
 def test_docker_gives_the_same_verdicts(isobench: Isobench, tmp_path: Path, docker_image: str) -> None:
-    done = isobench("demo", "--store", tmp_path / "store", "--sandbox", "docker", timeout_s=550)
+    done = isobench("demo", "--store", tmp_path / "store", "--sandbox", "docker", timeout_s=800)
     assert done.returncode == 0, done.stdout + done.stderr
     check_against_truth(tmp_path / "store")
