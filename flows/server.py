@@ -38,6 +38,14 @@ IDLE_SERVICES = (
 CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 """Prefect's variable for what reaches the terminal."""
 
+_SERVE = """
+import os, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()
+from uvicorn.main import main
+main()
+"""
+"""Uvicorn, which ends when its input does: also when its owner is killed."""
+
 
 class ServerError(UserError):
     """The temporary server did not come up: the message says where its log is."""
@@ -74,7 +82,7 @@ def prefect_server(folder: Path) -> Iterator[None]:
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app", "--lifespan", "on",
+            [sys.executable, "-c", _SERVE, "--factory", "prefect.server.api.server:create_app", "--lifespan", "on",
              "--host", "127.0.0.1", "--port", str(port), "--log-level", "error"],
             env={
                 **{name: value for name, value in os.environ.items() if name != CONSOLE_LEVEL},
@@ -83,7 +91,7 @@ def prefect_server(folder: Path) -> Iterator[None]:
                 **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in IDLE_SERVICES},
                 "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db",
             },
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for the command, which then ends its server in order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -78,6 +80,16 @@ def _sessions(config: Path) -> dict[str, str]:
     return {row.test_id: row.session_id for row in Store(config.parent / "store").rows(Comparison)}
 
 
+def _servers(store: Store) -> list[psutil.Process]:
+    """Processes whose environment names the store's Prefect database."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if store.root in process.environ().get("PREFECT_API_DATABASE_CONNECTION_URL", ""):
+                found.append(process)
+    return found
+
+
 def _executed(stdout: str) -> int:
     found = re.search(r"(\d+) executed", stdout)
     assert found, stdout
@@ -118,6 +130,11 @@ def test_a_run_that_was_stopped_goes_on_from_there(config: Path, isobench: Isobe
         assert process.returncode == 130, stderr
         assert "the same command goes on from there" in stderr
     written = len(Store(store.root).frame(PerfTest))
+
+    gone = time.monotonic() + 30
+    while (left := _servers(store)) and time.monotonic() < gone:
+        time.sleep(0.2)
+    assert left == [], "a temporary Prefect server outlived its command"
 
     again = isobench("build", config)
     assert again.returncode == 0, again.stdout + again.stderr
