@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+import scipy  # its parts load when they are used
 
 _POINTS = 301
 """Of the grid that a density is integrated on."""
@@ -37,7 +37,7 @@ def level(marks: Sequence[int], most: int, confidence: float, final: bool) -> fl
     With one look, or if the first is final, it is `confidence`.
     """
     bounds = _bounds(tuple(marks), max(most, marks[-1]), round(1 - confidence, 12), final or marks[-1] >= most)
-    return float(1 - 2 * ndtr(-bounds[-1]))
+    return float(1 - 2 * scipy.special.ndtr(-bounds[-1]))
 
 
 class Looks:
@@ -67,7 +67,7 @@ def _bounds(marks: tuple[int, ...], most: int, alpha: float, final: bool) -> tup
     """Bounds of |Z| at each look; under the hypothesis, some look exceeds its own with probability `alpha` at most."""
     if len(marks) == 1:
         share = alpha if final else spent(marks[0] / most, alpha)
-        return (float(ndtri(1 - share / 2)),)
+        return (float(scipy.special.ndtri(1 - share / 2)),)
     before = _bounds(marks[:-1], most, alpha, False)
     used = spent(marks[-2] / most, alpha)
     share = (alpha if final else spent(marks[-1] / most, alpha)) - used
@@ -77,7 +77,7 @@ def _bounds(marks: tuple[int, ...], most: int, alpha: float, final: bool) -> tup
     for _ in range(60):
         bound = (low + high) / 2
         edge = bound * math.sqrt(marks[-1])
-        out = float(weight @ (ndtr((grid - edge) / step) + ndtr((-grid - edge) / step)))
+        out = float(weight @ (scipy.special.ndtr((grid - edge) / step) + scipy.special.ndtr((-grid - edge) / step)))
         low, high = (bound, high) if out > share else (low, bound)
     return (*before, high)
 

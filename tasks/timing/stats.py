@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy  # its parts load when they are used
 from numpy.typing import NDArray
-from scipy.special import bdtr, stdtrit
 
 Floats = NDArray[np.float64]
 Mean = Literal["geometric", "harmonic", "arithmetic"]
@@ -55,10 +55,14 @@ def median_interval(values: Floats, confidence: float) -> tuple[float, float, fl
     centre = float(np.median(ordered))
     widest = 1 - 2.0 ** (1 - count)
     if confidence > widest:
-        stretch = float(stdtrit(count - 1, (1 + confidence) / 2) / stdtrit(count - 1, (1 + widest) / 2))
+        stretch = float(
+            scipy.special.stdtrit(count - 1, (1 + confidence) / 2) / scipy.special.stdtrit(count - 1, (1 + widest) / 2)
+        )
         return centre, centre - stretch * (centre - ordered[0]), centre + stretch * (ordered[-1] - centre)
     depth = np.arange(1, count // 2 + 1)
-    held = 1 - 2 * bdtr(depth - 1, count, 0.5)  # probability that [ordered[depth - 1], ordered[-depth]] holds it
+    held = 1 - 2 * scipy.special.bdtr(
+        depth - 1, count, 0.5
+    )  # probability that [ordered[depth - 1], ordered[-depth]] holds it
     d = int(depth[held >= confidence][-1])
     inner = float(held[d]) if d < len(held) else 0.0
     share = (held[d - 1] - confidence) / (held[d - 1] - inner)
@@ -87,7 +91,7 @@ def process_error(sets: Sequence[Floats], confidence: float) -> float:
     freedom = PROCESS_DF + len(sets) - 1
     shares = np.array([len(part) for part in sets]) / sum(map(len, sets))
     variance = (PROCESS_DF * PROCESS_SD**2 + max(0.0, excess)) / freedom * float(np.sum(shares**2))
-    return math.sqrt(variance) * float(stdtrit(freedom, (1 + confidence) / 2))
+    return math.sqrt(variance) * float(scipy.special.stdtrit(freedom, (1 + confidence) / 2))
 
 
 def interval(sets: Sequence[Floats], confidence: float) -> Interval | None:
