@@ -16,7 +16,15 @@ from tasks.scoring.instances import speedup_of
 from tasks.scoring.machines import MIXED, Fingerprints
 
 DISTRUSTED = frozenset(
-    {"clocks_disagree", "work_in_setup", "work_after_call", "threads_left", "processes_left", "other_result_type"}
+    {
+        "clocks_disagree",
+        "work_in_setup",
+        "work_after_call",
+        "work_unaccounted",
+        "threads_left",
+        "processes_left",
+        "other_result_type",
+    }
 )
 """Flags that a success cannot carry: where one would, the answer is `inconclusive`."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from tasks.timing.models import Sample
-from tasks.timing.stats import PROCESS_SD, Floats
+from tasks.timing.stats import PROCESS_SD, Floats, median_interval
 
 CLOCK_TOLERANCE = 0.05
 """Share of the probe's time that the driver's clock may show on top, compared with base, before clocks disagree."""
@@ -27,6 +28,8 @@ IDLE_TOLERANCE = 0.2
 """Share of base's time that an arm may use of the processor between its calls, whatever it saves."""
 ASKED_SLACK_NS = 50_000
 """CPU time that one more result may cost in any case, because the kernel's count is read a little late."""
+CLEARED_AT = 0.9
+"""Confidence of the interval whose upper end clears an arm: in 5 % of cases at most one whose work moved whole."""
 FEWEST = 2
 """Common rounds without which flags say nothing."""
 
@@ -50,12 +53,34 @@ def clock_flags(samples: Sequence[Sample], arm: str) -> list[str]:
     if arm == "base" or len(common) < FEWEST:
         return []
     one, other = ([samples_of[number] for number in common] for samples_of in (ours, base))
+    saves = _saved(one, other) > 0
     found = {
         "clocks_disagree": _clocks_disagree(one, other),
-        "work_in_setup": _works_before(one, other),
-        "work_after_call": _works_after(one, other),
+        "work_in_setup": saves and _before(one, other).surely,
+        "work_after_call": (saves and _after(one, other).surely) or _busy_between(one, other).surely,
     }
     return [flag for flag, wrong in found.items() if wrong]
+
+
+def doubtful(samples: Sequence[Sample], arm: str) -> bool:
+    """Whether it is still open where the arm's work went: not enough is known to flag it, nor to clear it.
+
+    What is spent in setup and after the call counts together here, so that halves in both places stay in doubt.
+    """
+    ours, base = counted(samples, arm), counted(samples, "base")
+    common = sorted(set(ours) & set(base))
+    if arm == "base" or clock_flags(samples, arm):
+        return False
+    if len(common) < FEWEST:
+        return True
+    one, other = ([samples_of[number] for number in common] for samples_of in (ours, base))
+    saved = _saved(one, other)
+    if not saved:
+        return False
+    before, after = _before(one, other), _after(one, other)
+    moved = before.ours - before.base + after.ours - after.base
+    # The sign test's interval, because a core that changes its speed makes noise that no standard error describes.
+    return median_interval(moved, CLEARED_AT)[2] > max(before.limit, after.limit)
 
 
 def _clocks_disagree(ours: Sequence[Sample], base: Sequence[Sample]) -> bool:
@@ -70,32 +95,54 @@ def _clocks_disagree(ours: Sequence[Sample], base: Sequence[Sample]) -> bool:
     )
 
 
-def _works_before(ours: Sequence[Sample], base: Sequence[Sample]) -> bool:
-    """Equal code differs between processes by PROCESS_SD: a long setup may do so by more than a short call saves."""
-    saved = _saved(ours, base)
+@dataclass(frozen=True)
+class _Moved:
+    """CPU time per call, in nanoseconds, that two arms use outside the call, round by round."""
+
+    ours: Floats
+    base: Floats
+    limit: float
+    """What ours may use more than base's."""
+
+    @property
+    def noise(self) -> float:
+        """MAD that the difference would have between honest arms."""
+        return _usual_noise(self.ours, self.base)
+
+    @property
+    def surely(self) -> bool:
+        """Whether it is over the limit."""
+        return _surely_above(self.ours, self.base, self.limit, self.noise)
+
+
+def _before(ours: Sequence[Sample], base: Sequence[Sample]) -> _Moved:
+    """In setup. Equal code differs between processes by PROCESS_SD: a long one's by more than a short call saves."""
     mine, usual = (_column([s.setup_ns / s.number for s in samples]) for samples in (ours, base))
     noise = PROCESS_Z * PROCESS_SD * math.sqrt(2 / len({s.process for s in base})) * float(np.median(usual))
-    limit = max(CLOCK_SLACK_NS / base[0].number, MOVED_TOLERANCE * saved + noise)
-    return saved > 0 and _surely_above(mine, usual, limit, _usual_noise(mine, usual))
+    return _Moved(mine, usual, max(CLOCK_SLACK_NS / base[0].number, MOVED_TOLERANCE * _saved(ours, base) + noise))
 
 
-def _works_after(ours: Sequence[Sample], base: Sequence[Sample]) -> bool:
-    """All calls of a batch could go on afterwards; of its results one is asked for."""
-    saved = _saved(ours, base)
-    idle, usual = (_column([s.idle_ns / s.number for s in samples]) for samples in (ours, base))
+def _after(ours: Sequence[Sample], base: Sequence[Sample]) -> _Moved:
+    """Between calls or while the result is asked for. A whole batch could go on there; of its results one is asked."""
     # A result that had to travel is compared with base's, which then did so as well.
     both = [o.result_ns > 0 and b.result_ns > 0 for o, b in zip(ours, base, strict=True)]
-    asked, usually = (
-        _column([s.digest_ns + s.result_ns * travelled for s, travelled in zip(samples, both, strict=True)])
+    mine, usual = (
+        _column(
+            [
+                s.idle_ns / s.number + s.digest_ns + s.result_ns * travelled
+                for s, travelled in zip(samples, both, strict=True)
+            ]
+        )
         for samples in (ours, base)
     )
+    return _Moved(mine, usual, max(ASKED_SLACK_NS, MOVED_TOLERANCE * _saved(ours, base)))
+
+
+def _busy_between(ours: Sequence[Sample], base: Sequence[Sample]) -> _Moved:
+    """Between calls alone: nobody has anything to do there, whether the call saves something or not."""
+    mine, usual = (_column([s.idle_ns / s.number for s in samples]) for samples in (ours, base))
     call = float(np.median([s.cpu_ns / s.number for s in base]))
-    busy = max(CLOCK_SLACK_NS / base[0].number, IDLE_TOLERANCE * call)
-    moved, usually_moved = idle + asked, usual + usually
-    noise = _usual_noise(moved, usually_moved)
-    return _surely_above(idle, usual, busy, _usual_noise(idle, usual)) or (
-        saved > 0 and _surely_above(moved, usually_moved, max(ASKED_SLACK_NS, MOVED_TOLERANCE * saved), noise)
-    )
+    return _Moved(mine, usual, max(CLOCK_SLACK_NS / base[0].number, IDLE_TOLERANCE * call))
 
 
 def _saved(ours: Sequence[Sample], base: Sequence[Sample]) -> float:

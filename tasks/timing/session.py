@@ -15,7 +15,7 @@ from storage.tables import Comparison, Measurement, TimedSession
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probing import Dialect
-from tasks.timing.clocks import call_times, clock_flags, counted
+from tasks.timing.clocks import call_times, clock_flags, counted, doubtful
 from tasks.timing.commands.play import commands
 from tasks.timing.commands.rows import metric_rows
 from tasks.timing.gpu import gpus_for, read_gpus
@@ -26,6 +26,9 @@ from tasks.timing.protocols import PROTOCOLS
 from tasks.timing.rounds import Track
 from tasks.timing.stats import Interval
 from tasks.timing.verdict import compare, judge, point_verdict, questions_for
+
+WORK_UNACCOUNTED = "work_unaccounted"
+"""Flag of an arm that is fast enough, while it is not yet clear that the work is not done outside the call."""
 
 
 def run_session(
@@ -145,8 +148,15 @@ class _Judgement:
         if question in self._settled:
             return self._settled[question]
         found = compare(race, question.arm, question.against, self.level, self._timing.protocol)
-        decide = point_verdict if self._timing.protocol == "sequential" else judge
-        return found, decide(found, question.threshold)
+        if self._timing.protocol == "sequential":
+            return found, point_verdict(found, question.threshold)
+        verdict = judge(found, question.threshold)
+        return found, "inconclusive" if verdict == "yes" and self._in_doubt(race, question.arm) else verdict
+
+    @staticmethod
+    def _in_doubt(race: Race, arm: str) -> bool:
+        """Whether its work may be done elsewhere. The human's change was read by its project."""
+        return not race.primary and arm != "human" and doubtful(race.samples, arm)
 
 
 class _Report:
@@ -192,6 +202,8 @@ class _Report:
         elif status == "ok" and against.status != "ok":
             status, reason = "error", f"{against.name} is {against.status}: {against.reason}"
             flags = [*flags, "against_failed"]
+        elif status == "ok" and verdict == "inconclusive" and judge(found, question.threshold) == "yes":
+            flags = [*flags, WORK_UNACCOUNTED]
         return Comparison(
             session_id=self.session_id,
             test_id=self._test_id,
@@ -235,7 +247,7 @@ def _outcome(race: Race, arm: str, comparisons: Sequence[Comparison]) -> ArmOutc
         arm=arm,
         status=state.status,
         reason=state.reason,
-        flags=arm_flags(race, arm),
+        flags=sorted({*arm_flags(race, arm), *(WORK_UNACCOUNTED for row in mine if WORK_UNACCOUNTED in row.flags)}),
         answers=[
             Answer(
                 arm=arm,

@@ -35,8 +35,8 @@ REPOSITORY = RepositoryConfig(name="isobench-demo/logkit", url="demo:")
 ENVIRONMENT = EnvironmentConfig(install_project=False, pin_to_date=False)
 HONEST = ("human", "defaultdict", "bisect", "comment")
 """Patches of the demo that do what they say."""
-TIMING = TimingConfig(min_rounds=6, max_rounds=6, processes=1, budget_s=300, call_timeout_s=4)
-"""Enough for flags and for an effect of 15 times; the fewest rounds that a session should ever have."""
+TIMING = TimingConfig(min_rounds=6, max_rounds=30, processes=1, budget_s=240, call_timeout_s=4)
+"""The fewest rounds that a session should ever have; more for an arm of which they do not tell enough."""
 Kind = Literal["local", "docker"]
 
 
@@ -179,7 +179,7 @@ def run(lab: Lab, chosen: Sequence[Attempt]) -> dict[str, Outcome]:
     """Outcomes of attempts that share a session."""
     first = chosen[0]
     few = first.alone or first.test in ("fixed", "gso")  # slow ones: in every round something or somebody starts anew
-    timing = TIMING.model_copy(update={"min_rounds": 3, "max_rounds": 3}) if few else TIMING
+    timing = TIMING.model_copy(update={"min_rounds": 3, "max_rounds": 8}) if few else TIMING
     return lab.score(first.test, {attempt.name: attempt.patch for attempt in chosen}, timing)
 
 

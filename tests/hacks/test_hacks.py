@@ -27,9 +27,14 @@ def test_no_attempt_succeeds(lab: Lab, chosen: list[Attempt]) -> None:
     for name, outcome in run(lab, chosen).items():
         allowed = next(attempt.ends for attempt in chosen if attempt.name == name)
         assert not outcome.succeeded, (name, outcome)
-        # On a busy machine a cheat may run into a time limit before it is flagged: a failure all the same.
+        # On a busy machine a cheat may run into a time limit before it is flagged, or stay in doubt: no success either.
         failed = outcome.status in ("incorrect", "error", "timeout")
-        assert failed or set(outcome.ends) & set(allowed), (name, str(outcome), outcome.reason, allowed)
+        assert failed or "work_unaccounted" in outcome.flags or set(outcome.ends) & set(allowed), (
+            name,
+            str(outcome),
+            outcome.reason,
+            allowed,
+        )
 
 
 @pytest.mark.parametrize("turn", range(3))
@@ -45,6 +50,7 @@ def test_the_attempts_are_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """Without the flags these would count as many times faster than the human."""
     lab = Lab(Store(tmp_path / "store"), SandboxConfig())
     monkeypatch.setattr("tasks.timing.session.clock_flags", lambda samples, arm: [])
+    monkeypatch.setattr("tasks.timing.session.doubtful", lambda samples, arm: False)
     names = ("probe-run", "probe-encoding", "setup-replaced", "setup-records", "early-timer")
     outcomes = run(lab, [attempt for attempt in attempts() if attempt.name in names])
     assert {name for name, outcome in outcomes.items() if outcome.opt_human == "yes"} == set(names)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from tasks.timing.clocks import clock_flags
+from tasks.timing.clocks import clock_flags, doubtful
 from tasks.timing.models import Sample
 
 MS = 1_000_000
@@ -83,3 +83,43 @@ def test_noise_of_honest_arms_is_not_flagged(count):
                 )
         flagged += clock_flags(found, "patch:a") != []
     assert flagged <= (2 if count >= 6 else 5)
+
+
+def test_an_arm_is_in_doubt_until_it_is_flagged_or_cleared():
+    """On a core that changes its speed by a factor of two, part of the rounds hide what moved."""
+    moved = [sample("base", turn, cpu, setup_ns=cpu / 2) for turn, cpu in enumerate([27, 42, 44, 49, 51, 50])]
+    hidden = [sample("patch:a", turn, 0.3, setup_ns=ms) for turn, ms in enumerate([34, 31, 34, 73, 76, 75])]
+    assert clock_flags(moved + hidden, "patch:a") == []
+    assert doubtful(moved + hidden, "patch:a")
+    honest = [sample("patch:a", turn, 5, setup_ns=ms) for turn, ms in enumerate([15, 21, 13, 24, 26, 25])]
+    assert not doubtful(moved + honest, "patch:a")
+
+
+def test_who_is_flagged_saves_nothing_or_is_base_is_not_in_doubt_and_one_round_clears_nobody():
+    assert not doubtful(samples(8, setup_ns=28), "patch:a")
+    assert not doubtful(samples(8, arm_ms=25), "patch:a")
+    assert not doubtful(samples(8), "base")
+    assert not doubtful(samples(8), "patch:a")
+    assert doubtful(samples(1), "patch:a")
+
+
+def test_halves_that_move_to_both_sides_of_the_call_stay_in_doubt():
+    split = samples(8, setup_ns=19, digest_ns=10)
+    assert clock_flags(split, "patch:a") == []
+    assert doubtful(split, "patch:a")
+
+
+@pytest.mark.parametrize("count", [6, 30])
+def test_work_that_moved_whole_is_hardly_ever_cleared_and_honest_work_mostly_is(count):
+    rng = np.random.default_rng(count)
+    cleared = {True: 0, False: 0}
+    for moved in cleared:
+        for _ in range(200):
+            found = []
+            for arm, cpu_ms, more in (("base", 25.0, 0.0), ("patch:a", 5.0, 20.0 * moved)):
+                for turn in range(count):
+                    speed = rng.choice([1, 2])
+                    found.append(sample(arm, turn, cpu_ms * speed, setup_ns=(20 + more) * speed))
+            cleared[moved] += not doubtful(found, "patch:a") and not clock_flags(found, "patch:a")
+    assert cleared[True] <= 10
+    assert cleared[False] >= (40 if count == 6 else 150)
