@@ -9,8 +9,9 @@ from storage.store import Store
 from storage.tables import Commit, PullRequest
 from tasks.llm import AnswerInvalid, ask, diff_for, render
 from tasks.llm.background import background
+from tasks.mining.errors import MiningError
 from tasks.mining.mine import CLASSIFIED
-from tasks.mining.models import Classified, MiningError
+from tasks.mining.models import Classified
 
 PROMPT = "classify"
 

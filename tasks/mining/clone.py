@@ -13,8 +13,9 @@ from filelock import FileLock
 from configs.demo.build import DEMO_URL, build_demo_repository
 from configs.models import RepositoryConfig
 from storage.store import Store
+from tasks.mining.errors import MiningError
 from tasks.mining.judging import shallow_boundary
-from tasks.mining.models import Clone, MiningError
+from tasks.mining.models import Clone
 from tasks.mining.objects import lfs_patterns, promisor, submodules
 
 LOCK_TIMEOUT_S = 1800

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.llm import LlmError
-from tasks.mining.models import MiningError
+from tasks.mining.errors import MiningError
 
 
 def is_outside_fault(error: object) -> bool:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
 
-from configs.models import MiningConfig
 from tasks.mining.changes import MAX_RECORD_BYTES, Change, FileDiff
 from tasks.mining.history import Inner
 from tasks.mining.message import Keywords, conventional_type, headline, is_revert, is_sync_merge
 from tasks.mining.paths import PathKinds
+from tasks.mining.rules import Rules
 from tasks.mining.score import Score, features_of
 
 NOT_CODE_TYPES = {"docs", "doc", "test", "tests", "ci", "build", "style", "release"}
@@ -42,11 +41,11 @@ class Filters:
     Content is looked at later, for what is left: see `tasks.mining.content` (cosmetic, new_code_only).
     """
 
-    def __init__(self, mining: MiningConfig, languages: Sequence[str]) -> None:
-        self.config = mining
-        self._kinds = PathKinds(languages, mining.exclude_paths)
-        self.keywords = Keywords(mining.keywords, mining.ignore_phrases)
-        bots = "|".join(translate(glob.lower()) for glob in mining.ignore_authors)
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._kinds = PathKinds(rules.languages, rules.exclude_paths)
+        self.keywords = Keywords(rules.keywords, rules.ignore_phrases)
+        bots = "|".join(translate(glob.lower()) for glob in rules.ignore_authors)
         self._bots = re.compile(bots) if bots else None
 
     def judge(self, change: Change, inner: Inner | None = None) -> Judged:
@@ -114,16 +113,16 @@ class Filters:
     def _by_size(self, change: Change, judged: Judged) -> str:
         if change.truncated:
             return f"huge_diff: {change.diff_bytes / 2**20:.1f} MiB, more than {MAX_RECORD_BYTES >> 20}"
-        if len(judged.code) > self.config.max_files:
+        if len(judged.code) > self.rules.max_files:
             return f"too_many_files: {len(judged.code)}"
         lines = sum(sum(file.line_counts()) for file in judged.code)
-        if lines > self.config.max_changed_lines:
+        if lines > self.rules.max_changed_lines:
             return f"too_many_lines: {lines}"
         return ""
 
     def _by_promise(self, keyword: str | None, said: dict[str, str], score: Score) -> Verdict:
-        if not self.config.use_keywords:
-            if score.value >= self.config.min_score:
+        if not self.rules.use_keywords:
+            if score.value >= self.rules.min_score:
                 return True, f"kept: score {score.value:g}"
             return False, f"low_score: {score.value:g}"
         if keyword:

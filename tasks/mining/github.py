@@ -12,7 +12,7 @@ import github
 import requests
 from github.Requester import Requester
 
-from tasks.mining.models import MiningError
+from tasks.mining.errors import MiningError
 
 API = "https://api.github.com"
 TIMEOUT_S = 30

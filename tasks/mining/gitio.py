@@ -12,7 +12,7 @@ from typing import Any
 
 import git
 
-from tasks.mining.models import MiningError
+from tasks.mining.errors import MiningError
 
 CHUNK = 1 << 18
 PIPE = 1 << 20

@@ -9,8 +9,8 @@ from datetime import date
 import git
 
 from tasks.mining.changes import FORMAT, Change, parse_change, read_date, split_records
+from tasks.mining.errors import MiningError
 from tasks.mining.gitio import DIFF_OPTIONS, GitFailed, stream
-from tasks.mining.models import MiningError
 
 MAX_INNER = 500
 """Inner commits that are listed for one merge; the rest of a longer branch is left out."""

@@ -8,39 +8,44 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import git
 
-from configs.models import MiningConfig, RepositoryConfig
-from storage.tables import Commit
 from tasks.mining.changes import Change
 from tasks.mining.content import Dropped, functions_of, patches_of
 from tasks.mining.filters import Filters
 from tasks.mining.history import Inner, read_changes
 from tasks.mining.message import headline, pull_request
 from tasks.mining.patchid import patch_ids
+from tasks.mining.rules import Rules
 
 SHALLOW = "shallow_boundary: the clone ends here"
 _REV = re.compile(r"REV(?:ERT)?(?:\([^)\n]*\))?!?: ", re.IGNORECASE)
 """How numpy and its neighbours begin the subject of a revert."""
 
 
+Row = dict[str, Any]
+"""The columns of a row of `commits`: a worker process has no use for the library that checks them."""
+
+
 class Judge:
     """The filters of one configuration, applied to one clone."""
 
-    def __init__(self, repo: git.Repo, repository: RepositoryConfig, mining: MiningConfig, version: str) -> None:
+    def __init__(self, repo: git.Repo, name: str, rules: Rules, version: str) -> None:
+        """`name`: `owner/name`, as the rows have it."""
         self._repo = repo
-        self._name = repository.name
+        self._name = name
         self._version = version
         self._boundary = shallow_boundary(repo)
-        self.filters = Filters(mining, repository.languages)
+        self.filters = Filters(rules)
 
-    def rows(self, shas: list[str], inner: dict[str, Inner]) -> Iterator[Commit]:
+    def rows(self, shas: list[str], inner: dict[str, Inner]) -> Iterator[Row]:
         """One row per change, in the order asked for; `inner` has the commits that merges among them brought in."""
         for change in read_changes(self._repo, shas):
             yield self._row(change, inner.get(change.sha))
 
-    def _row(self, change: Change, inner: Inner | None) -> Commit:
+    def _row(self, change: Change, inner: Inner | None) -> Row:
         judged = self.filters.judge(change, inner)
         if change.sha in self._boundary:
             # its parent is not here: what git shows is the whole tree, not what changed
@@ -51,35 +56,35 @@ class Judge:
         patch = test_patch = ""
         if judged.kept:
             try:
-                functions = functions_of(self._repo, judged.code, keep_new_code=self.filters.config.keep_new_code)
+                functions = functions_of(self._repo, judged.code, keep_new_code=self.filters.rules.keep_new_code)
                 patch, test_patch = patches_of(self._repo, change)
             except Dropped as dropped:
                 judged.kept, judged.reason = False, str(dropped)
                 functions = []
         does, undoes = patch_ids(change) if judged.kept or judged.reason == "revert" else ("", "")
-        return Commit(
-            repo=self._name,
-            sha=change.sha,
-            parent_sha=change.parents[0] if change.parents else None,
-            author_date=change.author_date,
-            subject=change.subject,
-            message=change.message,
-            author=change.author,
-            pr_number=pull_request(change.subject),
-            inner_shas=inner.shas if inner else [],
-            score=judged.score.value,
-            score_features=judged.score.features,
-            filter_version=self._version,
-            files=[file.path for file in change.files],
-            additions=judged.additions,
-            deletions=judged.deletions,
-            patch=patch,
-            test_patch=test_patch,
-            patch_id=undoes if judged.reason == "revert" else does,
-            functions_changed=functions,
-            kept=judged.kept,
-            reason=judged.reason,
-        )
+        return {
+            "repo": self._name,
+            "sha": change.sha,
+            "parent_sha": change.parents[0] if change.parents else None,
+            "author_date": change.author_date,
+            "subject": change.subject,
+            "message": change.message,
+            "author": change.author,
+            "pr_number": pull_request(change.subject),
+            "inner_shas": inner.shas if inner else [],
+            "score": judged.score.value,
+            "score_features": judged.score.features,
+            "filter_version": self._version,
+            "files": [file.path for file in change.files],
+            "additions": judged.additions,
+            "deletions": judged.deletions,
+            "patch": patch,
+            "test_patch": test_patch,
+            "patch_id": undoes if judged.reason == "revert" else does,
+            "functions_changed": functions,
+            "kept": judged.kept,
+            "reason": judged.reason,
+        }
 
 
 def shallow_boundary(repo: git.Repo) -> set[str]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import git
 import polars as pl
 
 from configs.models import MiningConfig, RepositoryConfig
@@ -16,6 +20,7 @@ from tasks.mining.marks import CLASSIFIED, mark
 from tasks.mining.message import Keywords
 from tasks.mining.models import Mined
 from tasks.mining.objects import fetch_missing, promisor
+from tasks.mining.rules import Rules
 from tasks.mining.worker import Setup
 from tasks.mining.workers import judge_all
 
@@ -54,17 +59,13 @@ def mine_repository(
         steps = first_parent_chain(repo, head_sha, since=mining.since, until=mining.until, newest=mining.max_commits)
         known = _known(store, repository.name, version, shallow_boundary(repo), promisor(repo) is not None)
         todo = {sha: parents for sha, parents in steps.items() if sha not in known}
-        inner: dict[str, Inner] = {}
+        chain = list(steps)
+        kept = {sha: known[sha] for sha in chain if known.get(sha) is not None}
         if todo:
-            fetch_missing(repo, head_sha, next(iter(next(iter(todo.values()))), None))
-        if any(len(parents) > 1 for parents in todo.values()):
-            oldest = next(iter(todo.values()))
-            look = Keywords(mining.keywords, mining.ignore_phrases).find
-            inner = inner_commits(repo, head_sha, oldest[0] if oldest else None, look)
-    chain = list(steps)
-    kept = {sha: known[sha] for sha in chain if known.get(sha) is not None}
+            setup = Setup(clone, repository.name, Rules.of(mining, repository.languages), version)
+            inner_of = partial(_prepare, repo, head_sha, todo, Keywords(mining.keywords, mining.ignore_phrases).find)
+            kept |= _read(judge_all(setup, list(todo), inner_of, processes=processes), store)
     if todo:
-        kept |= _read(Setup(clone, repository, mining, version), list(todo), inner, store, processes)
         for sha in mark(store, repository.name, chain, version):
             kept.pop(sha, None)
     ranked = sorted(kept, key=lambda sha: (-(kept[sha] or 0.0), sha))
@@ -87,14 +88,23 @@ def _known(store: Store, repo: str, version: str, boundary: set[str], partial: b
     return dict(rows.iter_rows())
 
 
-def _read(
-    setup: Setup, todo: list[str], inner: dict[str, Inner], store: Store, processes: int | None
-) -> dict[str, float | None]:
-    """Judges and writes what is to do: kept sha -> score."""
+def _prepare(
+    repo: git.Repo, head: str, todo: dict[str, list[str]], look: Callable[[str], str | None]
+) -> dict[str, Inner]:
+    """Has the objects there that a partial clone lacks, and lists what the merges that are to do brought in."""
+    after = next(iter(next(iter(todo.values()))), None)
+    fetch_missing(repo, head, after)
+    if not any(len(parents) > 1 for parents in todo.values()):
+        return {}
+    return inner_commits(repo, head, after, look)
+
+
+def _read(found: Iterator[list[Commit]], store: Store) -> dict[str, float | None]:
+    """Writes what was judged: kept sha -> score."""
     kept: dict[str, float | None] = {}
     part: list[Commit] = []
     size = 0
-    for batch in judge_all(setup, todo, inner, processes=processes):
+    for batch in found:
         kept |= {row.sha: row.score for row in batch if row.kept}
         part += batch
         size += sum(len(row.patch) + len(row.test_patch) for row in batch)

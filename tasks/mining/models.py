@@ -1,20 +1,10 @@
-"""What the doors of mining return, and the one error that they raise."""
+"""What the doors of mining return."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
-
-from configs.errors import UserError
-
-
-class MiningError(UserError):
-    """Mining cannot go on. The message says what to do; `outside` is true for faults that a retry may cure."""
-
-    def __init__(self, message: str, *, outside: bool = False) -> None:
-        super().__init__(message)
-        self.outside = outside
 
 
 class Clone(BaseModel):

@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from configs.models import MiningConfig, RepositoryConfig
-from storage.tables import Commit
+from tasks.mining.errors import MiningError
 from tasks.mining.gitio import open_repository
 from tasks.mining.history import Inner
-from tasks.mining.judging import Judge
-from tasks.mining.models import MiningError
+from tasks.mining.judging import Judge, Row
+from tasks.mining.rules import Rules
 
 BATCH_ROWS = 100
 BATCH_BYTES = 4 << 20
@@ -32,9 +31,11 @@ class Setup:
     """What a worker has to know before the first range."""
 
     clone: Path
-    repository: RepositoryConfig
-    mining: MiningConfig
+    name: str
+    """`owner/name`."""
+    rules: Rules
     version: str
+    """As the rows name it."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,13 @@ class Range:
     inner: dict[str, Inner] = field(default_factory=dict)
 
 
-def batches(rows: Iterator[Commit]) -> Iterator[list[Commit]]:
+def batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
     """Rows in lists of bounded size."""
-    batch: list[Commit] = []
+    batch: list[Row] = []
     size = 0
     for row in rows:
         batch.append(row)
-        size += len(row.patch) + len(row.test_patch)
+        size += len(row["patch"]) + len(row["test_patch"])
         if len(batch) >= BATCH_ROWS or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -62,13 +63,14 @@ def batches(rows: Iterator[Commit]) -> Iterator[list[Commit]]:
 def main() -> None:
     """Serve the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
+    gc.freeze()
     gc.set_threshold(200_000, 20, 100)  # syntax trees are many small objects and no garbage: look for it seldom
     source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a stray print must not break the protocol
     try:
         setup: Setup = pickle.load(source)
         with open_repository(setup.clone) as repo:
-            judge = Judge(repo, setup.repository, setup.mining, setup.version)
+            judge = Judge(repo, setup.name, setup.rules, setup.version)
             while True:
                 job: Range = pickle.load(source)
                 try:

@@ -9,20 +9,22 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from storage.tables import Commit
+from tasks.mining.errors import MiningError
 from tasks.mining.gitio import open_repository
 from tasks.mining.history import Inner
-from tasks.mining.judging import Judge
-from tasks.mining.models import MiningError
+from tasks.mining.judging import Judge, Row
 from tasks.mining.worker import Range, Setup, batches
 
 MIN_CHANGES = 300
 """Fewer changes than this are judged at once in this process: starting another takes longer."""
 RANGE = 250
-"""Changes of one range at most: small enough that workers finish together, large enough that git starts seldom."""
+"""Changes of one range at most: more would make git start a little less often."""
+LAST_RANGE = 40
+"""Towards the end ranges get smaller, down to this many, so that workers finish together."""
 MAX_WORKERS = 8
 _ROOT = Path(__file__).resolve().parents[2]
 _WAIT_S = 0.5
@@ -36,63 +38,83 @@ def cores() -> int:
 
 
 def judge_all(
-    setup: Setup, shas: list[str], inner: dict[str, Inner], *, processes: int | None = None
+    setup: Setup, shas: list[str], inner_of: Callable[[], dict[str, Inner]], *, processes: int | None = None
 ) -> Iterator[Batch]:
     """Rows of the changes in batches: each change once, in the order asked for where one process is enough.
 
-    `processes`: at most so many; by default one per core, up to 8. Raises MiningError; with `outside` set if a worker
-    died, which a second try may cure. Whatever was yielded before is sound.
+    `inner_of` says what merges brought in; it is asked once, while worker processes start. `processes`: at most so
+    many; by default one per core, up to 8. Raises MiningError; with `outside` set if a worker died, which a second try
+    may cure. Whatever was yielded before is sound.
     """
     count = min(processes or min(cores(), MAX_WORKERS), len(shas) // MIN_CHANGES + 1)
     if count <= 1:
         with open_repository(setup.clone) as repo:
-            yield from batches(Judge(repo, setup.repository, setup.mining, setup.version).rows(shas, inner))
+            yield from _commits(batches(Judge(repo, setup.name, setup.rules, setup.version).rows(shas, inner_of())))
         return
-    size = max(1, min(RANGE, len(shas) // (count * 4)))
-    ranges: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
-    for start in range(0, len(shas), size):
-        ranges.put(shas[start : start + size])
-    yield from _Pool(setup, ranges, inner, count).rows()
+    with contextlib.closing(_Pool(setup, count)) as pool:
+        yield from _commits(pool.rows(cut(shas, count), inner_of()))
+
+
+def cut(shas: list[str], count: int) -> list[list[str]]:
+    """Ranges for `count` workers, together all of the changes, in their order; the last ones are short."""
+    ranges = []
+    start = 0
+    while start < len(shas):
+        size = max(LAST_RANGE, min(RANGE, (len(shas) - start) // (2 * count)))
+        ranges.append(shas[start : start + size])
+        start += size
+    return ranges
+
+
+def _commits(found: Iterator[list[Row]]) -> Iterator[Batch]:
+    for batch in found:
+        yield [Commit(**row) for row in batch]
 
 
 class _Pool:
     """A thread per worker hands it range after range and passes its batches on, through a queue of bounded length."""
 
-    def __init__(self, setup: Setup, ranges: queue.SimpleQueue[list[str]], inner: dict[str, Inner], count: int) -> None:
+    def __init__(self, setup: Setup, count: int) -> None:
+        """Starts the processes, which import for a while before they ask for work."""
         self._setup = setup
-        self._ranges = ranges
-        self._inner = inner
+        self._ranges: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+        self._inner: dict[str, Inner] = {}
         self._workers = [_start() for _ in range(count)]
-        self._found: queue.Queue[Batch | MiningError | None] = queue.Queue(maxsize=2 * count)
+        self._found: queue.Queue[list[Row] | MiningError | None] = queue.Queue(maxsize=2 * count)
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._serve, args=(worker,)) for worker in self._workers]
 
-    def rows(self) -> Iterator[Batch]:
-        try:
-            for thread in self._threads:
-                thread.start()
-            running = len(self._threads)
-            while running:
-                match self._found.get():
-                    case None:
-                        running -= 1
-                    case MiningError() as error:
-                        raise error
-                    case batch:
-                        yield batch
-        finally:
-            self._stop.set()
-            for worker in self._workers:
-                worker.kill()
-            for thread in self._threads:
-                if thread.is_alive():
-                    thread.join()
-            for worker in self._workers:
-                worker.wait()
-                for pipe in (worker.stdin, worker.stdout):
-                    if pipe is not None:
-                        with contextlib.suppress(OSError):
-                            pipe.close()
+    def rows(self, ranges: list[list[str]], inner: dict[str, Inner]) -> Iterator[list[Row]]:
+        """Rows of all ranges, as they come."""
+        self._inner = inner
+        for shas in ranges:
+            self._ranges.put(shas)
+        for thread in self._threads:
+            thread.start()
+        running = len(self._threads)
+        while running:
+            match self._found.get():
+                case None:
+                    running -= 1
+                case MiningError() as error:
+                    raise error
+                case batch:
+                    yield batch
+
+    def close(self) -> None:
+        """End the processes, whatever they do."""
+        self._stop.set()
+        for worker in self._workers:
+            worker.kill()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+        for worker in self._workers:
+            worker.wait()
+            for pipe in (worker.stdin, worker.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
 
     def _serve(self, worker: subprocess.Popen[bytes]) -> None:
         assert worker.stdin is not None
@@ -113,7 +135,7 @@ class _Pool:
             self._put(MiningError(f"a mining process ended with status {status}; run again to go on", outside=True))
         self._put(None)
 
-    def _put(self, item: Batch | MiningError | None) -> None:
+    def _put(self, item: list[Row] | MiningError | None) -> None:
         while not self._stop.is_set():
             with contextlib.suppress(queue.Full):
                 self._found.put(item, timeout=_WAIT_S)

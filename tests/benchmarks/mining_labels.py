@@ -14,6 +14,7 @@ from tasks.mining.filters import Filters
 from tasks.mining.gitio import open_repository
 from tasks.mining.history import first_parent_chain, inner_commits, read_changes
 from tasks.mining.paths import LANGUAGE_SUFFIXES
+from tasks.mining.rules import Rules
 
 FOLDER = Path(__file__).parent / "labels"
 HEADS = {
@@ -78,7 +79,7 @@ def score_history(clone: Path, head: str) -> dict[str, Scored]:
 
 
 def _scored(clone: Path, head: str) -> Iterator[tuple[str, Scored]]:
-    filters = Filters(MiningConfig(), list(LANGUAGE_SUFFIXES))
+    filters = Filters(Rules.of(MiningConfig(), list(LANGUAGE_SUFFIXES)))
     with open_repository(clone) as repo:
         inner = inner_commits(repo, head, None, filters.keywords.find)
         for change in read_changes(repo, list(first_parent_chain(repo, head))):

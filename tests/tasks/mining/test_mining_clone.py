@@ -9,7 +9,7 @@ import pytest
 from configs.models import RepositoryConfig
 from storage.store import Store
 from tasks.mining.clone import sync_repository
-from tasks.mining.models import MiningError
+from tasks.mining.errors import MiningError
 
 
 @pytest.fixture

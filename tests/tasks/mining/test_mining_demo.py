@@ -14,8 +14,8 @@ from storage.tables import Commit, LlmCall
 from tasks.llm.demo import MODEL
 from tasks.mining.classify import classify_commit
 from tasks.mining.clone import sync_repository
+from tasks.mining.errors import MiningError
 from tasks.mining.mine import mine_repository
-from tasks.mining.models import MiningError
 
 NAME = "isobench-demo/logkit"
 

@@ -14,8 +14,8 @@ from storage.tables import Commit, PullRequest
 from tasks.llm import LlmError, Waiting
 from tasks.llm.asked import find_asked
 from tasks.mining import classify, stage
+from tasks.mining.errors import MiningError
 from tasks.mining.faults import is_outside_fault
-from tasks.mining.models import MiningError
 
 BASE: dict[str, Any] = {
     "repository": RepositoryConfig(name="a/b", url="/somewhere"),

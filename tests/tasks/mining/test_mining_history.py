@@ -11,8 +11,8 @@ import pytest
 from configs.models import MiningConfig
 from storage.tables import Commit
 from tasks.mining import changes
+from tasks.mining.errors import MiningError
 from tasks.mining.mine import mine_repository
-from tasks.mining.models import MiningError
 
 SLOW = "def total(xs):\n    result = 0\n    for x in xs:\n        result = result + x\n    return result\n"
 FAST = "def total(xs):\n    return sum(xs)\n"

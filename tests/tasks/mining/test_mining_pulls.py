@@ -11,8 +11,8 @@ from configs.models import RepositoryConfig
 from storage.store import Store
 from storage.tables import PullRequest
 from tasks.mining import github, stage
+from tasks.mining.errors import MiningError
 from tasks.mining.github import GitHub
-from tasks.mining.models import MiningError
 from tasks.mining.pulls import claims, fetch_pull_request
 from tests.tasks.mining.hub import TOKEN, FakeHub
 

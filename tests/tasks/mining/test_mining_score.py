@@ -8,6 +8,7 @@ from configs.models import MiningConfig
 from tasks.mining.changes import Change, FileDiff
 from tasks.mining.filters import Filters, Judged
 from tasks.mining.history import Inner
+from tasks.mining.rules import Rules
 from tasks.mining.score import WEIGHTS, Score
 from tests.benchmarks.mining_labels import HEADS, load_labels
 
@@ -41,7 +42,7 @@ def judge(
         message=message,
         files=[diff("f.py", removed, added), *files],
     )
-    return Filters(MiningConfig(), ["python", "c", "cython"]).judge(change, inner)
+    return Filters(Rules.of(MiningConfig(), ["python", "c", "cython"])).judge(change, inner)
 
 
 def names(judged: Judged) -> set[str]:

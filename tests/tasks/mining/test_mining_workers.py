@@ -12,10 +12,11 @@ from storage.store import Store
 from storage.tables import Commit
 from tasks.mining import workers
 from tasks.mining.clone import clone_path, sync_repository
+from tasks.mining.errors import MiningError
 from tasks.mining.gitio import open_repository
 from tasks.mining.history import first_parent_chain
 from tasks.mining.mine import mine_repository
-from tasks.mining.models import MiningError
+from tasks.mining.rules import Rules
 from tasks.mining.worker import Range, Setup
 from tasks.mining.workers import judge_all
 
@@ -46,7 +47,7 @@ def setup_of(repository, store: Store) -> tuple[Setup, list[str]]:
     path = store.work / clone_path(NAME)
     with open_repository(path) as repo:
         chain = list(first_parent_chain(repo, clone.head_sha))
-    return Setup(path, config, MiningConfig(), "v1"), chain
+    return Setup(path, NAME, Rules.of(MiningConfig(), config.languages), "v1"), chain
 
 
 def test_the_rows_do_not_depend_on_the_number_of_processes(repository, history, small_ranges, tmp_path):
@@ -64,7 +65,7 @@ def test_the_rows_do_not_depend_on_the_number_of_processes(repository, history, 
 
 def test_each_change_comes_once(repository, history, small_ranges, tmp_path):
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
-    rows = [row.sha for batch in judge_all(setup, chain, {}, processes=2) for row in batch]
+    rows = [row.sha for batch in judge_all(setup, chain, dict, processes=2) for row in batch]
     assert sorted(rows) == sorted(chain)
 
 
@@ -73,7 +74,7 @@ def test_stopping_early_ends_the_workers(repository, history, small_ranges, tmp_
     start = workers._start
     monkeypatch.setattr(workers, "_start", lambda: started.append(start()) or started[-1])
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
-    found = judge_all(setup, chain, {}, processes=2)
+    found = judge_all(setup, chain, dict, processes=2)
     assert next(found)
     found.close()
     assert len(started) == 2
@@ -91,14 +92,14 @@ def test_a_worker_that_dies_is_an_outside_fault(repository, history, small_range
     monkeypatch.setattr(workers, "_start", doomed)
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
     with pytest.raises(MiningError, match="ended with status -9; run again") as caught:
-        list(judge_all(setup, chain, {}, processes=2))
+        list(judge_all(setup, chain, dict, processes=2))
     assert caught.value.outside
 
 
 def test_an_error_in_a_worker_is_the_parents_error(repository, history, small_ranges, tmp_path):
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
     with pytest.raises(MiningError, match="cannot be read") as caught:
-        list(judge_all(setup, [*chain, "f" * 40], {}, processes=2))
+        list(judge_all(setup, [*chain, "f" * 40], dict, processes=2))
     assert not caught.value.outside
 
 
@@ -109,7 +110,7 @@ def test_a_folder_called_tasks_where_the_user_stands_is_not_ours(
     (tmp_path / "tasks" / "__init__.py").write_text("raise SystemExit('wrong tasks')\n")
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
     monkeypatch.chdir(tmp_path)
-    assert sum(len(batch) for batch in judge_all(setup, chain, {}, processes=2)) == len(chain)
+    assert sum(len(batch) for batch in judge_all(setup, chain, dict, processes=2)) == len(chain)
 
 
 def test_messages_travel(tmp_path: Path):
