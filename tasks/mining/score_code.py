@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ahocorasick_rs import BytesAhoCorasick
+
 from tasks.mining.changes import FileDiff
 from tasks.mining.paths import strip_template
 
@@ -22,28 +24,22 @@ class _Code:
 
     def __init__(self, pattern: str, *literals: str) -> None:
         self._pattern = re.compile(pattern.encode(), re.MULTILINE)
-        self._literals = [literal.encode() for literal in literals]
+        self.literals = [literal.encode() for literal in literals]
 
-    def count(self, text: bytes) -> int:
-        """Matches in the text."""
-        places: list[int] = []
-        for literal in self._literals:
-            at = text.find(literal)
-            while at >= 0:
-                places.append(at)
-                at = text.find(literal, at + len(literal))
+    def count(self, text: bytes, places: Sequence[int]) -> int:
+        """Matches in the text, which has literals at these places."""
         return len(self._pattern.findall(_lines_with(text, places))) if places else 0
 
 
 class _Literals:
-    """Literals that are counted as they stand: a byte search is several times faster than any pattern."""
+    """Literals that are counted as they stand."""
 
     def __init__(self, *literals: str) -> None:
-        self._literals = [literal.encode() for literal in literals]
+        self.literals = [literal.encode() for literal in literals]
 
-    def count(self, text: bytes) -> int:
-        """Literals in the text."""
-        return sum(map(text.count, self._literals))
+    def count(self, text: bytes, places: Sequence[int]) -> int:
+        """How many there are."""
+        return len(places)
 
 
 _LOOP = _Code(r"\bwhile\b|\bfor\b.+\bin\b|\bfor ?\(", "while", "for ", "for(")
@@ -90,10 +86,35 @@ _GROUPS: dict[str, _Code | _Literals] = {
 }  # fmt: skip
 
 
+class _Counter:
+    """Counts what several groups look for in one pass over a text, instead of one for each literal."""
+
+    def __init__(self, groups: dict[str, _Code | _Literals]) -> None:
+        self._groups = groups
+        self._literals = sorted({literal for group in groups.values() for literal in group.literals})
+        self._owners = [
+            [name for name, group in groups.items() if literal in group.literals] for literal in self._literals
+        ]
+        self._search = BytesAhoCorasick(self._literals)
+
+    def count(self, text: bytes) -> dict[str, int]:
+        """How often each group is in the text."""
+        places: dict[str, list[int]] = {name: [] for name in self._groups}
+        for literal, start, _ in self._search.find_matches_as_indexes(text, overlapping=True):
+            for name in self._owners[literal]:
+                places[name].append(start)
+        return {name: group.count(text, places[name]) for name, group in self._groups.items()}
+
+
+_COUNTER = _Counter(_GROUPS)
+_SPEED_COUNTER = _Counter({"speed": _SPEED})
+
+
 def code_features(code: Sequence[FileDiff]) -> list[str]:
     """Features of the files of code: what there is more of, or less, than before."""
     plus, minus, lines = _sides(code)
-    more = {name: kind.count(plus) - kind.count(minus) for name, kind in _GROUPS.items()}
+    before, after = _COUNTER.count(minus), _COUNTER.count(plus)
+    more = {name: after[name] - before[name] for name in _GROUPS}
     found = {
         "caching added": more["cache"] > 0,
         "loops removed": more["loop"] < 0,
@@ -106,7 +127,7 @@ def code_features(code: Sequence[FileDiff]) -> list[str]:
         "early exit": more["early"] > 0,
         "buffers": bool(minus) and more["buffer"] > 0,
         "intrinsics": more["intrinsics"] > 0,
-        "speed in code": _SPEED.count(plus.lower()) > _SPEED.count(minus.lower()),
+        "speed in code": _speed(plus) > _speed(minus),
         "definitions added": more["definition"] > 0,
         "errors added": more["error"] > 0,
         "nothing replaced": not minus.strip(),
@@ -118,15 +139,23 @@ def code_features(code: Sequence[FileDiff]) -> list[str]:
     return [name for name, holds in found.items() if holds]
 
 
+def _speed(text: bytes) -> int:
+    return _SPEED_COUNTER.count(text.lower())["speed"]
+
+
+_MAY_OPEN = frozenset((b"[", b" ", b"\t", b"\r", b"\n"))
+"""How a line ends that may end with a bracket; asking costs less than looking."""
+
+
 def _lines_with(text: bytes, places: Sequence[int]) -> bytes:
-    """The lines that hold one of the places, and what stands before them where it ends with a bracket."""
+    """The lines that hold one of the places (line by line), and what stands before where that ends with a bracket."""
     parts: list[bytes] = []
     done = -1
-    for place in sorted(places):
+    for place in places:
         if place < done:
             continue
         start = text.rfind(b"\n", 0, place) + 1
-        while text[max(0, start - 8) : start].rstrip().endswith(b"["):
+        while text[start - 2 : start - 1] in _MAY_OPEN and text[max(0, start - 8) : start].rstrip().endswith(b"["):
             start = text.rfind(b"\n", 0, start - 1) + 1
         done = text.find(b"\n", place)
         done = len(text) if done < 0 else done
