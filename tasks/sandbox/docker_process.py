@@ -128,10 +128,16 @@ class DockerProcess:
         return None
 
     def _pump_stdout(self) -> None:
+        wanted = True
+
         def write(data: bytes) -> None:
+            nonlocal wanted
             view = memoryview(data)
-            while view:
-                view = view[os.write(self._writer, view) :]
+            try:
+                while wanted and view:
+                    view = view[os.write(self._writer, view) :]
+            except OSError:
+                wanted = False  # the reader is gone; what is not taken from the engine would stop it
 
         _copy_frames(self._main, write)
         os.close(self._writer)
@@ -191,12 +197,12 @@ class DockerProcess:
         out_of_memory = False
         try:
             with engine_errors():
+                # Closed first: with output that nobody takes, a kill would wait for ever.
+                self.stdout.close()
                 if not self._ended.is_set():
                     self._kill()
                     self._ended.wait(_END_S)
                 duration = time.monotonic() - self._started
-                # Closed first: a copying thread that nobody reads from would wait for ever.
-                self.stdout.close()
                 with contextlib.suppress(docker.errors.NotFound):
                     state = self._client.api.inspect_container(self.container)["State"]
                     out_of_memory = bool(state.get("OOMKilled"))

@@ -129,6 +129,16 @@ def test_stderr_flood_blocks_nothing_and_its_tail_is_kept(kind: Kind) -> None:
     assert len(done.stderr) == 1024 * 1024
 
 
+def test_a_flood_that_nobody_reads_can_be_closed(kind: Kind) -> None:
+    flood = "import os, sys\nos.write(2, b'flooding')\nwhile True: os.write(1, b'x' * 65536)"
+    process = kind.sandbox.start(kind.command(flood))
+    while b"flooding" not in process.stderr_tail():
+        time.sleep(0.05)
+    time.sleep(1)  # until every buffer on the way is full
+    done = process.close(timeout_s=0.2)
+    assert done.returncode is None  # an engine that cannot get rid of output would have answered nothing
+
+
 def test_stdout_beyond_the_cap_is_dropped(kind: Kind) -> None:
     done = kind.run("import sys\nfor _ in range(300): sys.stdout.write('y' * 10_000)", limits={"output_mb": 1})
     assert done.returncode == 0
