@@ -22,7 +22,7 @@ from configs.variables import TEMPORARY_SERVER
 from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Funnel
-from tasks.llm import WAITING, Waiting
+from tasks.llm import WAITING, Waiting, calls
 from tasks.reporting.stage import write_report
 
 T = TypeVar("T", bound=BaseModel)
@@ -174,9 +174,10 @@ class Run:
         return list(self._funnel.values())
 
     def close(self) -> None:
-        """Write the funnel: only rows that are new or changed since an earlier run of the same id."""
+        """Write the funnel, only rows that are new or changed since an earlier run of the same id, and calls that wait."""
         known = {(row.stage, row.key): row for row in self.store.rows(Funnel, run_id=self.run_id)}
         self.store.append(row for key, row in self._funnel.items() if known.get(key) != row)
+        calls.flush(self.store)
 
     def publish_report(self) -> None:
         """Bring the page `<store>/report/index.html` up to date, of a store that is a folder."""

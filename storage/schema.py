@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal, Union, get_args, get_origin
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ class SchemaError(UserError, ValueError):
     """A part does not hold what its row type says, or comes from a newer isobench."""
 
 
+@lru_cache
 def arrow_schema(row: type[Row]) -> pa.Schema:
     """Columns of the row type in order, then `written_at`, with the version in the metadata."""
     fields = [_field(name, info.annotation) for name, info in row.model_fields.items()]

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from storage.store import Store
 from storage.tables import LlmCall
 from tasks.llm import budget, client
 from tasks.llm.cache import Reply, ReplyCache, request_key
+from tasks.llm.calls import record
 from tasks.llm.models import Answer, AnswerInvalid, LlmError, Prompt, Turn, Waiting
 from tasks.llm.parsing import Unparsable, parse_answer
 from tasks.llm.prompts import render
@@ -45,7 +46,8 @@ def ask(
 
     `check` looks at a parsed answer and returns what is wrong with it, or None. `turns` goes on with an earlier
     conversation: `[*answer.turns, Turn("user", "...")]`. `repo`, `stage` and `item` (a sha, an id) say in table
-    `llm_calls` what the money was for; every request is a row there, cached ones too (at a cost of 0).
+    `llm_calls` what the money was for; every request is a row there, cached ones too (at a cost of 0; they are written
+    some at a time, see `tasks.llm.calls`).
 
     With `llm.batch`, nothing is sent: a request without an answer is left open for `isobench batch export`.
 
@@ -55,7 +57,7 @@ def ask(
     calls: list[LlmCall] = []
 
     def request(model: str, turns: Sequence[Turn]) -> Request:
-        schema = answer.model_json_schema()
+        schema = _schema(answer)
         messages = _messages(prompt, schema, turns)
         parameters = {"temperature": llm.temperature, "max_tokens": llm.max_tokens, "api_base": llm.api_base}
         return Request(
@@ -80,7 +82,7 @@ def ask(
                 failure = error
         raise failure
     finally:
-        store.append(calls)
+        record(store, calls)
 
 
 def _converse(
@@ -199,6 +201,11 @@ def decides(llm: LLMConfig) -> dict[str, Any]:
     """The settings that decide an answer, for cache keys: not how it is fetched, nor what it may cost."""
     wanted = {"model", "temperature", "max_tokens", "prompt_tokens", "fallbacks", "api_base"}
     return llm.model_dump(mode="json", include=wanted)
+
+
+@lru_cache(maxsize=64)
+def _schema(answer: type[BaseModel]) -> dict[str, Any]:
+    return answer.model_json_schema()  # 3 ms, more than all the rest that a cached answer needs
 
 
 def cache_folder(store: Store) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ from pydantic import BaseModel
 from configs.models import LLMConfig
 from storage.store import Store
 from storage.tables import LlmCall
-from tasks.llm import AnswerInvalid, BudgetExceeded, LlmError, Prompt, Turn, ask, budget, client
+from tasks.llm import AnswerInvalid, BudgetExceeded, LlmError, Prompt, Turn, ask, budget, calls, client
 from tests.tasks.llm.loopback import GOOD, ChatServer, Reaction, dribbles, error, resets, says, sends, sleeps
 
 SECRET = "sk-loopback-0123456789abcdef"
@@ -218,7 +220,30 @@ def test_the_cache_answers_a_second_time_for_nothing(server: ChatServer, store: 
     again = name_colour(config(server, PRICED), Store(store.root))
     assert (again.cached, again.value, again.cost_usd) == (True, paid.value, paid.cost_usd)
     assert len(server.requests) == 1
+    assert [row.cached for row in store.rows(LlmCall)] == [False]  # the cached one's row waits for others
+    calls.flush(store)
     assert [(row.cached, row.cost_usd > 0) for row in store.rows(LlmCall)] == [(False, True), (True, False)]
+
+
+def test_rows_of_cached_answers_are_written_together(server: ChatServer, store: Store) -> None:
+    name_colour(config(server), store)
+    for _ in range(calls.TOGETHER + 1):
+        name_colour(config(server), store)
+    parts = list((Path(store.root) / "llm_calls").rglob("*.parquet"))
+    assert len(parts) == 2  # the paid one and the first hundred
+    calls.flush(store)
+    assert len(store.rows(LlmCall)) == calls.TOGETHER + 2
+
+
+def test_rows_that_wait_are_written_when_the_process_ends(server: ChatServer, store: Store) -> None:
+    name_colour(config(server), store)
+    row = store.rows(LlmCall)[0].model_copy(update={"call_id": "later", "cached": True})
+    program = (
+        "import sys; from storage.store import Store; from storage.tables import LlmCall; from tasks.llm import calls; "
+        "calls.record(Store(sys.argv[1]), [LlmCall.model_validate_json(sys.argv[2])])"
+    )
+    subprocess.run([sys.executable, "-c", program, store.root, row.model_dump_json()], check=True)
+    assert "later" in {found.call_id for found in store.rows(LlmCall)}
 
 
 def test_the_cache_tells_requests_apart(server: ChatServer, store: Store) -> None:
@@ -233,6 +258,7 @@ def test_many_who_ask_the_same_at_once_pay_once(server: ChatServer, store: Store
         answers = list(pool.map(lambda _: name_colour(config(server), Store(store.root)), range(16)))
     assert {answer.value.name for answer in answers} == {"blue"}
     assert len(server.requests) == 1
+    calls.flush(store)
     assert len(store.rows(LlmCall)) == 16
 
 
