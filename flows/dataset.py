@@ -122,12 +122,19 @@ def _fetch_pull_requests(config: Config, run: Run, commits: list[Commit]) -> Non
 def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summary: DatasetSummary) -> None:
     """From candidate commits to instances; notes in the funnel what falls out where."""
     repo = config.repository.name
+    discussions = pull_request_digests(repo, run.store) if config.llm else {}
     found = run.map(
         "apis",
         find_apis,
-        {c.sha: {"repository": config.repository, "sha": c.sha, "llm": config.llm} for c in commits},
+        {
+            c.sha: {
+                "repository": config.repository, "sha": c.sha, "llm": config.llm,
+                "discussion": discussions.get(c.pr_number or 0, ""),
+            }
+            for c in commits
+        },
         repo=repo,
-    )
+    )  # fmt: skip
     for sha, apis in found.items():
         run.note("apis", sha, "kept" if apis.apis else "dropped", apis.reason, repo=repo)
     whole_programs = "command" in config.perf_tests.sources  # a command needs no API
@@ -137,8 +144,6 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
 
     arms = _arms(config, run, commits)
     commits = [c for c in commits if c.sha in arms]
-
-    discussions = pull_request_digests(repo, run.store) if config.llm else {}
     written = run.map(
         "perftests",
         write_perf_tests,

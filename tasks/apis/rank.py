@@ -8,10 +8,10 @@ from configs.models import LLMConfig
 from storage.store import Store
 from storage.tables import Commit
 from tasks.apis.reach import Reached
-from tasks.llm import ask, diff_for, render
+from tasks.llm import ask, diff_for, render, template_text
+from tasks.llm.background import background
 
 PROMPT = "rank_apis"
-MAX_MESSAGE_CHARS = 4_000
 
 
 class RankedApi(BaseModel):
@@ -27,6 +27,11 @@ class ApiRanking(BaseModel):
     apis: list[RankedApi] = Field(min_length=1)
 
 
+def prompt_texts() -> list[str]:
+    """Templates that decide what is asked, for cache keys."""
+    return [template_text(name) for name in (PROMPT, "background", "repair")]
+
+
 def rank_apis(
     llm: LLMConfig, commit: Commit, candidates: list[Reached], public: dict[str, list[str]], store: Store
 ) -> tuple[list[str], list[str]]:
@@ -38,7 +43,7 @@ def rank_apis(
         PROMPT,
         repo=commit.repo,
         sha=commit.sha,
-        message=commit.message[:MAX_MESSAGE_CHARS],
+        background=background(llm, commit, store),
         functions=commit.functions_changed,
         candidates=candidates,
         diff=diff_for(llm, commit.patch),

@@ -12,14 +12,14 @@ from storage.store import Store
 from tasks.apis import find, rank
 from tasks.apis.models import FoundApis
 from tasks.caching import cache_key, code_version
-from tasks.llm import LlmError, decides, template_text
+from tasks.llm import LlmError, decides
 
 
 def _apis_key(context: Any, parameters: dict[str, Any]) -> str:
     llm: LLMConfig | None = parameters["llm"]
     asked: list[Any] = []
     if llm is not None:
-        asked = [decides(llm), template_text(rank.PROMPT)]
+        asked = [decides(llm), parameters.get("discussion", ""), *rank.prompt_texts()]
     # the functions changed follow from the commit and from mining's code
     name, mined_by = parameters["repository"].name, code_version("mining")
     services = ("llm",) if llm is not None else ()
@@ -41,6 +41,11 @@ def _outside(task: Any, run: Any, state: Any) -> bool:
     persist_result=True,
     result_serializer="json",
 )
-def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, store: str) -> FoundApis:
-    """Find the public names that reach a kept commit's changed functions, and rank them; rows in `apis`."""
+def find_apis(
+    repository: RepositoryConfig, sha: str, llm: LLMConfig | None, store: str, discussion: str = ""
+) -> FoundApis:
+    """Find the public names that reach a kept commit's changed functions, and rank them; rows in `apis`.
+
+    `discussion` is the hash of what was said about the change, so that a model is asked again about a newer one.
+    """
     return find.find_apis(repository, sha, llm, Store(store, run="apis"))

@@ -12,10 +12,14 @@ from configs.demo.build import build_demo_repository
 from configs.demo.truth import load_expected
 from configs.models import LLMConfig, RepositoryConfig
 from storage.store import Store
-from storage.tables import Api, Commit
+from storage.tables import Api, Commit, PullRequest
 from tasks.apis.find import find_apis
 from tasks.apis.models import ApisError
+from tasks.apis.stage import _apis_key
+from tasks.llm import Waiting
 from tasks.llm.demo import MODEL
+from tasks.llm.gateway import cache_folder
+from tasks.llm.requests import Requests
 
 NAME = "isobench-demo/logkit"
 
@@ -76,6 +80,33 @@ def test_the_model_orders_and_unknown_names_are_dropped(store: Store) -> None:
     assert rows["logkit.parse_line"].source == "llm"
     assert rows["logkit.parse_line"].evidence
     assert "static" in {row.source for row in rows.values()}
+
+
+def test_the_model_sees_what_was_said_about_the_change(store: Store) -> None:
+    sha = sha_of("times")
+    repository = commit(store, sha, "logkit/record.py::parse_time")
+    row = store.rows(Commit, NAME, sha=sha)[0].model_copy(update={"pr_number": 11})
+    said = PullRequest(
+        repo=NAME, number=11, status="ok", title="Cache minutes", body="python -m timeit 'parse_time(t)' was 3x faster",
+        claims=["3x faster"], fetched_at=datetime(2024, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    store.append([row, said])
+    with pytest.raises(Waiting):
+        find_apis(repository, sha, LLMConfig(model="openai/gpt-4o-mini", batch=True), store)
+    (request,) = Requests(cache_folder(store)).waiting()
+    asked = request.messages[-1]["content"]
+    assert "Pull request: Cache minutes" in asked
+    assert "python -m timeit 'parse_time(t)'" in asked
+
+
+def test_another_discussion_is_another_question() -> None:
+    def key(llm: LLMConfig | None, discussion: str) -> str:
+        known = {"repository": RepositoryConfig(name=NAME), "sha": "0" * 40, "llm": llm, "discussion": discussion}
+        return _apis_key(None, known)
+
+    llm = LLMConfig(model="openai/gpt-4o-mini")
+    assert key(llm, "a") != key(llm, "b")
+    assert key(None, "a") == key(None, "b")
 
 
 @pytest.mark.parametrize(
