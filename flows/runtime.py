@@ -174,7 +174,7 @@ class Run:
         return list(self._funnel.values())
 
     def close(self) -> None:
-        """Write the funnel, only rows that are new or changed since an earlier run of the same id, and calls that wait."""
+        """Write calls that wait, and of the funnel the rows that are new or changed since an earlier run of its id."""
         known = {(row.stage, row.key): row for row in self.store.rows(Funnel, run_id=self.run_id)}
         self.store.append(row for key, row in self._funnel.items() if known.get(key) != row)
         calls.flush(self.store)

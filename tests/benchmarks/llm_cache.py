@@ -6,6 +6,7 @@ python -m tests.benchmarks.llm_cache
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -54,11 +55,19 @@ def main() -> None:
         ]
         answers.write_text("\n".join(lines))
         import_answers(Store(root), answers)
-        started = time.perf_counter()
+        started, used = time.perf_counter(), _children_cpu_s()
         done = subprocess.run(
             [sys.executable, "-m", "tests.benchmarks.llm_cache", str(root)], capture_output=True, text=True, check=True
         )
-        print(f"{done.stdout.strip()} of {REQUESTS} answers from the cache in {time.perf_counter() - started:.2f} s")
+        print(
+            f"{done.stdout.strip()} of {REQUESTS} answers from the cache in {time.perf_counter() - started:.2f} s, "
+            f"{_children_cpu_s() - used:.2f} s of them at work"
+        )
+
+
+def _children_cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":
