@@ -83,13 +83,25 @@ def collect(nodeids: list[str]) -> tuple[list[Any], str]:
             if report.failed:
                 problems.append(str(report.longrepr)[-1500:])
 
-    options = ["-q", "-s", "--rootdir", root, "-c", os.path.join(root, "pytest.ini"), "-p", "no:cacheprovider"]
+    # asserts as they stand: rewritten ones take time of their own, and what rewrites them in an old pytest fails on a
+    # newer Python
+    options = [
+        "-q",
+        "-s",
+        "--rootdir",
+        root,
+        "-c",
+        os.path.join(root, "pytest.ini"),
+        "-p",
+        "no:cacheprovider",
+        "--assert=plain",
+    ]
     options += ["-p", "no:xdist", "-p", "no:randomly", "--continue-on-collection-errors"]
     # the steps of pytest.main up to collection; afterwards the items are ours to run
     modules = sorted({nodeid.partition("::")[0] for nodeid in nodeids})
     config = _prepareconfig(options + [os.path.join(root, module) for module in modules], [Reports()])
     config._do_configure()
-    session = pytest.Session.from_config(config)
+    session = getattr(pytest.Session, "from_config", pytest.Session)(config)  # before pytest 5.4: the class itself
     config.hook.pytest_sessionstart(session=session)
     try:
         config.hook.pytest_collection(session=session)
@@ -108,6 +120,8 @@ def prepare(item: Any) -> Callable[[], str]:
         running = _open.pop("running")
         running.ihook.pytest_runtest_teardown(item=running, nextitem=None)
     _open["running"] = item
+    if getattr(item, "_obj", item) is None and getattr(item, "_instance", item) is None:
+        del item._instance  # pytest 8.2.1 and 8.2.2 leave a torn down unittest method without the object to bind it to
     if hasattr(item, "_initrequest"):
         item._initrequest()
     done = CallInfo.from_call(lambda: item.ihook.pytest_runtest_setup(item=item), when="setup")

@@ -109,6 +109,26 @@ def test_tests_inside_the_package(kit: Kit, bench: Bench) -> None:
     assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
 
 
+def test_a_unittest_method_is_bound_again_after_its_teardown(kit: Kit, bench: Bench) -> None:
+    odd = {
+        # as pytest 8.2.1 and 8.2.2 leave an item that was torn down
+        "tests/odd/conftest.py": (
+            "import pytest\n\n\n@pytest.hookimpl(trylast=True)\ndef pytest_runtest_teardown(item):\n"
+            "    item._obj = item._instance = None\n"
+        ),
+        "tests/odd/test_odd.py": (
+            "import unittest\nfrom kit.words import Counter\n\n\nclass OddCase(unittest.TestCase):\n"
+            "    def test_top_odd(self):\n        self.assertEqual(Counter.top('a ' * 9, 1), [('a', 9)])\n"
+            "        assert '@pytest_ar' not in globals()  # asserts are not rewritten\n"
+        ),
+    }
+    for arm in ("base", "human"):
+        kit.write(arm, odd)
+    [found] = [item for item in offered(kit, bench) if "odd" in item.name]
+    verdict = judge(found, bench, PerfTestConfig(screen_rounds=0, min_duration_s=1e-6))
+    assert verdict.accepted, verdict.reason
+
+
 def test_without_pytest_in_the_environment_it_says_what_to_do(kit: Kit, bench: Bench, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
     bare = kit.base.environment.model_copy(update={"path": str(tmp_path / "bare")})
