@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+WORKERS ?= 2
 
 .PHONY: help demo test lint requirements clean
 
@@ -12,8 +13,8 @@ help: ## What can be done here
 demo: $(VENV)/.ready ## Build and evaluate the demo benchmark (ARGS="--sandbox docker" and the like)
 	@$(BIN)/isobench demo $(ARGS)
 
-test: $(VENV)/.ready lint ## Lint, types, tests (ARGS="-k name" and the like)
-	@$(BIN)/pytest $(ARGS)
+test: $(VENV)/.ready lint ## Lint, types, tests (ARGS="-k name" and the like; WORKERS=0: one test at a time)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.ready ## Lint, format check, types
 	@$(BIN)/ruff check .

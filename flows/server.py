@@ -66,6 +66,61 @@ def configured() -> bool:
     return profiles.is_file() and "PREFECT_API_URL" in profiles.read_text(encoding="utf-8", errors="replace")
 
 
+class Server:
+    """A temporary Prefect server: a child process, which ends when its owner does."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start it; its database and log are in `folder`, which is made if need be."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._port = _free_port()
+        self._log = folder / "server.log"
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _SERVE, "--factory", "prefect.server.api.server:create_app", "--lifespan", "on",
+                 "--host", "127.0.0.1", "--port", str(self._port), "--log-level", "error"],
+                env={
+                    **{name: value for name, value in os.environ.items() if name != CONSOLE_LEVEL},
+                    "PREFECT_UI_ENABLED": "false",
+                    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+                    **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in IDLE_SERVICES},
+                    "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db",
+                },
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the command, which then ends its server in order
+            )  # fmt: skip
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a process must find in its environment to use this server."""
+        return {TEMPORARY_SERVER: "1", "PREFECT_API_URL": f"http://127.0.0.1:{self._port}/api"}
+
+    def wait(self) -> None:
+        """Until it answers. Raises ServerError if it does not come up."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise ServerError(
+                    f"the Prefect server ended with code {self._process.returncode}; its log: {self._log}"
+                )
+            try:
+                with urlopen(f"http://127.0.0.1:{self._port}/api/health", timeout=2):
+                    return
+            except (URLError, OSError):
+                time.sleep(0.05)
+        raise ServerError(f"the Prefect server did not answer within {START_TIMEOUT_S} s; its log: {self._log}")
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
 @contextmanager
 def prefect_server(folder: Path) -> Iterator[None]:
     """Make sure that flows find a Prefect API while the context lasts.
@@ -77,43 +132,19 @@ def prefect_server(folder: Path) -> Iterator[None]:
     if configured():
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, "--factory", "prefect.server.api.server:create_app", "--lifespan", "on",
-             "--host", "127.0.0.1", "--port", str(port), "--log-level", "error"],
-            env={
-                **{name: value for name, value in os.environ.items() if name != CONSOLE_LEVEL},
-                "PREFECT_UI_ENABLED": "false",
-                "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
-                **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in IDLE_SERVICES},
-                "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db",
-            },
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the command, which then ends its server in order
-        )  # fmt: skip
-    os.environ[TEMPORARY_SERVER] = "1"
-    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    server = Server(folder)
+    os.environ.update(server.variables)
     try:
         import_module("flows.dataset")  # Prefect and all stages load while the server starts
         import_module("flows.evaluation")
 
-        _wait(process, port, log)
+        server.wait()
         yield
     finally:
         _send_what_is_queued()
-        os.environ.pop("PREFECT_API_URL", None)
-        os.environ.pop(TEMPORARY_SERVER, None)
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        for name in server.variables:
+            os.environ.pop(name, None)
+        server.stop()
 
 
 def _send_what_is_queued() -> None:
@@ -125,19 +156,6 @@ def _send_what_is_queued() -> None:
     queues: tuple[type[QueueService[Any]], ...] = (APILogWorker, EventsWorker)
     for queue in queues:
         queue.drain_all(timeout=10)
-
-
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise ServerError(f"the Prefect server ended with code {process.returncode}; its log: {log}")
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/api/health", timeout=2):
-                return
-        except (URLError, OSError):
-            time.sleep(0.05)
-    raise ServerError(f"the Prefect server did not answer within {START_TIMEOUT_S} s; its log: {log}")
 
 
 def _free_port() -> int:

@@ -7,6 +7,8 @@ from functools import lru_cache
 
 import pytest
 
+pytest_plugins = ["tests.turns"]
+
 HOW = (
     "Docker tests need an engine and a base image: start `dockerd`, run `sudo deployments/images/build-base.sh` "
     "and set ISOBENCH_IMAGE=isobench-base:3.11 (or `docker pull python:3.11-slim`); see CONTRIBUTING.md"

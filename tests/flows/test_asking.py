@@ -27,7 +27,7 @@ SECRET = "sk-loopback-9876543210fedcba"
 
 
 @pytest.fixture
-def server() -> Iterator[ChatServer]:
+def chat() -> Iterator[ChatServer]:
     """Answers what the demo's files answer; the second request meets a limit first."""
     found = ChatServer()
 
@@ -43,7 +43,7 @@ def server() -> Iterator[ChatServer]:
 
 
 @pytest.fixture
-def config(tmp_path: Path, server: ChatServer) -> Path:
+def config(tmp_path: Path, chat: ChatServer) -> Path:
     build_demo_repository(tmp_path / "logkit")
     path = tmp_path / "config.yaml"
     path.write_text(
@@ -51,7 +51,7 @@ def config(tmp_path: Path, server: ChatServer) -> Path:
             {
                 "repository": {"name": "isobench-demo/logkit", "url": str(tmp_path / "logkit")},
                 "mining": {"max_candidates": 2},
-                "llm": {"model": "openai/gpt-4o-mini", "api_base": server.url, "max_concurrency": 1},
+                "llm": {"model": "openai/gpt-4o-mini", "api_base": chat.url, "max_concurrency": 1},
                 "environment": {"install_project": False, "pin_to_date": False},
                 "perf_tests": {"sources": ["llm"], "tests_per_commit": 2, "further_requests": 0},
                 "store": str(tmp_path / "store"),
@@ -61,33 +61,30 @@ def config(tmp_path: Path, server: ChatServer) -> Path:
     return path
 
 
-def asked(server: ChatServer) -> list[str]:
+def asked(chat: ChatServer) -> list[str]:
     """What was asked, without what was refused."""
-    bodies = [json.dumps(body) for number, body in enumerate(server.requests, 1) if number != 2]
+    bodies = [json.dumps(body) for number, body in enumerate(chat.requests, 1) if number != 2]
     return sorted(bodies)
 
 
-def test_with_a_key_killed_halfway_and_not_paid_twice(
-    config: Path, server: ChatServer, isobench: Isobench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    variables = environment() | {"OPENAI_API_KEY": SECRET}
+def test_with_a_key_killed_halfway_and_not_paid_twice(config: Path, chat: ChatServer, server: dict[str, str]) -> None:
+    variables = environment() | server | {"OPENAI_API_KEY": SECRET}
     process = subprocess.Popen(
         command("perftests", config), env=variables, start_new_session=True, stdout=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 200
-    while len(server.requests) < 5 and process.poll() is None and time.monotonic() < deadline:
+    while len(chat.requests) < 5 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert len(server.requests) >= 3
-    before = asked(server)
+    assert len(chat.requests) >= 3
+    before = asked(chat)
 
     done = subprocess.run(
         command("perftests", config), env=variables, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    after = asked(server)
+    after = asked(chat)
     # at most the request that was under way when the process died is sent again
     assert len(after) - len(set(after)) <= 1
     assert len(before) < len(after)
@@ -105,7 +102,7 @@ def test_with_a_key_killed_halfway_and_not_paid_twice(
     assert SECRET not in done.stdout + done.stderr
 
 
-def test_by_batch_files_until_nothing_is_open(config: Path, server: ChatServer, isobench: Isobench) -> None:
+def test_by_batch_files_until_nothing_is_open(config: Path, chat: ChatServer, isobench: Isobench) -> None:
     requests, answers = config.parent / "requests.jsonl", config.parent / "answers.jsonl"
     stages = []
     for _ in range(6):
@@ -123,6 +120,6 @@ def test_by_batch_files_until_nothing_is_open(config: Path, server: ChatServer, 
     assert ["classify"] in stages
     accepted = [row for row in Store(config.parent / "store").rows(PerfTest) if row.status == "accepted"]
     assert len({row.sha for row in accepted}) == 2
-    assert server.requests == []
+    assert chat.requests == []
     shown = isobench("show", "prompt", accepted[0].sha, "--stage", "perftests", "--store", config.parent / "store")
     assert "You write performance tests" in shown.stdout

@@ -17,16 +17,16 @@ from storage.store import Store
 from storage.tables import Funnel, Instance, OptAtK, Prediction, Score
 from tests.flows.conftest import Isobench
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.exclusive, pytest.mark.timeout(900)]
 
 TABLES = ("commits", "apis", "perf_tests", "measurements", "instances", "predictions", "scores", "opt_at_k", "funnel")
 
 
 @pytest.fixture(scope="module")
-def demo(isobench: Isobench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo(lone_isobench: Isobench, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store that one run of the demo leaves behind."""
     store = tmp_path_factory.mktemp("demo") / "store"
-    done = isobench("demo", "--store", store, timeout_s=800)
+    done = lone_isobench("demo", "--store", store, timeout_s=800)
     assert done.returncode == 0, done.stdout + done.stderr
     return store
 
@@ -81,8 +81,8 @@ def test_the_report_is_one_page_without_links_to_elsewhere(demo: Path) -> None:
         assert instance.instance_id in page
 
 
-def test_a_second_run_executes_nothing(demo: Path, isobench: Isobench) -> None:
-    done = isobench("demo", "--store", demo)
+def test_a_second_run_executes_nothing(demo: Path, lone_isobench: Isobench) -> None:
+    done = lone_isobench("demo", "--store", demo)
     assert done.returncode == 0, done.stderr
     executed, cached = re.search(r"(\d+) executed, (\d+) from the cache", done.stdout).groups()  # type: ignore[union-attr]
     assert int(executed) == 0

@@ -52,7 +52,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
                 "base_commit": f"{head}^",
                 "head_commit": head,
                 "patch": patch,
-                "efficiency_test": [SCRIPT.replace("SIZE", "300_000"), SCRIPT.replace("SIZE", "450_000")],
+                "efficiency_test": [SCRIPT.replace("SIZE", "100_000"), SCRIPT.replace("SIZE", "150_000")],
             }
         )
         + "\n"

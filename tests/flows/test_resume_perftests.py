@@ -85,10 +85,10 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_killed_run_goes_on_from_there(config: Path, isobench: Isobench) -> None:
+def test_a_killed_run_goes_on_from_there(config: Path, isobench: Isobench, server: dict[str, str]) -> None:
     store = Store(config.parent / "store")
     process = subprocess.Popen(
-        command("perftests", config), env=environment(), start_new_session=True, stdout=subprocess.DEVNULL
+        command("perftests", config), env=environment() | server, start_new_session=True, stdout=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 200
     while not store.rows(PerfTest) and time.monotonic() < deadline and process.poll() is None:

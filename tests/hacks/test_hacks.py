@@ -10,7 +10,7 @@ from configs.models import SandboxConfig
 from storage.store import Store
 from tests.hacks.lab import HERE, TIMING, Attempt, Lab, attempts, honest_patches, run, sessions_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.exclusive, pytest.mark.timeout(300)]
 SESSIONS = sessions_of(attempts())
 
 
