@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from pydantic import BaseModel
 
 from configs.errors import UserError
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig, ScoringConfig, TimingConfig
@@ -43,7 +45,7 @@ def evaluate(
     `dataset` is a store, or a .jsonl or .parquet file of canonical instances; `predictions` are files in the field's
     format (`instance_id, model_patch, model_name_or_path`); Opt@K is reported for 1..`k`. Results go to `store`, by
     default the dataset's own, or `./store` for a file. All arms of an instance (base, human and every distinct patch)
-    are timed in one session per perf test.
+    are timed in one session per perf test. Without a `run_id` it is made of the content of all this, not of any path.
 
     Raises DatasetError if the dataset or a prediction file cannot be read at all; single bad lines are listed in
     `EvaluationSummary.problems`. An instance that fails is recorded in the funnel and does not stop the others.
@@ -51,19 +53,24 @@ def evaluate(
     instances, problems = read_instances(dataset)
     results = Store(store or (dataset if Path(dataset).is_dir() or "://" in str(dataset) else "./store"))
     files = [str(path) for path in predictions]
-    run = Run(
-        results, run_id or f"eval-{content_hash([i.model_dump(mode='json') for i in instances], files, length=8)}"
-    )
     settings = _Settings(sandbox or SandboxConfig(), timing or TimingConfig(), scoring or ScoringConfig())
+    run = Run(results, run_id or default_run_id(instances, files, settings.sandbox, settings.timing, settings.scoring))
     try:
         return _evaluate(run, instances, files, k, settings, problems)
     finally:
         run.close()
 
 
-def _name(instances: list[Instance], files: list[str], k: int) -> str:
-    """A run's name from its content, so that an identical run is the same run."""
-    return f"eval-{content_hash(instances, [file_digest(path) for path in files], k, length=8)}"
+def default_run_id(instances: Sequence[Instance], files: Sequence[str | Path], *settings: BaseModel) -> str:
+    """`eval-<8 hex digits>` from what is evaluated and how, so that an identical evaluation is the same run.
+
+    Where files lie, or the repository's clone, and the order of the instances do not count; the order of the prediction
+    files does, since it numbers the samples. Raises DatasetError if a prediction file cannot be read.
+    """
+    rows = sorted(
+        (row.model_dump(mode="json", exclude={"repo_url"}) for row in instances), key=itemgetter("instance_id")
+    )
+    return f"eval-{content_hash(rows, [file_digest(path) for path in files], settings, length=8)}"
 
 
 class _Settings:

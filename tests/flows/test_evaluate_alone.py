@@ -66,13 +66,18 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 def test_evaluate_needs_no_earlier_store(files: tuple[Path, Path], tmp_path: Path, isobench: Isobench) -> None:
     dataset, predictions = files
     store = tmp_path / "results"
-    arguments = ("--dataset", dataset, "--predictions", predictions, "--k", "3", "--run-id", "hand", "--store", store)
-    done = isobench("evaluate", *arguments)
+    done = isobench("evaluate", "--dataset", dataset, "--predictions", predictions, "--k", "3", "--store", store)
     assert done.returncode == 0, done.stdout + done.stderr
-    scores = {row.sample: row for row in Store(store).rows(Score, run_id="hand")}
+    scores = {row.sample: row for row in Store(store).rows(Score)}
     assert [scores[n].status for n in range(3)] == ["ok", "empty_patch", "patch_failed"]
     assert scores[0].opt_base == "yes"
     assert "by-hand" in done.stdout
+
+    (tmp_path / "elsewhere").mkdir()
+    dataset, predictions = (path.rename(tmp_path / "elsewhere" / path.name) for path in files)
+    again = isobench("evaluate", "--dataset", dataset, "--predictions", predictions, "--k", "3", "--store", store)
+    assert " 0 executed" in again.stdout, again.stderr
+    assert len({row.run_id for row in Store(store).rows(Score)}) == 1
 
 
 def test_a_missing_prediction_file_is_the_users_mistake(files: tuple[Path, Path], isobench: Isobench) -> None:
