@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from typing import Any, Literal, Protocol, TypeVar
 
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.events.clients import NullEventsClient
+from prefect.events.worker import EventsWorker
 from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 from prefect.futures import PrefectFuture
 from prefect.states import State
@@ -74,6 +76,8 @@ class Run:
         self.cached = 0
         self._funnel: dict[tuple[str, str], Funnel] = {}
         self._storage = _result_storage(store)
+        if os.environ.get(TEMPORARY_SERVER):  # every change of a task's state is an event, for a UI that nobody opens
+            EventsWorker.set_client_override(NullEventsClient)
 
     def door(self, task: Task[..., Any]) -> Task[..., Any]:
         """The door with its results kept in this store's cache."""

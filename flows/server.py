@@ -32,9 +32,10 @@ QUIET = {
 }
 """Defaults of our commands: no telemetry, no log lines between the progress bars. A user's own settings win."""
 IDLE_SERVICES = (
-    "CANCELLATION_CLEANUP", "EVENT_PERSISTER", "FOREMAN", "LATE_RUNS", "PAUSE_EXPIRATIONS", "SCHEDULER", "TRIGGERS",
+    "CANCELLATION_CLEANUP", "EVENT_PERSISTER", "FOREMAN", "LATE_RUNS", "PAUSE_EXPIRATIONS", "SCHEDULER",
+    "TASK_RUN_RECORDER", "TRIGGERS",
 )  # fmt: skip
-"""What a server does for deployments and automations; a temporary one has none."""
+"""What a server does for deployments, automations and the UI; a temporary one has none."""
 CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 """Prefect's variable for what reaches the terminal."""
 
@@ -137,7 +138,6 @@ def prefect_server(folder: Path) -> Iterator[None]:
     try:
         import_module("flows.dataset")  # Prefect and all stages load while the server starts
         import_module("flows.evaluation")
-
         server.wait()
         yield
     finally:
