@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,12 @@ IDLE_SERVICES = (
     "TASK_RUN_RECORDER", "TRIGGERS",
 )  # fmt: skip
 """What a server does for deployments, automations and the UI; a temporary one has none."""
+LOADED_MEANWHILE = (
+    "flows.dataset", "flows.evaluation", "prefect.flow_engine", "prefect.task_engine",
+    "prefect.telemetry.run_telemetry", "prefect.utilities.visualization", "fastapi.encoders",
+    "fsspec.implementations.chained", "anyio._backends._asyncio",
+)  # fmt: skip
+"""Loaded while a server starts: Prefect, all stages, and what these would load only when the first flow runs."""
 CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 """Prefect's variable for what reaches the terminal."""
 
@@ -136,15 +142,23 @@ def prefect_server(folder: Path) -> Iterator[None]:
     server = Server(folder)
     os.environ.update(server.variables)
     try:
-        import_module("flows.dataset")  # Prefect and all stages load while the server starts
-        import_module("flows.evaluation")
+        for name in LOADED_MEANWHILE:
+            import_module(name)
         server.wait()
-        yield
+        with _without_heartbeats():
+            yield
     finally:
         _send_what_is_queued()
         for name in server.variables:
             os.environ.pop(name, None)
         server.stop()
+
+
+def _without_heartbeats() -> AbstractContextManager[Any]:
+    """Signs of life are for a server that outlives the flow; each flow's end waits up to a second for their thread."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
 
 
 def _send_what_is_queued() -> None:

@@ -125,8 +125,8 @@ def test_a_session_records_the_card_and_the_devices_clock(card, tmp_path):
     assert measured
     for row in measured:
         assert row.gpu_ns is not None
-        assert 0 < row.gpu_ns <= row.outside_ns
-        assert row.flags == []
+        assert row.gpu_ns >= 10_000_000  # the stand-in's events are around a sleep of 10 ms
+        assert "no_gpu_clock" not in row.flags
     (session,) = store.rows(TimedSession)
     assert session.device == "cuda"
     assert [reading.uuid for reading in session.gpu_readings] == ["GPU-1234", "GPU-1234"]  # before and after
