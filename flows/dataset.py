@@ -122,6 +122,8 @@ def _fetch_pull_requests(config: Config, run: Run, commits: list[Commit]) -> Non
 def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summary: DatasetSummary) -> None:
     """From candidate commits to instances; notes in the funnel what falls out where."""
     repo = config.repository.name
+    # in the order of history: neighbours share nearly all of their files, and each version of a file is read once
+    in_order = sorted(commits, key=lambda commit: (commit.author_date, commit.sha))
     discussions = pull_request_digests(repo, run.store) if config.llm else {}
     found = run.map(
         "apis",
@@ -131,7 +133,7 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
                 "repository": config.repository, "sha": c.sha, "llm": config.llm,
                 "discussion": discussions.get(c.pr_number or 0, ""),
             }
-            for c in commits
+            for c in in_order
         },
         repo=repo,
     )  # fmt: skip

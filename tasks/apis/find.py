@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass, field
+
 import git
 
 from configs.models import LLMConfig, RepositoryConfig
@@ -20,6 +23,8 @@ from tasks.llm import AnswerInvalid
 
 MAX_CHANGED = 60
 """Changed functions of one commit that are followed."""
+_ONE_AT_A_TIME = threading.Lock()
+"""Reading and searching are Python's own work: threads would take turns, each with a whole repository in memory."""
 
 
 def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, store: Store) -> FoundApis:
@@ -35,21 +40,12 @@ def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, sto
     commit = rows[0]
     if not commit.functions_changed:
         return FoundApis(sha=sha, apis=[], reason="no_function_changed: only imports, comments or other languages")
-    changed = commit.functions_changed[:MAX_CHANGED]
-    compiled = any(is_compiled(name.partition("::")[0]) for name in changed)
     with open_clone(store.work / "clones" / f"{repository.name.replace('/', '__')}.git") as repo:
-        graph, bindings = read_graph(repo, sha, compiled=compiled)
-        contract = write_contract(repo, commit, graph, compiled, store)
-        starts, strange = find_starts(graph, bindings, changed, commit.patch)
-        if not starts:
-            return FoundApis(sha=sha, apis=[], reason=_why_strange(graph, strange), contract_changed=contract)
-        found, public = reach(graph, starts)
-        if not found:
-            names = ", ".join(dict.fromkeys(start.path[-1] for start in starts[:3]))
-            return FoundApis(
-                sha=sha, apis=[], reason=f"no_public_path: nothing public reaches {names}", contract_changed=contract
-            )
-        found = by_exposure(repo, sha, found)
+        with _ONE_AT_A_TIME:
+            traced = _trace(repo, commit, store)
+        if not traced.found:
+            return FoundApis(sha=sha, apis=[], reason=traced.reason, contract_changed=traced.contract_changed)
+        found, public = by_exposure(repo, sha, traced.found), traced.public
     chosen: list[str] = []
     reason = ""
     if llm is not None:
@@ -59,20 +55,51 @@ def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, sto
                 reason = f"unknown names dropped: {', '.join(unknown)}"
         except AnswerInvalid as error:
             reason = f"ranked by distance, the model's answer was invalid: {error}"
-    apis = _rows(commit, found, chosen, public, graph)
+    apis = _rows(commit, found, chosen, public)
     store.append(apis)
-    return FoundApis(sha=sha, apis=[row.api for row in apis], reason=reason, contract_changed=contract)
+    return FoundApis(sha=sha, apis=[row.api for row in apis], reason=reason, contract_changed=traced.contract_changed)
 
 
-def write_contract(repo: git.Repo, commit: Commit, graph: Graph, compiled: bool, store: Store) -> bool | None:
-    """Write how the public names differ from those of the parent; says whether they do, None if nobody can tell."""
+@dataclass(frozen=True)
+class _Traced:
+    """What the source says about one commit."""
+
+    found: list[Reached] = field(default_factory=list)
+    public: dict[str, list[str]] = field(default_factory=dict)
+    reason: str = ""
+    """Why nothing was found."""
+    contract_changed: bool | None = None
+
+
+def _trace(repo: git.Repo, commit: Commit, store: Store) -> _Traced:
+    """Public names that reach what the commit changed; a row in `contracts`."""
+    changed = commit.functions_changed[:MAX_CHANGED]
+    compiled = any(is_compiled(name.partition("::")[0]) for name in changed)
+    before = _manifest_before(repo, commit, compiled)  # first, so that only one graph is in memory
+    graph, bindings = read_graph(repo, commit.sha, compiled=compiled)
+    contract = write_contract(commit, before, manifest_of(graph), store) if before is not None else None
+    starts, strange = find_starts(graph, bindings, changed, commit.patch)
+    if not starts:
+        return _Traced(reason=_why_strange(graph, strange), contract_changed=contract)
+    found, public = reach(graph, starts)
+    names = ", ".join(dict.fromkeys(start.path[-1] for start in starts[:3]))
+    reason = "" if found else f"no_public_path: nothing public reaches {names}"
+    return _Traced(found, public, reason, contract)
+
+
+def _manifest_before(repo: git.Repo, commit: Commit, compiled: bool) -> dict[str, str] | None:
+    """Public names of the parent with their signatures; None if there is no parent to read."""
     if commit.parent_sha is None:
         return None
     try:
-        base, _ = read_graph(repo, commit.parent_sha, compiled=compiled)
+        return manifest_of(read_graph(repo, commit.parent_sha, compiled=compiled)[0])
     except ApisError:
         return None  # a shallow clone ends here
-    found = compare(manifest_of(base), manifest_of(graph))
+
+
+def write_contract(commit: Commit, before: dict[str, str], after: dict[str, str], store: Store) -> bool:
+    """Write how the public names differ from those of the parent; says whether they do."""
+    found = compare(before, after)
     row = Contract(
         repo=commit.repo,
         sha=commit.sha,
@@ -108,9 +135,7 @@ def _why_strange(graph: Graph, strange: list[str]) -> str:
     return f"not_importable: {', '.join(strange[:3])}"
 
 
-def _rows(
-    commit: Commit, found: list[Reached], chosen: list[str], public: dict[str, list[str]], graph: Graph
-) -> list[Api]:
+def _rows(commit: Commit, found: list[Reached], chosen: list[str], public: dict[str, list[str]]) -> list[Api]:
     by_node = {item.node: item for item in found}
     ordered: list[tuple[str, Reached | None, bool]] = []
     for node in chosen:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from tasks.apis.summary import NEW, OF, SUPER, UNKNOWN, Chain, Definition, Summary
 
 MAX_SAME_NAME = 8
 """A method name that more classes than this define says nothing about which one is meant."""
+_MARKS = {UNKNOWN, SUPER, NEW, OF}
 _BUILTIN_METHODS = {name for kind in (list, dict, set, str, bytes, tuple, int, float) for name in dir(kind)}
 
 
@@ -51,7 +53,7 @@ class Graph:
     def __init__(self, modules: list[Module]) -> None:
         self.modules = {module.name: module for module in modules}
         self.nodes: dict[str, Node] = {}
-        self._mentioned_by: dict[str, list[tuple[Node, Chain]]] = {}
+        self._listed: list[Node] = []
         self._aliases: dict[str, set[str]] = {}
         self._members_named: dict[str, list[str]] = {}
         self._subclasses: dict[str, list[str]] = {}
@@ -72,12 +74,10 @@ class Graph:
     def _add(self, module: Module, definition: Definition, scope: str, owner: str | None) -> None:
         node = Node(f"{scope}.{definition.name}", module, owner, definition)
         self.nodes[node.id] = node
+        self._listed.append(node)  # of two by one name both count
         if owner is not None:
             self._members_named.setdefault(definition.name, []).append(node.id)
         self._note_aliases(definition.imports)
-        for chain in definition.mentions:
-            for name in set(chain):
-                self._mentioned_by.setdefault(name, []).append((node, chain))
         for member in definition.members.values():
             self._add(module, member, node.id, node.id)
 
@@ -209,11 +209,27 @@ class Graph:
                 if self._member(below, name) == target:
                     yield below, certain
         for mention in {name, *self._aliases.get(name, ())}:
-            for caller, chain in self._mentioned_by.get(mention, ()):
+            for caller in self._mentioning.get(mention, ()):
                 if caller.id != target:
-                    for found, certain in self._targets(caller, chain):
-                        if found == target:
-                            yield caller.id, certain
+                    for certain in self._leads(caller, mention, target):
+                        yield caller.id, certain
+
+    @cached_property
+    def _mentioning(self) -> dict[str, list[Node]]:
+        """Name -> definitions that mention it. Who only asks for names does not pay for it."""
+        found: dict[str, list[Node]] = {}
+        for node in self._listed:
+            for name in {name for chain in node.definition.mentions for name in chain} - _MARKS:
+                found.setdefault(name, []).append(node)
+        return found
+
+    def _leads(self, caller: Node, mention: str, target: str) -> Iterator[bool]:
+        """For each way in which the caller's mentions of a name may mean the target, whether that is certain."""
+        for chain in caller.definition.mentions:
+            if mention in chain:
+                for found, certain in self._targets(caller, chain):
+                    if found == target:
+                        yield certain
 
     def _targets(self, caller: Node, chain: Chain) -> Iterator[tuple[str, bool]]:
         """What one mention may lead to."""

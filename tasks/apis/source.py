@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,9 +26,39 @@ _NOT_IMPORTED = {
 }  # fmt: skip
 _NOT_A_MODULE = re.compile(r"(setup|conftest|noxfile|conf|test_.*|.*_test)\.py")
 
-MAX_REMEMBERED = 3000
-_REMEMBERED: dict[tuple[str, str], Any] = {}
-"""By reader and blob: neighbouring commits share nearly all of their files."""
+MAX_REMEMBERED = 32 << 20
+"""Bytes of source whose summaries are remembered: all of numpy takes half of it."""
+
+
+class _Remembered:
+    """What was read of blobs, by reader and blob: neighbouring commits share nearly all of their files. What was not
+    asked for longest goes first. Threads may use it.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: OrderedDict[tuple[str, str], tuple[Any, int]] = OrderedDict()
+        self._weight = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, str]) -> Any:
+        """What was put under the key; None if there is nothing."""
+        with self._lock:
+            if key not in self._held:
+                return None
+            self._held.move_to_end(key)
+            return self._held[key][0]
+
+    def put(self, key: tuple[str, str], value: Any, weight: int) -> None:
+        """Remember it, and forget others until all together weigh no more than the limit."""
+        with self._lock:
+            self._weight += weight - self._held.pop(key, (None, 0))[1]
+            self._held[key] = value, weight
+            while self._weight > self._limit and self._held:
+                self._weight -= self._held.popitem(last=False)[1][1]
+
+
+_REMEMBERED = _Remembered(MAX_REMEMBERED)
 
 
 @dataclass(frozen=True)
@@ -108,14 +140,12 @@ def module_name(path: str, packages: set[str]) -> str | None:
 
 def read_summary(repo: git.Repo, oid: str, reader: Callable[[bytes], T], kind: str) -> T:
     """What the reader makes of a blob; of an empty one if it cannot be had or is too long. `kind` names the reader."""
-    key = (kind, oid)
-    if key not in _REMEMBERED:
+    found: T | None = _REMEMBERED.get((kind, oid))
+    if found is None:
         _, _, size, source = repo.git.stream_object_data(oid)
         data: bytes = source.read()
-        _REMEMBERED[key] = reader(data if size <= MAX_FILE_BYTES else b"")
-        if len(_REMEMBERED) > MAX_REMEMBERED:
-            _REMEMBERED.pop(next(iter(_REMEMBERED)))
-    found: T = _REMEMBERED[key]
+        found = reader(data if size <= MAX_FILE_BYTES else b"")
+        _REMEMBERED.put((kind, oid), found, len(data))
     return found
 
 
