@@ -46,6 +46,8 @@ def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, sto
         if not traced.found:
             return FoundApis(sha=sha, apis=[], reason=traced.reason, contract_changed=traced.contract_changed)
         found, public = by_exposure(repo, sha, traced.found), traced.public
+    # what the parent does not have cannot be timed on it
+    found.sort(key=lambda item: item.api in traced.added)
     chosen: list[str] = []
     reason = ""
     if llm is not None:
@@ -69,6 +71,8 @@ class _Traced:
     reason: str = ""
     """Why nothing was found."""
     contract_changed: bool | None = None
+    added: frozenset[str] = frozenset()
+    """Public names that the parent does not have."""
 
 
 def _trace(repo: git.Repo, commit: Commit, store: Store) -> _Traced:
@@ -77,14 +81,16 @@ def _trace(repo: git.Repo, commit: Commit, store: Store) -> _Traced:
     compiled = any(is_compiled(name.partition("::")[0]) for name in changed)
     before = _manifest_before(repo, commit, compiled)  # first, so that only one graph is in memory
     graph, bindings = read_graph(repo, commit.sha, compiled=compiled)
-    contract = write_contract(commit, before, manifest_of(graph), store) if before is not None else None
+    after = manifest_of(graph)
+    contract = write_contract(commit, before, after, store) if before is not None else None
     starts, strange = find_starts(graph, bindings, changed, commit.patch)
     if not starts:
         return _Traced(reason=_why_strange(graph, strange), contract_changed=contract)
     found, public = reach(graph, starts)
     names = ", ".join(dict.fromkeys(start.path[-1] for start in starts[:3]))
     reason = "" if found else f"no_public_path: nothing public reaches {names}"
-    return _Traced(found, public, reason, contract)
+    added = frozenset(after).difference(before if before is not None else after)
+    return _Traced(found, public, reason, contract, added)
 
 
 def _manifest_before(repo: git.Repo, commit: Commit, compiled: bool) -> dict[str, str] | None:

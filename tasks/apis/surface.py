@@ -29,7 +29,10 @@ def public_names(graph: Graph) -> dict[str, list[str]]:
                 found.setdefault(target, set()).add(f"{module.name}.{name}")
             elif node.definition.kind == "class":
                 _add_class(graph, node, f"{module.name}.{name}", found)
-    return {target: sorted(names, key=lambda name: _order(name, target)) for target, names in found.items()}
+    return {
+        target: sorted(names, key=lambda name: _order(name, target, is_member=graph.nodes[target].owner is not None))
+        for target, names in found.items()
+    }
 
 
 def _is_callable(definition: Definition) -> bool:
@@ -51,7 +54,7 @@ def _add_class(graph: Graph, node: Node, public: str, found: dict[str, set[str]]
                 found.setdefault(f"{owner}.{name}", set()).add(f"{public}.{name}")
 
 
-def _order(name: str, target: str) -> tuple[int, int, int, str]:
-    # a method is best called on the class that defines it
-    same_class = name.split(".")[-2:] != target.split(".")[-2:] if name.count(".") > 1 else False
-    return int(same_class), name.count("."), len(name), name
+def _order(name: str, target: str, *, is_member: bool) -> tuple[int, int, int, str]:
+    # a method is best called on the class that defines it; of a function the shortest name is the documented one
+    other_class = is_member and name.split(".")[-2:] != target.split(".")[-2:]
+    return int(other_class), name.count("."), len(name), name

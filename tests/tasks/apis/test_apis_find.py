@@ -69,6 +69,28 @@ def test_static_apis_with_their_paths(store: Store) -> None:
     assert line.distance == 1
 
 
+def test_names_that_the_parent_lacks_come_last(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    with git.Repo.init(tmp_path / "origin") as origin:
+        shas = []
+        for source in (
+            "def old():\n    return _helper()\ndef _helper():\n    return 1\n",
+            "def a():\n    return _helper()\ndef old():\n    return _helper()\ndef _helper():\n    return 2\n",
+        ):
+            (tmp_path / "origin" / "mod.py").write_text(source)
+            origin.index.add(["mod.py"])
+            shas.append(origin.index.commit("Faster").hexsha)
+    git.Repo.clone_from(str(tmp_path / "origin"), store.work / "clones" / "acme__mod.git", bare=True).close()
+    row = Commit(
+        repo="acme/mod", sha=shas[1], parent_sha=shas[0], author_date=datetime(2024, 1, 1, tzinfo=UTC),
+        message="Faster", subject="Faster", functions_changed=["mod.py::_helper"], kept=True, reason="kept",
+    )  # fmt: skip
+    store.append([row])
+    found = find_apis(RepositoryConfig(name="acme/mod"), shas[1], None, store)
+    assert found.apis == ["mod.old", "mod.a"]
+    assert found.contract_changed
+
+
 def test_the_model_orders_and_unknown_names_are_dropped(store: Store) -> None:
     sha = sha_of("times")
     repository = commit(store, sha, "logkit/record.py::parse_time")

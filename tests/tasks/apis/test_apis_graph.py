@@ -46,6 +46,25 @@ def test_re_exports_give_the_shorter_name() -> None:
     assert apis(made, "pkg.a.hidden") == []
 
 
+def test_a_function_goes_by_the_name_of_its_package_and_a_method_by_its_own_class() -> None:
+    made = graph(
+        pkg__="",
+        pkg__near__="from pkg.near.cover import *\n",
+        pkg__near__cover="""
+            __all__ = ["cover", "Base", "Sub"]
+            def cover():
+                return 1
+            class Base:
+                def run(self):
+                    return 1
+            class Sub(Base):
+                pass
+            """,
+    )
+    assert public_names(made)["pkg.near.cover.cover"] == ["pkg.near.cover", "pkg.near.cover.cover"]
+    assert public_names(made)["pkg.near.cover.Base.run"][0] == "pkg.near.Base.run"
+
+
 def test_private_helper_through_aliases_and_modules() -> None:
     made = graph(
         pkg__="",
