@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from configs.demo.build import build_demo_repository
+from flows.cli import app
 from storage.store import Store
 from storage.tables import Funnel, LlmCall, PerfTest
 from tasks.llm.demo import demo_answer
@@ -115,11 +117,12 @@ def test_by_batch_files_until_nothing_is_open(config: Path, chat: ChatServer, is
         stages.append(sorted({row.stage for row in waiting}))
         texts = [{"custom_id": line["custom_id"], "text": demo_answer(line["body"]["messages"])} for line in lines]
         answers.write_text("".join(json.dumps(text) + "\n" for text in texts))
-        done = isobench("batch", "import", config, answers)
-        assert done.returncode == 0, done.stderr
+        imported = CliRunner().invoke(app, ["batch", "import", str(config), str(answers)])
+        assert imported.exit_code == 0, imported.output
+        assert f"{len(lines)} answers imported, 0 lines not used, 0 requests still open" in imported.output
     assert ["classify"] in stages
     accepted = [row for row in Store(config.parent / "store").rows(PerfTest) if row.status == "accepted"]
     assert len({row.sha for row in accepted}) == 2
     assert chat.requests == []
-    shown = isobench("show", "prompt", accepted[0].sha, "--stage", "perftests", "--store", config.parent / "store")
-    assert "You write performance tests" in shown.stdout
+    arguments = ["show", "prompt", accepted[0].sha, "--stage", "perftests", "--store", str(config.parent / "store")]
+    assert "You write performance tests" in CliRunner().invoke(app, arguments).output
