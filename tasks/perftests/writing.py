@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from configs.models import LLMConfig, PerfTestConfig, SandboxConfig
 from storage.ids import perf_test_id
 from storage.store import Store
-from storage.tables import Api, Commit, PerfTest
+from storage.tables import Api, Commit, Contract, PerfTest
 from tasks.perftests.asv_source.source import from_benchmarks
 from tasks.perftests.changed import find_targets
 from tasks.perftests.command_source import from_commands, judge_command
@@ -156,6 +156,8 @@ def write_perf_tests(
         raise UnknownCommit(f"{repo}@{sha[:12]} is not in table 'commits' of {store.root}: run mining first")
     commit = commits[0]
     apis = sorted(store.rows(Api, repo, sha=sha), key=lambda row: row.rank)
+    new = {name for row in store.rows(Contract, repo, sha=sha) for name in row.added}
+    apis = [row for row in apis if row.api not in new] or apis  # base must have what a test calls
     sandbox: Sandbox = open_sandbox(sandbox_config)
     try:
         bench = Bench(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from configs.models import LLMConfig
 from storage.store import Store
-from storage.tables import Api, Commit, PerfTest, Statement
+from storage.tables import Api, Commit, Contract, PerfTest, Statement
 from tasks.leaks import LeakReport, cut_leaks, find_leaks
 from tasks.llm import AnswerInvalid, Turn, ask, diff_for, render
 from tasks.llm.background import background
@@ -69,7 +69,9 @@ def write_statement(repo: str, sha: str, llm: LLMConfig | None, test_ids: Sequen
     if not commits:
         raise UnknownCommit(f"{repo}@{sha[:12]} is not in table 'commits' of {store.root}: run mining first")
     commit = commits[0]
-    apis = [row.api for row in sorted(store.rows(Api, repo, sha=sha), key=lambda row: row.rank)][:MAX_APIS]
+    apis = [row.api for row in sorted(store.rows(Api, repo, sha=sha), key=lambda row: row.rank)]
+    new = {name for row in store.rows(Contract, repo, sha=sha) for name in row.added}
+    apis = [api for api in apis if api not in new]  # a name that base does not have is a part of the fix
     tests = store.rows(PerfTest, repo, test_id=list(test_ids))[:MAX_WORKLOADS]
     apis = list(dict.fromkeys([*(test.api for test in tests if test.api), *apis]))[:MAX_APIS]
     draft = _asked(llm, commit, apis, tests, store) if llm is not None else None
@@ -109,7 +111,7 @@ def _asked(llm: LLMConfig, commit: Commit, apis: Sequence[str], tests: Sequence[
     prompt = render(
         "statement",
         sha=commit.sha,
-        subject=commit.subject,
+        subject=cut_leaks(commit.subject, patch, apis)[0].strip(),
         repo=commit.repo,
         apis=apis,
         tests=tests,

@@ -11,7 +11,7 @@ from configs.demo.build import build_demo_repository
 from configs.models import LLMConfig, MiningConfig, RepositoryConfig
 from storage.exports import records
 from storage.store import Store
-from storage.tables import Api, Commit, Instance, PerfTest, PullRequest, Statement
+from storage.tables import Api, Commit, Contract, Instance, PerfTest, PullRequest, Statement
 from tasks.leaks import find_leaks
 from tasks.llm import Waiting, demo
 from tasks.llm.asked import find_asked
@@ -156,6 +156,21 @@ def test_pull_requests_and_issues_are_shown_without_the_fix(frames: tuple[Store,
         assert shown in text
     for hidden in ("`start`", "would do", "start = end"):
         assert hidden not in text
+
+
+def test_names_that_only_the_fix_has_are_not_told(frames: tuple[Store, Commit, str], tmp_path: Path) -> None:
+    store, commit, test_id = frames
+    found = Api(repo=REPO, sha=commit.sha, api="logkit.frames.offsets", rank=2, evidence=[], source="static")
+    contract = Contract(repo=REPO, sha=commit.sha, added=["logkit.frames.offsets"], is_changed=True)
+    says = commit.model_copy(update={"subject": "Keep `start` for every frame"})
+    store.append([says, found, contract])
+    assert write_and_wait(store, commit, test_id)
+    text = find_asked(store, commit.sha, "statements")[0].messages[1]["content"]
+    assert "Public calls: logkit.split_frames\n" in text
+    assert "offsets" not in text
+    assert "Keep `start`" not in text
+    write_statement(REPO, commit.sha, None, [test_id], store)
+    assert "offsets" not in store.rows(Statement)[0].text
 
 
 def test_exports_hold_the_statement(frames: tuple[Store, Commit, str]) -> None:
