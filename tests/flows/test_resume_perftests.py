@@ -1,4 +1,4 @@
-"""`isobench perftests` with the repository's own benchmarks and no model, killed in the middle."""
+"""`isobench perftests` with the repository's own benchmarks and tests and no model, killed in the middle."""
 
 from __future__ import annotations
 
@@ -42,7 +42,21 @@ class Distinct:
     def time_{name}(self, kinds):
         _ = {name}(self.values)
 """
+TEST = """
+from kit import {name}
+
+def test_{name}():
+    assert {name}([n % 400 for n in range(4000)]) == list(range(400))
+"""
 NAMES = ("distinct", "unique")
+PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "py.py")
+
+
+def copy_pytest() -> str:
+    """A command that gives an environment the pytest of these tests, without a registry."""
+    site = Path(pytest.__file__).parent.parent
+    found = " ".join(str(site / name) for name in PYTEST if (site / name).exists())
+    return f"cp -r {found} $(python -c \"import sysconfig; print(sysconfig.get_path('purelib'))\")"
 
 
 @pytest.fixture
@@ -66,6 +80,7 @@ def config(tmp_path: Path) -> Path:
             "kit/__init__.py": "".join(f"from kit.{name} import {name}\n" for name in NAMES),
             **{f"kit/{name}.py": CODE.format(name=name) for name in NAMES},
             **{f"benchmarks/bench_{name}.py": BENCHMARK.format(name=name) for name in NAMES},
+            **{f"tests/test_{name}.py": TEST.format(name=name) for name in NAMES},
             "asv.conf.json": '{"benchmark_dir": "benchmarks"}',
         },
     )
@@ -76,8 +91,8 @@ def config(tmp_path: Path) -> Path:
         yaml.safe_dump(
             {
                 "repository": {"name": "o/kit", "url": str(repository)},
-                "environment": {"install_project": False, "pin_to_date": False},
-                "perf_tests": {"sources": ["asv"], "min_duration_s": 0.001, "screen_rounds": 3},
+                "environment": {"install_project": False, "pin_to_date": False, "install_commands": [copy_pytest()]},
+                "perf_tests": {"sources": ["pytest", "asv"], "min_duration_s": 0.001, "screen_rounds": 3},
                 "store": str(tmp_path / "store"),
             }
         )
@@ -102,9 +117,10 @@ def test_a_killed_run_goes_on_from_there(config: Path, isobench: Isobench, serve
     assert again.returncode == 0, again.stdout + again.stderr
     rows = {row.test_id: row for row in Store(store.root).rows(PerfTest)}
     assert set(written) <= set(rows)
-    assert {(row.source, row.status) for row in rows.values()} == {("asv", "accepted")}, rows
-    assert len({row.sha for row in rows.values()}) == 2
-    kinds = {(row.sha, row.script.rpartition("COMBINATION = ")[2][:1]) for row in rows.values()}
+    assert {(row.source, row.status) for row in rows.values()} == {("pytest", "accepted"), ("asv", "accepted")}, rows
+    assert len({(row.sha, row.source) for row in rows.values()}) == 4
+    benchmarks = [row for row in rows.values() if row.source == "asv"]
+    kinds = {(row.sha, row.script.rpartition("COMBINATION = ")[2][:1]) for row in benchmarks}
     assert len(kinds) == 4  # two combinations of parameters for each commit; the killed run may have written one twice
     third = isobench("perftests", config)
     found = re.search(r"(\d+) executed", third.stdout)
