@@ -54,7 +54,9 @@ def _add_class(graph: Graph, node: Node, public: str, found: dict[str, set[str]]
                 found.setdefault(f"{owner}.{name}", set()).add(f"{public}.{name}")
 
 
-def _order(name: str, target: str, *, is_member: bool) -> tuple[int, int, int, str]:
-    # a method is best called on the class that defines it; of a function the shortest name is the documented one
+def _order(name: str, target: str, *, is_member: bool) -> tuple[int, int, int, int, str]:
+    # a method is best called on the class that defines it; else a short name is the documented one, if it is of a
+    # package that holds the definition: others import it for their own use
     other_class = is_member and name.split(".")[-2:] != target.split(".")[-2:]
-    return int(other_class), name.count("."), len(name), name
+    elsewhere = not is_member and not target.startswith(name.rpartition(".")[0] + ".")
+    return int(other_class), int(elsewhere), name.count("."), len(name), name

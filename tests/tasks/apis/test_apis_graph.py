@@ -65,6 +65,16 @@ def test_a_function_goes_by_the_name_of_its_package_and_a_method_by_its_own_clas
     assert public_names(made)["pkg.near.cover.Base.run"][0] == "pkg.near.Base.run"
 
 
+def test_a_package_that_only_uses_a_function_does_not_name_it() -> None:
+    made = graph(
+        pkg__="",
+        pkg__other__="from pkg.optimizer import run\n",
+        pkg__optimizer__="from pkg.optimizer.engine import run\n",
+        pkg__optimizer__engine="def run():\n    return 1\n",
+    )
+    assert public_names(made)["pkg.optimizer.engine.run"][0] == "pkg.optimizer.run"
+
+
 def test_private_helper_through_aliases_and_modules() -> None:
     made = graph(
         pkg__="",
