@@ -25,16 +25,27 @@ from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Funnel
 from tasks.llm import WAITING, Waiting, calls
+from tasks.progress import heard_by
 from tasks.reporting.stage import write_report
 
 T = TypeVar("T", bound=BaseModel)
 
 
+class Advance(Protocol):
+    """Says that something was done."""
+
+    def __call__(self, done: int | None = None, total: int | None = None) -> None:
+        """One more item; or, of the only item, `done` of `total`."""
+
+
 class Progress(Protocol):
     """Somebody who watches a run. The command line draws bars; the default says nothing."""
 
-    def stage(self, name: str, total: int) -> AbstractContextManager[Callable[[], None]]:
-        """A stage of `total` items begins; call the returned function once per finished item (from any thread)."""
+    def stage(self, name: str, total: int) -> AbstractContextManager[Advance]:
+        """A stage of `total` items begins; call the returned function once per finished item (from any thread).
+
+        Of a stage with one item: or with how much of it is done and how much there is, as often as that is known.
+        """
 
 
 # Prefect warns once per task that a thread cannot be interrupted; our sandboxes and clients keep their own time limits.
@@ -134,10 +145,12 @@ class Run:
         results: dict[str, T] = {}
         with self._watch(stage, len(items)) as advance:
             futures: dict[str, PrefectFuture[T]] = {}
-            for key, arguments in items.items():
-                future = door.submit(**arguments, store=self.store.root)
-                future.add_done_callback(lambda _: advance())
-                futures[key] = future
+            parts = _Parts(advance, meter)
+            with heard_by(parts.tell) if len(items) == 1 else nullcontext():
+                for key, arguments in items.items():
+                    future = door.submit(**arguments, store=self.store.root)
+                    future.add_done_callback(lambda _: parts.step())
+                    futures[key] = future
             for key, future in futures.items():
                 future.wait()
                 state = future.state
@@ -199,22 +212,52 @@ class Run:
         else:
             self.executed += 1
 
-    def _watch(self, stage: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+    def _watch(self, stage: str, total: int) -> AbstractContextManager[Advance]:
         progress = _watcher.get()
-        return progress.stage(stage, total) if progress else nullcontext(lambda: None)
+        return progress.stage(stage, total) if progress else nullcontext(lambda done=None, total=None: None)
+
+
+class _Parts:
+    """Progress of a stage by its items; by the parts of the only item once that tells of them."""
+
+    def __init__(self, advance: Advance, meter: _Meter) -> None:
+        self._advance, self._meter = advance, meter
+        self._told = False
+
+    def tell(self, done: int, total: int) -> None:
+        """So much of the only item is done."""
+        self._told = True
+        self._advance(done, total)
+        self._meter.tell(done / total)
+
+    def step(self) -> None:
+        """An item is done."""
+        if not self._told:
+            self._advance()
 
 
 class _Meter:
     """Progress of a stage as a Prefect artifact, from its third second on: one call to the server takes 50 ms."""
 
     def __init__(self, stage: str, total: int) -> None:
-        self._stage, self._total, self._done = stage, total, 0
+        self._stage, self._total = stage, total
+        self._done = 0.0
         self._artifact: Any = None
         self._next = time.monotonic() + METER_EVERY_S
 
     def step(self) -> None:
         """One more item is done."""
         self._done += 1
+        self._due()
+
+    def tell(self, share: float) -> None:
+        """So much of the only item is done; of 1 the item itself says it."""
+        if share < 1:
+            self._done = share
+            self._due()
+            self._done = 0
+
+    def _due(self) -> None:
         if time.monotonic() >= self._next:
             self._publish()
             self._next = time.monotonic() + METER_EVERY_S

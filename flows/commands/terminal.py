@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from flows.runtime import Advance
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -21,7 +24,7 @@ class Bars:
     """Progress of a run: one bar per stage, which stays when the stage is done."""
 
     @contextmanager
-    def stage(self, name: str, total: int) -> Iterator[Callable[[], None]]:
+    def stage(self, name: str, total: int) -> Iterator[Advance]:
         """See `flows.runtime.Progress`."""
         if not err.is_terminal:
             with _lines(name, total) as advance:
@@ -32,26 +35,34 @@ class Bars:
         )  # fmt: skip
         with Progress(*columns, console=err) as progress:
             task = progress.add_task(name, total=total)
-            yield lambda: progress.advance(task)
+
+            def advance(done: int | None = None, total: int | None = None) -> None:
+                if done is None:
+                    progress.advance(task)
+                else:
+                    progress.update(task, completed=done, total=total)
+
+            yield advance
 
 
 @contextmanager
-def _lines(name: str, total: int) -> Iterator[Callable[[], None]]:
+def _lines(name: str, items: int) -> Iterator[Advance]:
     """For logs: a line when a stage ends, and one every 15 s while it lasts."""
     started = last = time.monotonic()
     lock = threading.Lock()
-    done = 0
+    count, of = 0, items
 
-    def advance() -> None:
-        nonlocal done, last
+    def advance(done: int | None = None, total: int | None = None) -> None:
+        nonlocal count, of, last
         with lock:
-            done += 1
+            count = count + 1 if done is None else done
+            of = of if total is None else total
             if time.monotonic() - last > 15:
                 last = time.monotonic()
-                err.print(f"{name}: {done}/{total}")
+                err.print(f"{name}: {count}/{of}")
 
     yield advance
-    err.print(f"{name}: {total} done in {time.monotonic() - started:.1f} s")
+    err.print(f"{name}: {of} done in {time.monotonic() - started:.1f} s")
 
 
 def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:

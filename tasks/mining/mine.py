@@ -23,6 +23,7 @@ from tasks.mining.objects import fetch_missing, promisor
 from tasks.mining.rules import Rules
 from tasks.mining.worker import Setup
 from tasks.mining.workers import judge_all
+from tasks.progress import tell
 
 MISSING = "missing_object"
 PART_ROWS = 1000
@@ -64,7 +65,7 @@ def mine_repository(
         if todo:
             setup = Setup(clone, repository.name, Rules.of(mining, repository.languages), version)
             inner_of = partial(_prepare, repo, head_sha, todo, Keywords(mining.keywords, mining.ignore_phrases).find)
-            kept |= _read(judge_all(setup, list(todo), inner_of, processes=processes), store)
+            kept |= _read(judge_all(setup, list(todo), inner_of, processes=processes), len(todo), store)
     if todo:
         for sha in mark(store, repository.name, chain, version):
             kept.pop(sha, None)
@@ -99,13 +100,16 @@ def _prepare(
     return inner_commits(repo, head, after, look)
 
 
-def _read(found: Iterator[list[Commit]], store: Store) -> dict[str, float | None]:
+def _read(found: Iterator[list[Commit]], total: int, store: Store) -> dict[str, float | None]:
     """Writes what was judged: kept sha -> score."""
     kept: dict[str, float | None] = {}
+    done = 0
     part: list[Commit] = []
     size = 0
     for batch in found:
         kept |= {row.sha: row.score for row in batch if row.kept}
+        done += len(batch)
+        tell(done, total)
         part += batch
         size += sum(len(row.patch) + len(row.test_patch) for row in batch)
         if len(part) >= PART_ROWS or size >= PART_BYTES:

@@ -53,6 +53,7 @@ def test_candidates_with_what_was_said_about_them(
     monkeypatch.setenv("GHAPI_TOKEN", TOKEN)
     done = isobench("mine", config, "--no-keywords")
     assert done.returncode == 0, done.stderr
+    assert "mining: 2 done in" in done.stderr  # changes, not repositories
     store = Store(tmp_path / "store")
     (kept,) = store.rows(Commit, "acme/sums", kept=True)
     assert (kept.sha, kept.reason.split()[:2]) == (sha, ["kept:", "score"])

@@ -19,6 +19,7 @@ from tasks.mining.mine import mine_repository
 from tasks.mining.rules import Rules
 from tasks.mining.worker import Range, Setup
 from tasks.mining.workers import judge_all
+from tasks.progress import heard_by
 
 NAME = "acme/sums"
 
@@ -116,3 +117,18 @@ def test_a_folder_called_tasks_where_the_user_stands_is_not_ours(
 def test_messages_travel(tmp_path: Path):
     job = Range(["a" * 40])
     assert pickle.loads(pickle.dumps(job)) == job
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_mining_tells_how_many_changes_were_read(repository, history, small_ranges, tmp_path, processes):
+    store = Store(tmp_path / "store")
+    config = RepositoryConfig(name=NAME, url=str(repository.path))
+    clone = sync_repository(config, store)
+    told: list[tuple[int, int]] = []
+    with heard_by(lambda done, total: told.append((done, total))):
+        mine_repository(config, MiningConfig(), clone.head_sha, store, processes=processes)
+    assert told == sorted(told)
+    assert told[-1] == (23, 23)
+    told.clear()
+    mine_repository(config, MiningConfig(), clone.head_sha, store, processes=processes)
+    assert told == []
