@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
+from configs.models import PerfTestConfig
 from tasks.perftests.changed import Place
-from tasks.sandbox.models import Arm, Limits, Sandbox
+from tasks.sandbox.models import ARM_DIR, Arm, Limits, Sandbox
 
+HERE = Path(__file__).parent
 EXPERIMENT_S = 0.1
 """How long an experiment is to take on base: a workload is repeated for about as long."""
 TEST_S = 10.0
@@ -25,13 +29,47 @@ class NothingFound(Exception):
     """A source has nothing to offer; the message says how far the search came."""
 
 
+@dataclass(frozen=True)
+class Workload:
+    """Something of the repository that ran on base again and again while it executed changed functions."""
+
+    functions: list[str]
+    share: float
+    """Share of a call's time inside the changed functions, from 0 to 1."""
+    seconds: float
+    """One call."""
+
+
+W = TypeVar("W", bound=Workload)
+
+
 def try_inside(
-    program: str, request: Mapping[str, Any], sandbox: Sandbox, arm: Arm, work: Any, limits: Limits
+    folder: Path,
+    question: Mapping[str, Any],
+    targets: Mapping[str, Sequence[Place]],
+    config: PerfTestConfig,
+    sandbox: Sandbox,
+    arm: Arm,
+    work: Path,
+    limits: Limits,
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Run a discovery program in an arm with a request on stdin. Returns its answers (JSON objects, one per line) and
-    the problems that stopped it, as text. Raises SandboxError."""
+    """Run a source's `discovery.py`, after its `workload.py`, in an arm and ask it a question about the targets.
+
+    `folder` is the source's. Returns its answers (JSON objects, one per line) and the problems that stopped it, as
+    text. Raises SandboxError.
+    """
+    parts = (folder / "workload.py", HERE / "watch.py", folder / "discovery.py")
+    program = "\n".join(part.read_text(encoding="utf-8") for part in parts)
+    request = {
+        **question,
+        "targets": spans(targets),
+        "root": ARM_DIR,
+        "test_s": min(TEST_S, config.max_duration_s),
+        "total_s": min(ALL_TESTS_S, config.gate_timeout_s * 0.8),
+    }
     variables = {"PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1"}
-    command = arm.command(work, ("-c", program), variables=variables, limits=limits)
+    within = limits.model_copy(update={"timeout_s": config.gate_timeout_s})
+    command = arm.command(work, ("-c", program), variables=variables, limits=within)
     done = sandbox.run(command, stdin=json.dumps(request).encode())
     answers = list(_objects(done.stdout))
     problems = [str(answer["problem"]) for answer in answers if "problem" in answer]
@@ -41,6 +79,22 @@ def try_inside(
     elif not answers:
         problems.append(f"it ended with {done.returncode}: {done.stderr[-500:].decode(errors='replace').strip()}")
     return answers, problems
+
+
+def most_telling(tried: Sequence[tuple[str, W]], name: Callable[[W], str], count: int) -> list[tuple[str, W]]:
+    """The `count` workloads (with the side they are of) that spend most of their time in changed functions.
+
+    Different ones come before further parameters of the same `name`; what shows nothing is left out, unless all do.
+    """
+    ranked = sorted(tried, key=lambda item: (-round(item[1].share, 1), -item[1].seconds))
+    telling = [item for item in ranked if item[1].share >= MIN_SHARE] or ranked[:1]
+    first: list[tuple[str, W]] = []
+    rest: list[tuple[str, W]] = []
+    seen: set[str] = set()
+    for item in telling:
+        (rest if name(item[1]) in seen else first).append(item)
+        seen.add(name(item[1]))
+    return (first + rest)[:count]
 
 
 def repeats(seconds: float, target_s: float = EXPERIMENT_S) -> int:

@@ -15,18 +15,16 @@ from tasks.perftests.changed import locate
 from tasks.perftests.models import Proposal
 from tasks.perftests.pytest_source.candidates import names_of
 from tasks.perftests.trying import (
-    ALL_TESTS_S,
     EXPERIMENT_S,
-    MIN_SHARE,
-    TEST_S,
     NothingFound,
+    Workload,
     best_api,
     literal,
+    most_telling,
     repeats,
-    spans,
     try_inside,
 )
-from tasks.sandbox.models import ARM_DIR, Arm, Limits, Sandbox
+from tasks.sandbox.models import Arm, Limits, Sandbox
 
 HERE = Path(__file__).parent
 SETUP_S = 2.0
@@ -35,18 +33,14 @@ MAX_COPIES = 100
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A benchmark with one combination of parameters that ran on base while it executed changed functions."""
+class Tried(Workload):
+    """A benchmark with one combination of parameters."""
 
     name: str
     """`module:function` or `module:Class.method`."""
     combination: int
     label: str
     """Its parameters."""
-    functions: list[str]
-    share: float
-    """Share of a call's time inside the changed functions, from 0 to 1."""
-    seconds: float
     setup_s: float
     limit: int
     """Calls per setup at most; 0: any number."""
@@ -85,18 +79,13 @@ def from_benchmarks(
         if side == "human" and not new:
             continue
         scores = hints(suite, words)
-        request = {
+        question = {
             "files": {path: returning(text) for path, text in suite.files.items()},
             "package": suite.package,
             "modules": _modules(suite, words, new if side == "human" else None),
             "hints": scores,
-            "targets": spans(targets),
-            "root": ARM_DIR,
-            "test_s": min(TEST_S, config.max_duration_s),
-            "total_s": min(ALL_TESTS_S, config.gate_timeout_s * 0.8),
         }
-        within = limits.model_copy(update={"timeout_s": config.gate_timeout_s})
-        answers, why = try_inside(_program(), request, sandbox, base, work, within)
+        answers, why = try_inside(HERE, question, targets, config, sandbox, base, work, limits)
         found = [_tried(answer) for answer in answers if answer.get("functions")]
         tried += [(side, one) for one in found if side == "base" or not _is_known(one, known)]
         problems += why
@@ -107,10 +96,8 @@ def from_benchmarks(
         raise NothingFound(
             f"no benchmark executes a changed function on base within its limits: {'; '.join(problems[:5]) or 'none'}"
         )
-    tried.sort(key=lambda item: (-round(item[1].share, 1), -item[1].seconds))
-    telling = [item for item in tried if item[1].share >= MIN_SHARE] or tried[:1]
     proposals = []
-    for side, one in _spread(telling)[: config.tests_per_commit]:
+    for side, one in most_telling(tried, lambda one: one.name, config.tests_per_commit):
         suite = sides[side]
         assert suite is not None
         script = make_script(one, suite, (commit.parent_sha if side == "base" else commit.sha) or side, config)
@@ -141,11 +128,6 @@ def make_script(one: Tried, suite: Suite, sha: str, config: PerfTestConfig) -> s
         *(f"FILES[{path!r}] = {literal(returning(text))}" for path, text in sorted(suite.needed_by(module).items())),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _program() -> str:
-    parts = (HERE / "workload.py", HERE.parent / "watch.py", HERE / "discovery.py")
-    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 
 
 def _modules(suite: Suite, words: dict[str, float], only: set[str] | None) -> list[str]:
@@ -180,14 +162,3 @@ def _tried(answer: dict[str, Any]) -> Tried:
 def _is_known(one: Tried, known: set[tuple[str, str]]) -> bool:
     module, _, name = one.name.partition(":")
     return (module, name) in known
-
-
-def _spread(tried: list[tuple[str, Tried]]) -> list[tuple[str, Tried]]:
-    """Different benchmarks before further parameters of the same one, in the given order."""
-    first: list[tuple[str, Tried]] = []
-    rest: list[tuple[str, Tried]] = []
-    seen: set[str] = set()
-    for item in tried:
-        (rest if item[1].name in seen else first).append(item)
-        seen.add(item[1].name)
-    return first + rest

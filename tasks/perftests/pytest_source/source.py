@@ -9,38 +9,23 @@ from typing import Any
 
 from configs.models import PerfTestConfig
 from storage.tables import Commit
-from tasks.perftests.changed import Place, locate
+from tasks.perftests.changed import locate
 from tasks.perftests.models import Proposal
 from tasks.perftests.pytest_source.candidates import Candidate, find_candidates, is_test_file
 from tasks.perftests.pytest_source.suite import Suite, SuiteTooLarge, build_suite, has_test
-from tasks.perftests.trying import (
-    ALL_TESTS_S,
-    MIN_SHARE,
-    TEST_S,
-    NothingFound,
-    best_api,
-    literal,
-    repeats,
-    spans,
-    try_inside,
-)
-from tasks.sandbox.models import ARM_DIR, Arm, Limits, Sandbox
+from tasks.perftests.trying import NothingFound, Workload, best_api, literal, most_telling, repeats, try_inside
+from tasks.sandbox.models import Arm, Limits, Sandbox
 
 HERE = Path(__file__).parent
 DISCOVERY_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A test that passed on base again and again while it executed changed functions."""
+class Tried(Workload):
+    """A test that passed every time; its call is that of its body."""
 
     candidate: Candidate
     nodeid: str
-    functions: list[str]
-    share: float
-    """Share of the test's time inside the changed functions, from 0 to 1."""
-    seconds: float
-    """One call of its body."""
 
 
 def from_tests(
@@ -78,21 +63,18 @@ def from_tests(
     problems: list[str] = []
     for side, candidates in by_side.items():
         if candidates:
-            request = _request(candidates, checkouts[side], targets, config)
-            passed, why = _try(
-                request, candidates, sandbox, base, work, limits.model_copy(update={"timeout_s": config.gate_timeout_s})
-            )
-            tried.extend((side, item) for item in passed)
+            suite, kept = _suite_of(candidates, checkouts[side])
+            question = {"files": suite.files, "packages": suite.packages, "nodeids": [item.nodeid for item in kept]}
+            answers, why = try_inside(HERE, question, targets, config, sandbox, base, work, limits)
+            tried.extend((side, item) for item in _passed(answers, kept))
             problems.extend(why)
     if not tried:
         raise NothingFound(
             f"{len(found)} tests mention the change, none executes a changed function on base, passes and can be "
             f"repeated: {'; '.join(problems[:5]) or 'they do not reach it'}"
         )
-    tried.sort(key=lambda item: (-round(item[1].share, 1), -item[1].seconds))
-    telling = [item for item in tried if item[1].share >= MIN_SHARE] or tried[:1]
     proposals = []
-    for side, test in _spread(telling)[: config.tests_per_commit]:
+    for side, test in most_telling(tried, lambda test: test.candidate.nodeid, config.tests_per_commit):
         try:
             script = make_script(test, checkouts[side], commit, side)
         except SuiteTooLarge:
@@ -121,36 +103,15 @@ def make_script(item: Tried, checkout: Path, commit: Commit, side: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _request(
-    candidates: list[Candidate], checkout: Path, targets: dict[str, list[Place]], config: PerfTestConfig
-) -> dict[str, Any]:
-    """What `discovery.py` is asked."""
-    suite, kept = _suite_of(candidates, checkout)
-    return {
-        "files": suite.files,
-        "packages": suite.packages,
-        "nodeids": [item.nodeid for item in kept],
-        "targets": spans(targets),
-        "root": ARM_DIR,
-        "test_s": min(TEST_S, config.max_duration_s),
-        "total_s": min(ALL_TESTS_S, config.gate_timeout_s * 0.8),
-    }
-
-
-def _try(
-    request: dict[str, Any], candidates: list[Candidate], sandbox: Sandbox, base: Arm, work: Path, limits: Limits
-) -> tuple[list[Tried], list[str]]:
-    """Run candidates in the base arm under watch. Returns those that fit, and why others do not."""
-    parts = (HERE / "workload.py", HERE.parent / "watch.py", HERE / "discovery.py")
-    program = "\n".join(part.read_text(encoding="utf-8") for part in parts)
-    answers, problems = try_inside(program, request, sandbox, base, work, limits)
+def _passed(answers: list[dict[str, Any]], candidates: list[Candidate]) -> list[Tried]:
+    """Tests that discovery found to fit."""
     by_id = {item.nodeid: item for item in candidates}
-    passed = []
-    for answer in answers:
-        candidate = by_id.get(str(answer.get("nodeid", "")).partition("[")[0])
-        if candidate is not None and answer.get("functions"):
-            passed.append(Tried(candidate, answer["nodeid"], answer["functions"], answer["share"], answer["seconds"]))
-    return passed, problems
+    found = [(by_id.get(str(answer.get("nodeid", "")).partition("[")[0]), answer) for answer in answers]
+    return [
+        Tried(answer["functions"], answer["share"], answer["seconds"], candidate, answer["nodeid"])
+        for candidate, answer in found
+        if candidate is not None and answer.get("functions")
+    ]
 
 
 def _suite_of(candidates: list[Candidate], checkout: Path) -> tuple[Suite, list[Candidate]]:
@@ -169,17 +130,6 @@ def _suite_of(candidates: list[Candidate], checkout: Path) -> tuple[Suite, list[
                 raise NothingFound("the tests that mention the change need too many helper files") from None
             last = kept[-1].path
             kept = [item for item in kept if item.path != last]
-
-
-def _spread(tried: list[tuple[str, Tried]]) -> list[tuple[str, Tried]]:
-    """Different tests before further parameters of the same test, in the given order."""
-    first: list[tuple[str, Tried]] = []
-    rest: list[tuple[str, Tried]] = []
-    seen: set[str] = set()
-    for item in tried:
-        (rest if item[1].candidate.nodeid in seen else first).append(item)
-        seen.add(item[1].candidate.nodeid)
-    return first + rest
 
 
 def _paths_of(patch: str) -> list[str]:

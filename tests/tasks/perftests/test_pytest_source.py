@@ -158,9 +158,9 @@ def test_a_repository_without_tests(kit: Kit, bench: Bench) -> None:
 
 
 def test_a_test_that_hangs_does_not_hold_up_the_others(kit: Kit, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.perftests.pytest_source import source
+    from tasks.perftests import trying
 
-    monkeypatch.setattr(source, "TEST_S", 0.5)
+    monkeypatch.setattr(trying, "TEST_S", 0.5)
     slow = "from kit.words import Counter\n\n\ndef test_top_slow():\n    while Counter.top('a', 1):\n        pass\n"
     kit.write("base", {"tests/test_a_slow_top.py": slow})
     names = {item.name for item in offered(kit, bench)}
