@@ -72,7 +72,7 @@ def rows(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     }
     for (workload, protocol), row in found.items():
         beside = found.get((workload, "sequential"))
-        row["sd ratio"] = beside["sd"] / row["sd"] if beside and protocol != "sequential" else None
+        row["sd ratio"] = beside["sd"] / row["sd"] if beside and row["sd"] and protocol != "sequential" else None
     order = sorted(found, key=lambda key: (key[0] == ALL, key[0], key[1] != "sequential", key[1]))
     return [{"workload": key[0], "protocol": key[1], **found[key]} for key in order]
 
