@@ -33,9 +33,8 @@ def turn(exclusive: bool) -> Iterator[None]:
     """Wait until this test may run. Without workers there is nobody to wait for."""
     with ExitStack() as held:
         if "PYTEST_XDIST_WORKER" in os.environ:
-            with _locked(
-                "gate", fcntl.LOCK_EX
-            ):  # who waits for the room keeps the gate shut, or others never let it in
+            # Who waits for the room keeps the gate shut, or others never let it in.
+            with _locked("gate", fcntl.LOCK_EX):
                 held.enter_context(_locked("room", fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH))
         yield
 

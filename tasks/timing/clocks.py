@@ -48,16 +48,14 @@ def clock_flags(samples: Sequence[Sample], arm: str) -> list[str]:
     `work_after_call`: at least half of it is spent between calls or while the result is asked for; or the arm works
     between calls as if it were called.
     """
-    ours, base = counted(samples, arm), counted(samples, "base")
-    common = sorted(set(ours) & set(base))
-    if arm == "base" or len(common) < FEWEST:
+    one, other = _common(samples, arm)
+    if arm == "base" or len(one) < FEWEST:
         return []
-    one, other = ([samples_of[number] for number in common] for samples_of in (ours, base))
-    saves = _saved(one, other) > 0
+    saved = _saved(one, other)
     found = {
         "clocks_disagree": _clocks_disagree(one, other),
-        "work_in_setup": saves and _before(one, other).surely,
-        "work_after_call": (saves and _after(one, other).surely) or _busy_between(one, other).surely,
+        "work_in_setup": saved > 0 and _before(one, other, saved).surely,
+        "work_after_call": (saved > 0 and _after(one, other, saved).surely) or _busy_between(one, other).surely,
     }
     return [flag for flag, wrong in found.items() if wrong]
 
@@ -67,20 +65,25 @@ def doubtful(samples: Sequence[Sample], arm: str) -> bool:
 
     What is spent in setup and after the call counts together here, so that halves in both places stay in doubt.
     """
-    ours, base = counted(samples, arm), counted(samples, "base")
-    common = sorted(set(ours) & set(base))
     if arm == "base" or clock_flags(samples, arm):
         return False
-    if len(common) < FEWEST:
+    one, other = _common(samples, arm)
+    if len(one) < FEWEST:
         return True
-    one, other = ([samples_of[number] for number in common] for samples_of in (ours, base))
     saved = _saved(one, other)
     if not saved:
         return False
-    before, after = _before(one, other), _after(one, other)
+    before, after = _before(one, other, saved), _after(one, other, saved)
     moved = before.ours - before.base + after.ours - after.base
     # The sign test's interval, because a core that changes its speed makes noise that no standard error describes.
     return median_interval(moved, CLEARED_AT)[2] > max(before.limit, after.limit)
+
+
+def _common(samples: Sequence[Sample], arm: str) -> tuple[list[Sample], list[Sample]]:
+    """The arm's and base's samples of the rounds that both have, in order."""
+    ours, base = counted(samples, arm), counted(samples, "base")
+    rounds = sorted(set(ours) & set(base))
+    return [ours[number] for number in rounds], [base[number] for number in rounds]
 
 
 def _clocks_disagree(ours: Sequence[Sample], base: Sequence[Sample]) -> bool:
@@ -115,14 +118,14 @@ class _Moved:
         return _surely_above(self.ours, self.base, self.limit, self.noise)
 
 
-def _before(ours: Sequence[Sample], base: Sequence[Sample]) -> _Moved:
+def _before(ours: Sequence[Sample], base: Sequence[Sample], saved: float) -> _Moved:
     """In setup. Equal code differs between processes by PROCESS_SD: a long one's by more than a short call saves."""
     mine, usual = (_column([s.setup_ns / s.number for s in samples]) for samples in (ours, base))
     noise = PROCESS_Z * PROCESS_SD * math.sqrt(2 / len({s.process for s in base})) * float(np.median(usual))
-    return _Moved(mine, usual, max(CLOCK_SLACK_NS / base[0].number, MOVED_TOLERANCE * _saved(ours, base) + noise))
+    return _Moved(mine, usual, max(CLOCK_SLACK_NS / base[0].number, MOVED_TOLERANCE * saved + noise))
 
 
-def _after(ours: Sequence[Sample], base: Sequence[Sample]) -> _Moved:
+def _after(ours: Sequence[Sample], base: Sequence[Sample], saved: float) -> _Moved:
     """Between calls or while the result is asked for. A whole batch could go on there; of its results one is asked."""
     # A result that had to travel is compared with base's, which then did so as well.
     both = [o.result_ns > 0 and b.result_ns > 0 for o, b in zip(ours, base, strict=True)]
@@ -135,7 +138,7 @@ def _after(ours: Sequence[Sample], base: Sequence[Sample]) -> _Moved:
         )
         for samples in (ours, base)
     )
-    return _Moved(mine, usual, max(ASKED_SLACK_NS, MOVED_TOLERANCE * _saved(ours, base)))
+    return _Moved(mine, usual, max(ASKED_SLACK_NS, MOVED_TOLERANCE * saved))
 
 
 def _busy_between(ours: Sequence[Sample], base: Sequence[Sample]) -> _Moved:
