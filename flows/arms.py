@@ -34,7 +34,9 @@ class ArmWanted:
 def clone_of(run: Run, repository: RepositoryConfig) -> Clone:
     """The repository's clone, up to date. Raises MiningError if it cannot be had."""
     work = run.store.work
-    return run.must(sync_repository, stale=lambda clone: not (work / clone.path).is_dir(), repository=repository)
+    return run.must(
+        "clone", sync_repository, stale=lambda clone: not (work / clone.path).is_dir(), repository=repository
+    )
 
 
 def build_environments(run: Run, items: Mapping[str, Mapping[str, Any]], repo: str = "") -> dict[str, Environment]:

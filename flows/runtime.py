@@ -6,15 +6,17 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from typing import Any, Literal, Protocol, TypeVar
 
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.events.clients import NullEventsClient
 from prefect.events.worker import EventsWorker
+from prefect.exceptions import MissingContextError
 from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
 from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
@@ -55,6 +57,8 @@ logging.getLogger("prefect.task_runs").addFilter(
 
 METER_EVERY_S = 2.0
 """How often the progress of a stage is published."""
+LOG_EVERY_S = 15.0
+"""How often the progress of a long item is written to the log of its task run."""
 
 _watcher: ContextVar[Progress | None] = ContextVar("watcher", default=None)
 
@@ -109,14 +113,18 @@ class Run:
         """Run one door once. Returns None after a fault, which stands in the funnel under the stage's own name."""
         return self.map(stage, task, {stage: arguments}, repo=repo, stale=stale).get(stage)
 
-    def must(self, task: Task[..., T], *, stale: Callable[[T], bool] | None = None, **arguments: Any) -> T:
-        """Run one door without which the flow cannot go on: its error is the flow's."""
+    def must(self, stage: str, task: Task[..., T], *, stale: Callable[[T], bool] | None = None, **arguments: Any) -> T:
+        """Run one door without which the flow cannot go on: its error is the flow's.
+
+        It is shown as a stage if it takes so long that it tells how far it is.
+        """
         door = self.door(task)
-        state = door(**arguments, store=self.store.root, return_state=True)
-        self._count(state)
-        result = state.result()
-        if stale and stale(result):
-            result = door.with_options(refresh_cache=True)(**arguments, store=self.store.root)
+        with self._shown_if_long(stage):
+            state = door(**arguments, store=self.store.root, return_state=True)
+            self._count(state)
+            result = state.result()
+            if stale and stale(result):
+                result = door.with_options(refresh_cache=True)(**arguments, store=self.store.root)
         return result
 
     def map(
@@ -212,6 +220,23 @@ class Run:
         else:
             self.executed += 1
 
+    @contextmanager
+    def _shown_if_long(self, stage: str) -> Iterator[None]:
+        parts: _Parts | None = None
+        meter = _Meter(stage, 1)
+        with ExitStack() as shown:
+
+            def tell(done: int, total: int) -> None:
+                nonlocal parts
+                parts = parts or _Parts(shown.enter_context(self._watch(stage, 1)), meter)
+                parts.tell(done, total)
+
+            with heard_by(tell):
+                yield
+            if parts is not None:
+                meter.step()
+                meter.finish()
+
     def _watch(self, stage: str, total: int) -> AbstractContextManager[Advance]:
         progress = _watcher.get()
         return progress.stage(stage, total) if progress else nullcontext(lambda done=None, total=None: None)
@@ -228,7 +253,7 @@ class _Parts:
         """So much of the only item is done."""
         self._told = True
         self._advance(done, total)
-        self._meter.tell(done / total)
+        self._meter.tell(done, total)
 
     def step(self) -> None:
         """An item is done."""
@@ -244,18 +269,27 @@ class _Meter:
         self._done = 0.0
         self._artifact: Any = None
         self._next = time.monotonic() + METER_EVERY_S
+        self._next_line = self._next
 
     def step(self) -> None:
         """One more item is done."""
         self._done += 1
         self._due()
 
-    def tell(self, share: float) -> None:
-        """So much of the only item is done; of 1 the item itself says it."""
-        if share < 1:
-            self._done = share
+    def tell(self, done: int, total: int) -> None:
+        """So much of the only item is done; that all of it is, the item itself says."""
+        if done < total:
+            self._log(done, total)
+            self._done = done / total
             self._due()
             self._done = 0
+
+    def _log(self, done: int, total: int) -> None:
+        if time.monotonic() < self._next_line:
+            return
+        self._next_line = time.monotonic() + LOG_EVERY_S
+        with suppress(MissingContextError):  # told from a thread that belongs to no run
+            get_run_logger().info("%s: %s of %s", self._stage, f"{done:,}", f"{total:,}")
 
     def _due(self) -> None:
         if time.monotonic() >= self._next:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import git
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from configs.demo.build import DEMO_URL, build_demo_repository
 from configs.models import RepositoryConfig
 from storage.store import Store
 from tasks.mining.errors import MiningError
+from tasks.mining.gitio import GitFailed
 from tasks.mining.judging import shallow_boundary
+from tasks.mining.mirror import make_mirror, update_mirror
 from tasks.mining.models import Clone
 from tasks.mining.objects import lfs_patterns, promisor, submodules
+from tasks.mining.transfer import ENVIRONMENT
 
 LOCK_TIMEOUT_S = 1800
-HEADS = "+refs/heads/*:refs/heads/*"
-ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
+ANSWER_TIMEOUT_S = 300
+"""Time in which a remote must list its branches."""
 
 _OUTSIDE = (
     "could not resolve", "timed out", "timeout", "connection", "early eof", "hung up", "rpc failed", "http 5",
@@ -38,22 +41,23 @@ def clone_path(repo: str) -> str:
 def sync_repository(repository: RepositoryConfig, store: Store) -> Clone:
     """Clone the repository, or fetch what is new, and say where its branch stands.
 
-    All branches and tags are copied; commits that a force-push took away stay, so that old rows keep their commits.
+    All branches and tags are copied; commits that a force-push took away stay, so that old rows keep their commits. A
+    clone that broke off, or was killed, goes on with what it lacks.
     Raises MiningError: no such repository or branch, no commits, or (with `outside` set) a network fault.
     """
     url = _location(repository, store)
     relative = clone_path(repository.name)
     path = store.work / relative
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock", timeout=LOCK_TIMEOUT_S):
+    with _alone(path, repository.name):
         branch = _branch(repository, url)
         before = _head(path, branch) if path.exists() else None
         try:
             if path.exists():
-                _fetch(path, url)
+                update_mirror(url, path)
             else:
-                _clone(url, path)
-        except (git.GitCommandError, OSError) as error:
+                make_mirror(url, path)
+        except (git.GitCommandError, GitFailed, OSError) as error:
             raise _explain(repository, url, error) from error
         head = _head(path, branch)
         if head is None:
@@ -61,6 +65,8 @@ def sync_repository(repository: RepositoryConfig, store: Store) -> Clone:
                 f"{repository.name}: branch '{branch}' vanished from {url} while it was fetched; run again"
             )
         with git.Repo(path) as repo:
+            if branch is not None:
+                repo.git.symbolic_ref("HEAD", f"refs/heads/{branch}")
             rewritten = (
                 before is not None and before != head and not repo.is_ancestor(repo.commit(before), repo.commit(head))
             )
@@ -69,6 +75,20 @@ def sync_repository(repository: RepositoryConfig, store: Store) -> Clone:
                 shallow=bool(shallow_boundary(repo)), partial=promisor(repo) is not None,
                 submodules=submodules(repo, head), lfs=lfs_patterns(repo, head),
             )  # fmt: skip
+
+
+@contextmanager
+def _alone(path: Path, name: str) -> Iterator[None]:
+    """Nobody else touches the clone meanwhile. The kernel frees the lock of a holder that was killed."""
+    try:
+        with FileLock(f"{path}.lock", timeout=LOCK_TIMEOUT_S):
+            yield
+    except Timeout as error:
+        raise MiningError(
+            f"{name}: another process has been at its clone for {LOCK_TIMEOUT_S // 60} minutes ({path}.lock); "
+            "run again when it is done",
+            outside=True,
+        ) from error
 
 
 def _location(repository: RepositoryConfig, store: Store) -> str:
@@ -89,7 +109,7 @@ def _location(repository: RepositoryConfig, store: Store) -> str:
 def remote_state(repository: RepositoryConfig, store: Store) -> str | None:
     """What the remote's branches point to, as one text; None if it cannot be asked (synchronising will say why)."""
     try:
-        return _say(git.cmd.Git().ls_remote("--symref", "--", _location(repository, store), env=_environment()))
+        return _ls_remote(_location(repository, store))
     except (git.GitCommandError, MiningError, OSError):
         return None
 
@@ -97,7 +117,7 @@ def remote_state(repository: RepositoryConfig, store: Store) -> str | None:
 def _branch(repository: RepositoryConfig, url: str) -> str | None:
     """The configured branch, or the one that the remote's HEAD names; None for a detached HEAD."""
     try:
-        listing = _say(git.cmd.Git().ls_remote("--symref", "--", url, "HEAD", "refs/heads/*", env=_environment()))
+        listing = _ls_remote(url, "HEAD", "refs/heads/*")
     except git.GitCommandError as error:
         raise _explain(repository, url, error) from error
     symbolic: str | None = None
@@ -122,43 +142,6 @@ def _branch(repository: RepositoryConfig, url: str) -> str | None:
     raise MiningError(f"{repository.name}: {url} has no branch '{wanted}'; set repository.branch to one of: {known}")
 
 
-def _clone(url: str, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        with git.Repo.clone_from(url, temporary, env=_environment(), bare=True) as repo, repo.config_writer() as config:
-            config.set_value('remote "origin"', "fetch", HEADS)
-            config.set_value("gc", "auto", "0")  # commits that a force-push took away must stay
-            for name, value in _promise(url).items():
-                config.set_value('remote "promisor"', name, value)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _promise(url: str) -> dict[str, str]:
-    """Settings of the remote that promised what a local partial clone lacks: a copy of that clone may ask it too."""
-    if "://" in url or not Path(url).is_dir():
-        return {}
-    with git.Repo(url) as source:
-        name = promisor(source)
-        if name is None:
-            return {}
-        return {"url": source.remote(name).url, "promisor": "true", "partialclonefilter": "blob:none"}
-
-
-def _fetch(path: Path, url: str) -> None:
-    with git.Repo(path) as repo:
-        repo.git.update_environment(**_environment())
-        if repo.remote("origin").url != url:
-            repo.git.remote("set-url", "origin", url)
-        # HEAD follows the remote too: a detached one has no branch to read
-        # the source may be shallow, and may have been deepened since
-        deepen = ["--unshallow"] if shallow_boundary(repo) else []
-        repo.git.fetch(
-            "--prune", "--tags", "--force", "--update-shallow", *deepen, "origin", HEADS, "+HEAD:refs/isobench/head"
-        )
-
-
 def _head(path: Path, branch: str | None) -> str | None:
     with git.Repo(path) as repo:
         names = [f"refs/heads/{branch}"] if branch else ["refs/isobench/head", "HEAD"]
@@ -175,8 +158,12 @@ def _say(output: object) -> str:
     return str(output)
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, **ENVIRONMENT}
+def _ls_remote(url: str, *patterns: str) -> str:
+    environment = {**os.environ, **ENVIRONMENT}
+    found = git.cmd.Git().ls_remote(
+        "--symref", "--", url, *patterns, env=environment, kill_after_timeout=ANSWER_TIMEOUT_S
+    )
+    return _say(found)
 
 
 def _explain(repository: RepositoryConfig, url: str, error: Exception) -> MiningError:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from pathlib import Path
 
 import git
 
 from tasks.mining.gitio import GitFailed, stream
+from tasks.mining.transfer import transfer
+from tasks.progress import tell
 
-BATCH = 20_000
+BATCH = 10_000
 """Objects asked for in one request: what is lost if it breaks off."""
 _log = logging.getLogger(__name__)
 
@@ -32,34 +34,65 @@ def fetch_missing(repo: git.Repo, head: str, after: str | None) -> int:
     remote = promisor(repo)
     if remote is None:
         return 0
-    missing = list(_missing(repo, head, after))
-    done = 0
-    for start in range(0, len(missing), BATCH):
-        batch = missing[start : start + BATCH]
-        try:
-            for _ in stream(
-                repo, "fetch", remote, "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance",
-                "--recurse-submodules=no", "--filter=blob:none", "--stdin",
-                lines_in=batch, settings=("-c", "fetch.negotiationAlgorithm=noop"),
-            ):  # fmt: skip
-                pass
-        except GitFailed as error:
-            _log.warning("%d objects stay missing: %s", len(missing) - done, error)
-            break
-        done += len(batch)
-        _log.info("fetched %d of %d objects that the partial clone lacked", done, len(missing))
-    return done
-
-
-def _missing(repo: git.Repo, head: str, after: str | None) -> Iterator[str]:
     revisions = [head, *([f"^{after}"] if after else [])]
-    rest = b""
+    missing: set[str] = set()
     try:
-        for chunk in stream(repo, "rev-list", "--objects", "--no-object-names", "--missing=print", *revisions, "--"):
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from (line[1:].decode("ascii") for line in lines if line.startswith(b"?"))
+        missing = missing_objects(repo, *revisions)
+        return fetch_in_batches(repo, remote, in_order_of_paths(repo, missing, *revisions))
     except GitFailed as error:
-        _log.warning("what the clone lacks cannot be listed: %s", error)
+        _log.warning("some of %d objects stay missing: %s", len(missing), error)
+        return 0
+
+
+def missing_objects(repo: git.Repo, *revisions: str) -> set[str]:
+    """Objects of these revisions that are not here. Raises GitFailed."""
+    found: set[str] = set()
+    rest = b""
+    for chunk in stream(repo, "rev-list", "--objects", "--no-object-names", "--missing=print", *revisions, "--"):
+        *lines, rest = (rest + chunk).split(b"\n")
+        found.update(line[1:].decode("ascii") for line in lines if line.startswith(b"?"))
+    return found
+
+
+def in_order_of_paths(repo: git.Repo, oids: set[str], *revisions: str) -> list[str]:
+    """Objects ordered by the file that they are versions of. Raises GitFailed.
+
+    Versions of a file are stored as differences from each other: asked for together they are sent as they lie; apart,
+    each would be sent whole.
+    """
+    place: dict[str, tuple[bytes, bytes]] = {}
+    options = ("--raw", "--no-abbrev", "--no-renames", "--format=", "--diff-merges=first-parent", "--root", "-z")
+    rest = b""
+    oid = None
+    for chunk in stream(repo, "log", *options, *revisions, "--"):
+        *fields, rest = (rest + chunk).split(b"\0")
+        for field in fields:
+            if oid is None:
+                if not field.startswith(b":"):
+                    continue  # between commits
+                oid = field.split()[3].decode("ascii")  # :mode mode old new status
+            else:
+                if oid in oids and oid not in place:
+                    folder, _, name = field.rpartition(b"/")
+                    place[oid] = name, folder
+                oid = None
+    return sorted(oids, key=lambda oid: (place.get(oid, (b"", b"")), oid))
+
+
+def fetch_in_batches(repo: git.Repo, remote: str, oids: list[str], before: int = 0) -> int:
+    """Fetch objects, `BATCH` at a time; a batch that arrived stays. Returns how many came. Raises GitFailed.
+
+    How far it is is told, in objects, as going on after `before` others.
+    """
+    for start in range(0, len(oids), BATCH):
+        transfer(
+            Path(repo.git_dir), "fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance",
+            "--recurse-submodules=no", "--filter=blob:none", "--stdin", remote,
+            lines_in=oids[start : start + BATCH], settings=("-c", "fetch.negotiationAlgorithm=noop"),
+            hear=lambda done, _, start=start: tell(before + start + done, before + len(oids)),  # type: ignore[misc]
+        )  # fmt: skip
+        tell(before + min(start + BATCH, len(oids)), before + len(oids))
+    return len(oids)
 
 
 def submodules(repo: git.Repo, head: str) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from flows.commands import terminal
-from flows.runtime import _Meter, _Parts
+from flows.runtime import Run, _Meter, _Parts, watched_by
+from tasks.progress import tell
 
 
 def test_one_item_shows_its_parts_and_several_are_counted():
@@ -34,3 +37,22 @@ def test_the_log_counts_parts(capsys):
     said = capsys.readouterr().err
     assert "mining: 5893 done in" in said
     assert "apis: 2 done in" in said
+
+
+def test_a_door_is_shown_as_a_stage_once_it_tells():
+    said: list[tuple[str, int | None, int | None]] = []
+
+    class Watching:
+        @contextmanager
+        def stage(self, name, total):
+            yield lambda done=None, total=None: said.append((name, done, total))
+
+    run = Run.__new__(Run)  # no Prefect is asked before the third second
+    with watched_by(Watching()):
+        with run._shown_if_long("clone"):
+            pass
+        assert said == []
+        with run._shown_if_long("clone"):
+            tell(1, 3)
+            tell(3, 3)
+    assert said == [("clone", 1, 3), ("clone", 3, 3)]

@@ -1,0 +1,101 @@
+"""git processes that talk to a remote: heard while they last, ended when the remote falls silent."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+from tasks.mining.gitio import GitFailed
+
+SILENCE_S = 600.0
+"""A remote that sends nothing and a git that says nothing for so long are given up."""
+FIRST_WORD_S = 1.0
+"""Transfers that are shorter than this say nothing of their progress."""
+EVERY_S = 0.5
+KEEP = 8192
+ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
+_PROGRESS = re.compile(rb"Receiving objects: +\d+% \((\d+)/(\d+)\)")
+_CHATTER = re.compile(rb"^(remote: )?[A-Z][a-z]+ [a-z]+: +\d")
+
+Hear = Callable[[int, int], None]
+"""Called with the objects that came and those that are to come, of this transfer."""
+
+
+def transfer(
+    path: Path, *arguments: str, lines_in: Sequence[str] = (), settings: Sequence[str] = (), hear: Hear | None = None
+) -> None:
+    """Run `git <arguments>` in `path`; `lines_in` go to its standard input, `settings` are `-c name=value`.
+
+    `hear` is told how far it is, about twice a second. Raises GitFailed with the end of what git said, without its
+    progress: also if nothing was said for `SILENCE_S` seconds.
+    """
+    process = subprocess.Popen(
+        ["git", *settings, *arguments],
+        cwd=path,
+        env={**os.environ, **ENVIRONMENT},
+        stdin=subprocess.PIPE if lines_in else subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        if lines_in:
+            # git may fail before it has read them all, and say why
+            threading.Thread(target=_write, args=(process.stdin, lines_in), daemon=True).start()
+        said = _listen(process.stderr, _throttled(hear))
+        if process.wait() != 0:
+            raise GitFailed(said or f"git {arguments[0]} ended with status {process.returncode}")
+    finally:
+        # without us nobody reads what it says, and its children end on their next word
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+def _write(pipe: IO[bytes] | None, lines: Sequence[str]) -> None:
+    assert pipe is not None
+    try:
+        with pipe:
+            pipe.write("".join(f"{line}\n" for line in lines).encode())
+    except OSError:
+        pass
+
+
+def _listen(pipe: IO[bytes] | None, hear: Hear) -> str:
+    """What was said, to the end, without progress."""
+    assert pipe is not None
+    kept, rest = b"", b""
+    while True:
+        ready, _, _ = select.select([pipe], [], [], SILENCE_S)
+        if not ready:
+            raise GitFailed(f"timed out: nothing came for {SILENCE_S:g} s")
+        chunk = os.read(pipe.fileno(), 65536)
+        if not chunk:
+            return (kept + rest).decode("utf-8", "replace").strip()
+        # a line of progress ends with a carriage return, so that the next one is written over it
+        *lines, rest = re.split(rb"[\r\n]", rest + chunk)
+        for line in lines:
+            if found := _PROGRESS.match(line):
+                hear(int(found[1]), int(found[2]))
+            elif line.strip() and not _CHATTER.match(line):
+                kept = (kept + line + b"\n")[-KEEP:]
+
+
+def _throttled(hear: Hear | None) -> Hear:
+    due = time.monotonic() + FIRST_WORD_S
+
+    def say(done: int, total: int) -> None:
+        nonlocal due
+        if hear is not None and time.monotonic() >= due:
+            due = time.monotonic() + EVERY_S
+            hear(done, total)
+
+    return say
