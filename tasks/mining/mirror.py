@@ -28,7 +28,7 @@ _REFUSED = ("not our ref", "unadvertised object", "refusing to", "not supported"
 """What git says, in lower case, where a server sends no single objects."""
 _TO_THE_ROOT = "--depth=2147483647"
 """All of the history, as `--unshallow` asks for it. Asked so, git does not look whether it has the commits at which a
-shallow remote ends; else, with a filter, it would ask the remote for them in a process that does the same, and so on."""
+shallow remote ends; else, with a filter, it would ask the remote for them in a process that does the same, etc."""
 LEFT_AFTER_S = 3600.0
 """Half a pack that nobody wrote to for so long belongs to a process that is gone."""
 
