@@ -289,7 +289,7 @@ def main() -> None:
         error.show()
         code = 2
     if code == INTERRUPTED:  # Typer, too, may have turned Ctrl-C into it
-        from flows.commands.terminal import err
+        from flows.commands.terminal import leave
 
-        err.print("\nInterrupted. Finished work is in the store; the same command goes on from there.")
+        leave(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)

@@ -10,14 +10,15 @@ from prefect import flow
 from configs.loading import load_config
 from configs.models import Config
 from flows.arms import ArmWanted, build_environments, check_out_arms, clone_of
-from flows.runtime import Run, first_few, task_runner
+from flows.runtime import Run, first_few
 from flows.sessions import time_all
 from flows.summaries import DatasetSummary
+from flows.workers import task_runner
 from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Commit, PerfTest
 from tasks.apis.stage import find_apis
-from tasks.llm import budget
+from tasks.llm import budget, stopping
 from tasks.llm.background import pull_request_digests
 from tasks.mining.stage import classify_commit, fetch_pull_request, mine_repository
 from tasks.perftests.stage import write_perf_tests
@@ -52,6 +53,7 @@ def build_dataset(
     decided = config.model_dump(mode="json", exclude={"store"})
     run = Run(Store(store or config.store), run_id or f"build-{content_hash(decided, length=8)}")
     budget.reset(run.store.root)
+    stopping.go_on()
     try:
         return _build(config, run, until)
     finally:

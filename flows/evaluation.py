@@ -14,9 +14,10 @@ from pydantic import BaseModel
 from configs.errors import UserError
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig, ScoringConfig, TimingConfig
 from flows.arms import ArmWanted, build_environments, check_out_arms, clone_of
-from flows.runtime import Run, task_runner
+from flows.runtime import Run
 from flows.sessions import time_all
 from flows.summaries import EvaluationSummary
+from flows.workers import task_runner
 from storage.datasets import dialect_of, read_instances
 from storage.ids import content_hash, patch_id, perf_test_id
 from storage.store import Store

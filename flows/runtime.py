@@ -15,10 +15,9 @@ from prefect.events.clients import NullEventsClient
 from prefect.events.worker import EventsWorker
 from prefect.exceptions import MissingContextError
 from prefect.filesystems import LocalFileSystem, RemoteFileSystem
-from prefect.futures import PrefectFuture
+from prefect.futures import PrefectConcurrentFuture
 from prefect.logging import get_run_logger
 from prefect.states import State
-from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 from pydantic import BaseModel
 
@@ -26,7 +25,7 @@ from configs.variables import TEMPORARY_SERVER
 from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Funnel
-from tasks.llm import WAITING, Waiting, calls
+from tasks.llm import WAITING, Waiting, calls, stopping
 from tasks.progress import heard_by
 from tasks.reporting.stage import write_report
 
@@ -71,11 +70,6 @@ def watched_by(progress: Progress) -> Iterator[None]:
         yield
     finally:
         _watcher.reset(token)
-
-
-def task_runner() -> Any:
-    """Items of a stage side by side, as many as there are cores. Timing sessions queue up by themselves."""
-    return ThreadPoolTaskRunner(max_workers=max(2, os.cpu_count() or 2))
 
 
 class Run:
@@ -152,7 +146,7 @@ class Run:
         meter = _Meter(stage, len(items))
         results: dict[str, T] = {}
         with self._watch(stage, len(items)) as advance:
-            futures: dict[str, PrefectFuture[T]] = {}
+            futures: dict[str, PrefectConcurrentFuture[T]] = {}
             parts = _Parts(advance, meter)
             with heard_by(parts.tell) if len(items) == 1 else nullcontext():
                 for key, arguments in items.items():
@@ -160,7 +154,7 @@ class Run:
                     future.add_done_callback(lambda _: parts.step())
                     futures[key] = future
             for key, future in futures.items():
-                future.wait()
+                _wait_for(future)
                 state = future.state
                 self._count(state)
                 if state.is_completed():
@@ -315,6 +309,17 @@ def _result_storage(store: Store) -> LocalFileSystem | RemoteFileSystem:
     block = LocalFileSystem(basepath=store.cache) if store.is_local else RemoteFileSystem(basepath=store.cache)
     block.save(f"isobench-{content_hash(store.root)}", overwrite=True)
     return block
+
+
+def _wait_for(future: PrefectConcurrentFuture[Any]) -> None:
+    try:
+        # a signal may reach another thread, and then only a wait that ends lets this one see it
+        while not future.wrapped_future.done():
+            future.wait(timeout=0.5)
+        future.wait()
+    except KeyboardInterrupt:
+        stopping.stop()  # before all else: other items would go on asking a model while this run ends
+        raise
 
 
 def _why(state: State[Any]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -103,3 +106,22 @@ def complain(message: str) -> None:
 def warn(message: str) -> None:
     """Say what the user should know, on stderr."""
     err.print(f"[yellow]warning:[/] {escape(message)}", soft_wrap=True)
+
+
+def leave(code: int) -> NoReturn:
+    """End after Ctrl-C, at once but for answers of models: those under way will be charged for, so they are kept.
+
+    Threads that still work for the command are not waited for; what they run in sandboxes ends with this process.
+    """
+    stopping = sys.modules.get("tasks.llm.stopping")
+    if stopping is not None and (number := stopping.under_way()):
+        answers = "1 answer" if number == 1 else f"{number} answers"
+        err.print(f"\nWaiting for {answers} already paid for; Ctrl-C again leaves them.")
+        with suppress(KeyboardInterrupt):
+            stopping.wait_for_answers()
+    err.print("\nInterrupted. Finished work is in the store; the same command goes on from there.")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # threads left behind complain that Prefect's server is gone
+    atexit._run_exitfuncs()
+    os._exit(code)

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from configs.models import LLMConfig
-from tasks.llm import limits
+from tasks.llm import limits, stopping
 from tasks.llm.cache import Reply
 from tasks.llm.models import LlmError
 from tasks.llm.tokens import count_tokens
@@ -49,7 +49,7 @@ def request(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]], answ
 
     Rate limits, server faults, timeouts and broken connections are tried again, `llm.retries` times, after the pause
     that the server asked for or an exponential one. Raises LlmError when that did not help, or at once for what no
-    retry mends (bad key, unknown model, prompt too long).
+    retry mends (bad key, unknown model, prompt too long). Raises Stopped after Ctrl-C.
     """
     litellm = _litellm()
     options: dict[str, Any] = {
@@ -69,9 +69,12 @@ def request(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]], answ
     for attempt in range(llm.retries + 1):
         try:
             with _booked(llm, model, messages) as used, limits.gate(model, llm.max_concurrency):
+                stopping.sending()
                 reply = _reply(litellm, model, _in_time(llm.timeout_s, lambda: litellm.completion(**options)))
                 used[1] = reply.tokens_in + reply.tokens_out
                 return reply
+        except stopping.Stopped:
+            raise
         except Exception as error:  # litellm raises a class per provider fault, and some of its own
             if isinstance(error, litellm.BadRequestError) and options.pop("response_format", None) is not None:
                 continue  # this server knows no response_format: the schema stands in the prompt anyway
@@ -79,7 +82,7 @@ def request(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]], answ
             if not transient or attempt == llm.retries:
                 tries = f" (after {attempt + 1} tries)" if attempt else ""
                 raise LlmError(f"{model}: {describe(error)}{tries}", transient=transient) from None
-            time.sleep(pause_s(error, attempt))
+            stopping.pause(pause_s(error, attempt))
     raise LlmError(f"{model}: no try left", transient=True)
 
 

@@ -16,7 +16,7 @@ from configs.models import LLMConfig
 from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import LlmCall
-from tasks.llm import budget, client
+from tasks.llm import budget, client, stopping
 from tasks.llm.cache import Reply, ReplyCache, request_key
 from tasks.llm.calls import record
 from tasks.llm.models import Answer, AnswerInvalid, LlmError, Prompt, Turn, Waiting
@@ -83,6 +83,7 @@ def ask(
         raise failure
     finally:
         record(store, calls)
+        stopping.answered()
 
 
 def _converse(

@@ -1,4 +1,4 @@
-"""`isobench perftests` with a model: with a key against a server on this machine, killed halfway, and by batch file."""
+"""`isobench perftests` with a model: with a key against a server on this machine, stopped and killed; by batch file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ from tests.tasks.llm.loopback import ChatServer, error, says
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 SECRET = "sk-loopback-9876543210fedcba"
+first_answer = threading.Event()
+"""The server's first answer is held back until this is set."""
 
 
 @pytest.fixture
@@ -34,11 +37,15 @@ def chat() -> Iterator[ChatServer]:
     found = ChatServer()
 
     def react(handler: Any) -> None:
-        if len(found.requests) == 2:
+        number = len(found.requests)
+        if number == 1:
+            assert first_answer.wait(200)
+        if number == 2:
             error(429, "slow down", Retry_After="0.1")(handler)
         else:
-            says(demo_answer(found.requests[-1]["messages"]))(handler)
+            says(demo_answer(handler.body["messages"]))(handler)
 
+    first_answer.clear()
     found.script = [react]
     yield found
     found.close()
@@ -69,8 +76,33 @@ def asked(chat: ChatServer) -> list[str]:
     return sorted(bodies)
 
 
-def test_with_a_key_killed_halfway_and_not_paid_twice(config: Path, chat: ChatServer, server: dict[str, str]) -> None:
+def stopped_while_it_asks(config: Path, chat: ChatServer, variables: dict[str, str]) -> None:
+    """Ctrl-C during the first request: its answer is waited for, and the other commit is not asked about."""
+    process = subprocess.Popen(
+        command("perftests", config), env=variables, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 200
+    while not chat.requests and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "Waiting for 1 answer" in line:
+            first_answer.set()
+    assert process.wait(timeout=100) == 130, lines
+    assert "the same command goes on from there" in lines[-1], lines
+    assert len(chat.requests) == 1
+    [row] = Store(config.parent / "store").rows(LlmCall)
+    assert (row.outcome, row.cost_usd > 0) == ("ok", True)
+
+
+def test_with_a_key_stopped_and_killed_and_not_paid_twice(
+    config: Path, chat: ChatServer, server: dict[str, str]
+) -> None:
     variables = environment() | server | {"OPENAI_API_KEY": SECRET}
+    stopped_while_it_asks(config, chat, variables)
     process = subprocess.Popen(
         command("perftests", config), env=variables, start_new_session=True, stdout=subprocess.DEVNULL
     )

@@ -26,7 +26,7 @@ class ChatServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                self.body = body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 with outer.lock:
                     react = outer.script[min(len(outer.requests), len(outer.script) - 1)]
                     outer.requests.append(body)

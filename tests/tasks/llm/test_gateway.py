@@ -124,7 +124,7 @@ def test_the_pause_that_the_server_asks_for_is_kept(
     retry_after: str, server: ChatServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(client.time, "sleep", pauses.append)
+    monkeypatch.setattr(client.stopping, "pause", pauses.append)
     server.script = [error(429, "slow down", Retry_After=retry_after), says(GOOD)]
     name_colour(config(server, retries=1), store)
     assert max(pauses) >= min(7, client.MAX_PAUSE_S)
