@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 from git.diff import decode_path
 
+from tasks.mining.gitio import GitFailed
+
 FORMAT = "tformat:%x00%H%x00%P%x00%at%x00%an%x00%ae%x00%s%x00%B%x1e%x00"
 """One record starts with NUL at the start of a line. Nothing else can: a line of a diff starts with a sign or a letter,
 a message holds no NUL, and the character after it keeps its last line apart from the NUL that follows."""
@@ -123,11 +125,17 @@ class RecordSplitter:
 
 
 def split_records(chunks: Iterable[bytes], limit: int = MAX_RECORD_BYTES) -> Iterator[tuple[bytes, int]]:
-    """Records of a whole stream."""
+    """Records of a whole stream. Where git ends with an error, the last thing that it printed comes before that."""
     splitter = RecordSplitter(limit)
-    for chunk in chunks:
-        yield from splitter.feed(chunk)
+    failure: GitFailed | None = None
+    try:
+        for chunk in chunks:
+            yield from splitter.feed(chunk)
+    except GitFailed as error:
+        failure = error
     yield from splitter.end()
+    if failure is not None:
+        raise failure
 
 
 def parse_change(record: bytes, size: int | None = None) -> Change:

@@ -71,13 +71,9 @@ def stream(
     Raises GitFailed at the end if the exit status is not 0. Closing the iterator ends the process.
     """
     # git reads all revisions before it answers, so writing them first cannot block both sides
-    argv = ["git", *SETTINGS, *settings, command, *arguments]
-    started: Any = repo.git.execute(argv, as_process=True, istream=-1 if lines_in else None)
-    process = started.proc
-    said = _Tail(process.stderr)
-    with contextlib.suppress(OSError, AttributeError):
-        # fewer turns between git and us; not every system has it, nor allows it to everybody
-        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE)
+    handle = started(repo, command, *arguments, asks=bool(lines_in), settings=settings)
+    process = handle.proc
+    said = Tail(process.stderr)
     try:
         if lines_in:
             process.stdin.write("".join(f"{line}\n" for line in lines_in).encode())
@@ -87,12 +83,29 @@ def stream(
         if process.wait() != 0:
             raise GitFailed(said.text() or f"git {command} ended with status {process.returncode}")
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        said.text()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
+        ended(process, said)
+
+
+def started(repo: git.Repo, command: str, *arguments: str, asks: bool, settings: Sequence[str] = ()) -> Any:
+    """A handle whose `proc` is `git <command>`, which ends when nobody holds the handle; with `asks` its standard input
+    is a pipe."""
+    argv = ["git", *SETTINGS, *settings, command, *arguments]
+    handle: Any = repo.git.execute(argv, as_process=True, istream=-1 if asks else None)
+    with contextlib.suppress(OSError, AttributeError):
+        # fewer turns between git and us; not every system has it, nor allows it to everybody
+        fcntl.fcntl(handle.proc.stdout, fcntl.F_SETPIPE_SZ, PIPE)
+    return handle
+
+
+def ended(process: Any, said: Tail) -> None:
+    """Ends the process if it runs, and closes its pipes."""
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    said.text()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):  # a question that it did not live to read
                 pipe.close()
 
 
@@ -107,7 +120,7 @@ def read_blob(repo: git.Repo, oid: str, limit: int) -> bytes | None:
     return data if kind == b"blob" and size <= limit else None
 
 
-class _Tail:
+class Tail:
     """Reads a pipe in the background, so that the process never blocks on it, and keeps the end."""
 
     def __init__(self, pipe: Any, keep: int = 4096) -> None:
@@ -121,5 +134,6 @@ class _Tail:
             self._kept = (self._kept + chunk)[-self._keep :]
 
     def text(self) -> str:
+        """What is kept, once the other side has closed the pipe."""
         self._thread.join(timeout=10)
         return self._kept.decode("utf-8", "replace").strip()

@@ -9,6 +9,7 @@ from datetime import date
 import git
 
 from tasks.mining.changes import FORMAT, Change, parse_change, read_date, split_records
+from tasks.mining.differ import Differ
 from tasks.mining.errors import MiningError
 from tasks.mining.gitio import DIFF_OPTIONS, GitFailed, stream
 
@@ -55,33 +56,47 @@ def first_parent_chain(
     return dict(reversed(chain[: newest or len(chain)]))
 
 
-def read_changes(repo: git.Repo, shas: list[str]) -> Iterator[Change]:
-    """The changes in the order asked for, from one `git log` process.
+def read_changes(differ: Differ, shas: list[str]) -> Iterator[Change]:
+    """The changes in the order asked for, from one long-lived git process.
 
     Where git stops because an object is missing, the change that cannot be diffed comes with `problem` set, and the
-    reading goes on with the next.
+    reading goes on with the next. Raises MiningError if a commit itself cannot be read.
     """
     start = 0
     while start < len(shas):
         done = start
         held: Change | None = None  # the last one may be cut short by git's death
         try:
-            for record, size in split_records(_log(repo, shas[start:])):
+            for record, size in split_records(differ.chunks(shas[start:])):
                 if held is not None:
-                    yield held
+                    yield _expected(held, shas[done])
                     done += 1
                 held = parse_change(record, size)
             if held is not None:
-                yield held
+                yield _expected(held, shas[done])
+                done += 1
+            if done < len(shas):
+                raise _lost(shas[done])
             return
         except GitFailed as error:
             # git died in the change that it was printing, or before it printed the first line of the next one
-            if held is not None and _readable(repo, shas[done]):
+            if held is not None and held.sha == shas[done] and _readable(differ.repo, shas[done]):
                 yield held
                 done += 1
             if done < len(shas):
-                yield _broken(repo, shas[done], str(error))
+                yield _broken(differ.repo, shas[done], str(error))
             start = done + 1
+
+
+def _expected(change: Change, sha: str) -> Change:
+    if change.sha != sha:
+        raise _lost(sha)
+    return change
+
+
+def _lost(sha: str) -> MiningError:
+    """git passes over a commit that it cannot read."""
+    return MiningError(f"commit {sha} cannot be read; remove the clone and clone anew")
 
 
 def _log(repo: git.Repo, shas: list[str], *options: str) -> Iterator[bytes]:

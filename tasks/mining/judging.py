@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import git
 
 from tasks.mining.changes import Change
 from tasks.mining.content import Dropped, functions_of, patches_of
+from tasks.mining.differ import Differ
 from tasks.mining.filters import Filters
 from tasks.mining.history import Inner, read_changes
 from tasks.mining.message import headline, pull_request
@@ -37,12 +39,21 @@ class Judge:
         self._repo = repo
         self._name = name
         self._version = version
+        self._differ = Differ(repo)
         self._boundary = shallow_boundary(repo)
         self.filters = Filters(rules)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._differ.close()
+
     def rows(self, shas: list[str], inner: dict[str, Inner]) -> Iterator[Row]:
         """One row per change, in the order asked for; `inner` has the commits that merges among them brought in."""
-        for change in read_changes(self._repo, shas):
+        for change in read_changes(self._differ, shas):
             yield self._row(change, inner.get(change.sha))
 
     def _row(self, change: Change, inner: Inner | None) -> Row:

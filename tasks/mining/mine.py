@@ -65,7 +65,7 @@ def mine_repository(
         if todo:
             setup = Setup(clone, repository.name, Rules.of(mining, repository.languages), version)
             inner_of = partial(_prepare, repo, head_sha, todo, Keywords(mining.keywords, mining.ignore_phrases).find)
-            kept |= _read(judge_all(setup, list(todo), inner_of, processes=processes), len(todo), store)
+            kept |= _read(judge_all(setup, list(todo)[::-1], inner_of, processes=processes), len(todo), store)
     if todo:
         for sha in mark(store, repository.name, chain, version):
             kept.pop(sha, None)

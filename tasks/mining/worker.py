@@ -69,8 +69,7 @@ def main() -> None:
     os.dup2(2, 1)  # a stray print must not break the protocol
     try:
         setup: Setup = pickle.load(source)
-        with open_repository(setup.clone) as repo:
-            judge = Judge(repo, setup.name, setup.rules, setup.version)
+        with open_repository(setup.clone) as repo, Judge(repo, setup.name, setup.rules, setup.version) as judge:
             while True:
                 job: Range = pickle.load(source)
                 try:

@@ -40,7 +40,8 @@ def cores() -> int:
 def judge_all(
     setup: Setup, shas: list[str], inner_of: Callable[[], dict[str, Inner]], *, processes: int | None = None
 ) -> Iterator[Batch]:
-    """Rows of the changes in batches: each change once, in the order asked for where one process is enough.
+    """Rows of the changes in batches: each change once, in the order asked for where one process is enough. Newest
+    first is faster: packs hold the newest version of a file whole, and older ones as differences from newer ones.
 
     `inner_of` says what merges brought in; it is asked once, while worker processes start. `processes`: at most so
     many; by default one per core, up to 8. Raises MiningError; with `outside` set if a worker died, which a second try
@@ -48,8 +49,8 @@ def judge_all(
     """
     count = min(processes or min(cores(), MAX_WORKERS), len(shas) // MIN_CHANGES + 1)
     if count <= 1:
-        with open_repository(setup.clone) as repo:
-            yield from _commits(batches(Judge(repo, setup.name, setup.rules, setup.version).rows(shas, inner_of())))
+        with open_repository(setup.clone) as repo, Judge(repo, setup.name, setup.rules, setup.version) as judge:
+            yield from _commits(batches(judge.rows(shas, inner_of())))
         return
     with contextlib.closing(_Pool(setup, count)) as pool:
         yield from _commits(pool.rows(cut(shas, count), inner_of()))
@@ -129,7 +130,9 @@ class _Pool:
                 while (answer := pickle.load(worker.stdout)) is not None:
                     self._put(MiningError(answer) if isinstance(answer, str) else answer)
         except queue.Empty:
-            pass
+            with contextlib.suppress(OSError):
+                worker.stdin.close()  # it ends its git, and then itself
+            worker.wait()
         except (OSError, EOFError, pickle.UnpicklingError):
             status = worker.wait()
             self._put(MiningError(f"a mining process ended with status {status}; run again to go on", outside=True))

@@ -10,6 +10,7 @@ from pathlib import Path
 import git
 
 from configs.models import MiningConfig
+from tasks.mining.differ import Differ
 from tasks.mining.filters import Filters
 from tasks.mining.gitio import open_repository
 from tasks.mining.history import first_parent_chain, inner_commits, read_changes
@@ -80,9 +81,9 @@ def score_history(clone: Path, head: str) -> dict[str, Scored]:
 
 def _scored(clone: Path, head: str) -> Iterator[tuple[str, Scored]]:
     filters = Filters(Rules.of(MiningConfig(), list(LANGUAGE_SUFFIXES)))
-    with open_repository(clone) as repo:
+    with open_repository(clone) as repo, Differ(repo) as differ:
         inner = inner_commits(repo, head, None, filters.keywords.find)
-        for change in read_changes(repo, list(first_parent_chain(repo, head))):
+        for change in read_changes(differ, list(first_parent_chain(repo, head))):
             judged = filters.judge(change, inner.get(change.sha))
             names = tuple(feature.partition(" ")[2] for feature in judged.score.features)
             yield change.sha, Scored(judged.score.value, names, judged.kept)

@@ -11,7 +11,11 @@ import pytest
 from configs.models import MiningConfig
 from storage.tables import Commit
 from tasks.mining import changes
+from tasks.mining import differ as differ_module
+from tasks.mining.differ import Differ
 from tasks.mining.errors import MiningError
+from tasks.mining.gitio import open_repository
+from tasks.mining.history import read_changes
 from tasks.mining.mine import mine_repository
 
 SLOW = "def total(xs):\n    result = 0\n    for x in xs:\n        result = result + x\n    return result\n"
@@ -249,6 +253,34 @@ def test_missing_objects_drop_their_change_only(mining, repository, tmp_path):
     assert set(mined.kept) == {first, fifth}  # the last one has the lost folder on both sides: nothing to read
     assert mining.row(second).parent_sha == first
     assert mining.row(third).author_date.year == 2020
+
+
+def test_a_git_that_dies_does_not_take_the_change_before_with_it(repository):
+    """It may have printed that one whole; and it says nothing of a commit that is not there."""
+    shas = [repository.head()]
+    shas += [repository.commit(f"Faster {n}", {"sums.py": f"x = {n}\n", "deep/er.py": f"{n}\n"}) for n in range(5)]
+    oid = repository.git("rev-parse", f"{shas[3]}:deep")
+    (repository.path / ".git" / "objects" / oid[:2] / oid[2:]).unlink()
+    with open_repository(repository.path) as repo, Differ(repo) as differ:
+        for order in (shas, shas[::-1]):
+            found = list(read_changes(differ, order))
+            assert [change.sha for change in found] == order
+            assert {change.subject for change in found if change.problem} == {"Faster 2", "Faster 3"}
+            assert all(len(change.files) == 2 for change in found if change.subject in ("Faster 1", "Faster 4"))
+        with pytest.raises(MiningError, match=f"commit {'1' * 40} cannot be read"):
+            list(read_changes(differ, [shas[0], "1" * 40, shas[1]]))
+        with pytest.raises(MiningError, match="cannot be read"):
+            list(read_changes(differ, [shas[0], "1" * 40]))
+        assert [change.sha for change in read_changes(differ, shas[:2])] == shas[:2]
+
+
+def test_a_git_process_is_renewed_and_blocks_follow_each_other(repository, monkeypatch):
+    monkeypatch.setattr(differ_module, "BLOCK", 3)
+    monkeypatch.setattr(differ_module, "RENEW", 6)
+    shas = [repository.commit(f"%{n}\n\n%", {"sums.py": f"% {n}\n"}) for n in range(10)]
+    with open_repository(repository.path) as repo, Differ(repo) as differ:
+        for _ in range(2):
+            assert [change.sha for change in read_changes(differ, shas)] == shas
 
 
 def test_incremental_reads_only_what_is_new(mining, repository):

@@ -8,6 +8,7 @@ import pytest
 
 from storage.tables import Commit
 from tasks.mining.changes import FileDiff
+from tasks.mining.differ import Differ
 from tasks.mining.gitio import open_repository
 from tasks.mining.history import read_changes
 from tasks.mining.patchid import patch_ids
@@ -95,8 +96,8 @@ def test_patch_ids_agree_with_git(mining, repository):
         shas.append(repository.commit("Faster", {"a.py": extra + changed, "d.bin": b"\0" + branch.encode()[:1] * 0}))
     repository.git("checkout", "-q", "main")
     names = {}
-    with open_repository(repository.path) as repo:
-        for change in read_changes(repo, shas):
+    with open_repository(repository.path) as repo, Differ(repo) as differ:
+        for change in read_changes(differ, shas):
             names[change.sha] = patch_ids(change)
     theirs = {
         sha: subprocess.run(
@@ -118,8 +119,8 @@ def test_the_opposite_of_the_opposite(repository):
     moved = repository.commit("Move")
     repository.git("mv", "totals.py", "sums.py")
     home = repository.commit("Move back")
-    with open_repository(repository.path) as repo:
-        names = [patch_ids(change) for change in read_changes(repo, [there, back, moved, home])]
+    with open_repository(repository.path) as repo, Differ(repo) as differ:
+        names = [patch_ids(change) for change in read_changes(differ, [there, back, moved, home])]
     for one, other in ((0, 1), (2, 3)):
         assert names[one] == names[other][::-1]
     assert len({name for pair in names for name in pair}) == 4
