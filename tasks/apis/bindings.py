@@ -49,7 +49,10 @@ class Bindings:
                 self._defined[_short(name)] += 1
                 for word in mentioned:
                     self._mentioned_by.setdefault(word, []).append((path, name))
-        self._imported = Counter(_imported_names([*modules, *cython], self._python))
+        self._imported: dict[str, list[tuple[int, str]]] = {}
+        """Last part of a module's name -> modules that Python code imports by it, with how often it does."""
+        for name, count in Counter(_imported_names([*modules, *cython], self._python)).items():
+            self._imported.setdefault(_short(name), []).append((count, name))
         self._bound: dict[Place, list[str]] = {}
         self.modules = [*cython, *self._extensions()]
         """Modules that Python can import: Cython's, and those of the bindings."""
@@ -139,9 +142,8 @@ class Bindings:
         leaf = said.rpartition(".")[2]
         if said != leaf and said.partition(".")[0] in {name.partition(".")[0] for name in self._python}:
             return said
-        used = [(count, name) for name, count in self._imported.items() if name.rpartition(".")[2] == leaf]
-        if used:
-            return max(used)[1]
+        if leaf in self._imported:
+            return max(self._imported[leaf])[1]
         package = self._packages.get(path.rpartition("/")[0])
         return f"{package}.{leaf}" if package else leaf
 

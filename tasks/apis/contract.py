@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 
 from tasks.apis.graph import Graph
-from tasks.apis.surface import public_names
+from tasks.apis.surface import PublicNames, public_names
 from tasks.syntax import parse
 
 _CONSTRUCTORS = ("__init__", "__new__")
@@ -29,13 +29,13 @@ class ContractChange:
     """Names removed, and those that no longer take every call that they took."""
 
 
-def manifest_of(graph: Graph, public: dict[str, list[str]] | None = None) -> dict[str, str]:
+def manifest_of(graph: Graph, public: PublicNames | None = None) -> dict[str, str]:
     """Public name -> signature: of functions and methods as written, of classes that of the constructor.
 
     Empty where there is none to read: classes without a constructor of their own, callables made by a call.
     """
     found: dict[str, str] = {}
-    for node_id, names in (public if public is not None else public_names(graph)).items():
+    for node_id, names in (public if public is not None else public_names(graph)).in_any_order():
         node = graph.nodes[node_id]
         special = node.owner is not None and node.definition.name.startswith("__")
         if special and node.definition.name not in _CONSTRUCTORS:
@@ -50,16 +50,28 @@ def compare(before: dict[str, str], after: dict[str, str]) -> ContractChange:
     added = sorted(after.keys() - before.keys())
     removed = sorted(before.keys() - after.keys())
     changed, breaking = [], list(removed)
-    for name in sorted(before.keys() & after.keys()):
-        old, new = before[name], after[name]
-        if old == new or not old or not new:
-            continue
-        left, right = _arguments(old), _arguments(new)
-        if left is None or right is None or _plain(left) != _plain(right):
+    # most names are as they were, and what one method changed stands under each class that inherits it
+    other = [name for name, old in before.items() if old and old != (after.get(name) or old)]
+    verdicts: dict[tuple[str, str], tuple[bool, bool]] = {}
+    for name in sorted(other):
+        pair = old, new = before[name], after[name]
+        if pair not in verdicts:
+            verdicts[pair] = _differ(old, new)
+        is_changed, is_breaking = verdicts[pair]
+        if is_changed:
             changed.append((name, old, new))
-            if left is None or right is None or not accepts(left, right):
-                breaking.append(name)
+        if is_breaking:
+            breaking.append(name)
     return ContractChange(added, removed, changed, sorted(breaking))
+
+
+def _differ(old: str, new: str) -> tuple[bool, bool]:
+    """(whether more than annotations differ, whether some call fits no more)"""
+    left, right = _arguments(old), _arguments(new)
+    if left is None or right is None:
+        return True, True
+    is_changed = _plain(left) != _plain(right)
+    return is_changed, is_changed and not accepts(left, right)
 
 
 def accepts(before: ast.arguments, after: ast.arguments) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import git
@@ -19,6 +20,7 @@ from tasks.apis.rank import rank_apis
 from tasks.apis.reach import Reached, reach
 from tasks.apis.source import list_files, list_modules, open_clone, summary_of
 from tasks.apis.starts import find_starts, is_compiled
+from tasks.apis.surface import public_names
 from tasks.llm import AnswerInvalid
 
 MAX_CHANGED = 60
@@ -67,7 +69,7 @@ class _Traced:
     """What the source says about one commit."""
 
     found: list[Reached] = field(default_factory=list)
-    public: dict[str, list[str]] = field(default_factory=dict)
+    public: Mapping[str, list[str]] = field(default_factory=dict)
     reason: str = ""
     """Why nothing was found."""
     contract_changed: bool | None = None
@@ -81,12 +83,13 @@ def _trace(repo: git.Repo, commit: Commit, store: Store) -> _Traced:
     compiled = any(is_compiled(name.partition("::")[0]) for name in changed)
     before = _manifest_before(repo, commit, compiled)  # first, so that only one graph is in memory
     graph, bindings = read_graph(repo, commit.sha, compiled=compiled)
-    after = manifest_of(graph)
+    names_after = public_names(graph)
+    after = manifest_of(graph, names_after)
     contract = write_contract(commit, before, after, store) if before is not None else None
     starts, strange = find_starts(graph, bindings, changed, commit.patch)
     if not starts:
         return _Traced(reason=_why_strange(graph, strange), contract_changed=contract)
-    found, public = reach(graph, starts)
+    found, public = reach(graph, starts, names_after)
     names = ", ".join(dict.fromkeys(start.path[-1] for start in starts[:3]))
     reason = "" if found else f"no_public_path: nothing public reaches {names}"
     added = frozenset(after).difference(before if before is not None else after)
@@ -141,7 +144,7 @@ def _why_strange(graph: Graph, strange: list[str]) -> str:
     return f"not_importable: {', '.join(strange[:3])}"
 
 
-def _rows(commit: Commit, found: list[Reached], chosen: list[str], public: dict[str, list[str]]) -> list[Api]:
+def _rows(commit: Commit, found: list[Reached], chosen: list[str], public: Mapping[str, list[str]]) -> list[Api]:
     by_node = {item.node: item for item in found}
     ordered: list[tuple[str, Reached | None, bool]] = []
     for node in chosen:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, Field
 
 from configs.models import LLMConfig
@@ -33,7 +35,7 @@ def prompt_texts() -> list[str]:
 
 
 def rank_apis(
-    llm: LLMConfig, commit: Commit, candidates: list[Reached], public: dict[str, list[str]], store: Store
+    llm: LLMConfig, commit: Commit, candidates: list[Reached], public: Mapping[str, list[str]], store: Store
 ) -> tuple[list[str], list[str]]:
     """(chosen node ids, best first; names that do not exist at this commit).
 

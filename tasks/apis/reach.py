@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from tasks.apis.graph import Graph
-from tasks.apis.surface import is_public, public_names
+from tasks.apis.surface import PublicNames, is_public, public_names
 
 MAX_COST = 10.0
 """Of a path: 1 per certain step, 2.5 per guess."""
@@ -47,13 +47,15 @@ class Reached:
     """Files of tests, docs and benchmarks that name it."""
 
 
-def reach(graph: Graph, changed: Sequence[str | Start]) -> tuple[list[Reached], dict[str, list[str]]]:
+def reach(
+    graph: Graph, changed: Sequence[str | Start], public: PublicNames | None = None
+) -> tuple[list[Reached], PublicNames]:
     """Public names that reach the changed nodes, best first, and all public names by node (for checking answers).
 
     A search backwards over callers by cheapest path. A public name counts once, with its cheapest path. The node of a
     start may be the name of a compiled type that no file of Python defines: it is then taken at its word.
     """
-    public = public_names(graph)
+    public = public_names(graph) if public is None else public
     best: dict[str, Reached] = {}
     reached_by: dict[str, set[str]] = {}
     for item in changed:

@@ -14,6 +14,8 @@ Chain = tuple[str, ...]
 method of the base classes. `"new()", "pkg", "Class", "=", "run"`: an attribute of what `pkg.Class(...)` returned."""
 
 UNKNOWN, SUPER, NEW, OF = "?", "super()", "new()", "="
+_EMPTY = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+"""Nodes that bear neither name nor code."""
 
 
 @dataclass
@@ -114,12 +116,13 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, method: bool) -> Def
     positional = [*arguments.posonlyargs, *arguments.args]
     static = any(isinstance(item, ast.Name) and item.id == "staticmethod" for item in node.decorator_list)
     receiver = positional[0].arg if method and positional and not static else None
+    below = _all_below(node)
     local = {item.arg for item in every if item.arg != receiver}
-    local |= {item.id for item in ast.walk(node) if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)}
+    local |= {item.id for item in below if type(item) is ast.Name and type(item.ctx) is ast.Store}
     mentions = _Mentions(local, receiver)
     for item in every:
         mentions.learn_annotation(item.arg, item.annotation)
-    mentions.learn(node)
+    mentions.learn(below)
     for statement in [*node.body, *node.decorator_list, *arguments.defaults, *(d for d in arguments.kw_defaults if d)]:
         mentions.visit(statement)
     return Definition(
@@ -153,7 +156,26 @@ def _class(node: ast.ClassDef) -> Definition:
     return definition
 
 
-class _Mentions(ast.NodeVisitor):
+def _all_below(node: ast.AST) -> list[ast.AST]:
+    """The node and all below it, level by level as `ast.walk` has them, without what bears neither name nor code."""
+    found = [node]
+    for item in found:  # grows meanwhile
+        found += _children(item)
+    return found
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    children: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if type(value) is list:
+            children += [item for item in value if isinstance(item, ast.AST)]
+        elif isinstance(value, ast.AST) and not isinstance(value, _EMPTY):
+            children.append(value)
+    return children
+
+
+class _Mentions:
     """Collects chains of names and attributes from code."""
 
     def __init__(self, local: set[str], receiver: str | None) -> None:
@@ -163,10 +185,10 @@ class _Mentions(ast.NodeVisitor):
         self._receiver = receiver
         self._made_by: dict[str, Chain] = {}
 
-    def learn(self, node: ast.AST) -> None:
+    def learn(self, nodes: list[ast.AST]) -> None:
         """Remember local names that hold what one call returned: `tree = Tree(...)`."""
-        for item in ast.walk(node):
-            if isinstance(item, ast.Assign) and len(item.targets) == 1 and isinstance(item.targets[0], ast.Name):
+        for item in nodes:
+            if type(item) is ast.Assign and len(item.targets) == 1 and isinstance(item.targets[0], ast.Name):
                 maker = chain_of(item.value.func) if isinstance(item.value, ast.Call) else None
                 name = item.targets[0].id
                 if maker is None or self._made_by.get(name, maker) != maker:
@@ -183,23 +205,31 @@ class _Mentions(ast.NodeVisitor):
         elif annotation is not None and (chain := chain_of(annotation)) is not None:
             self._made_by[name] = chain
 
-    def visit_Import(self, node: ast.Import) -> None:
-        self.imports.update(_imported(node)[0])
+    def visit(self, node: ast.AST) -> None:
+        """Collect what a node and all below it mention."""
+        # NodeVisitor would look for a method by name at every node: half of the time that reading a repository takes
+        kind = type(node)
+        if kind is ast.Name:
+            if type(node.ctx) is ast.Load and node.id not in self._local:  # type: ignore[attr-defined]
+                self.found.add((node.id,))  # type: ignore[attr-defined]
+        elif kind is ast.Attribute:
+            self._visit_attribute(node)  # type: ignore[arg-type]
+        elif kind is ast.Lambda:
+            self._visit_lambda(node)  # type: ignore[arg-type]
+        elif kind is ast.Import or kind is ast.ImportFrom:
+            self.imports.update(_imported(node)[0])  # type: ignore[arg-type]
+        elif kind is not ast.Constant:
+            for item in _children(node):
+                self.visit(item)
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        self.imports.update(_imported(node)[0])
-
-    def visit_Name(self, node: ast.Name) -> None:
-        if isinstance(node.ctx, ast.Load) and node.id not in self._local:
-            self.found.add((node.id,))
-
-    def visit_Lambda(self, node: ast.Lambda) -> None:
+    def _visit_lambda(self, node: ast.Lambda) -> None:
         hidden = {item.arg for item in ast.walk(node.args) if isinstance(item, ast.arg)} - {"self"} - self._local
         self._local |= hidden
-        self.generic_visit(node)
+        self.visit(node.args)
+        self.visit(node.body)
         self._local -= hidden
 
-    def visit_Attribute(self, node: ast.Attribute) -> None:
+    def _visit_attribute(self, node: ast.Attribute) -> None:
         chain = chain_of(node)
         if chain is None:
             inner = node.value

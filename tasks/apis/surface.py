@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+
 from tasks.apis.graph import Graph, Node
 from tasks.apis.summary import Definition
 
@@ -11,13 +14,44 @@ def is_public(name: str) -> bool:
     return not any(part.startswith("_") for part in name.split("."))
 
 
-def public_names(graph: Graph) -> dict[str, list[str]]:
-    """Node id -> dotted names by which a user reaches it, best first (the shortest, then where it is defined).
+class PublicNames(Mapping[str, list[str]]):
+    """Node id -> dotted names by which a user reaches it, best first (the shortest, then where it is defined)."""
+
+    def __init__(self, graph: Graph, found: dict[str, dict[str, None]]) -> None:
+        self._graph = graph
+        self._found = found
+        self._ordered: dict[str, list[str]] = {}
+
+    def __getitem__(self, target: str) -> list[str]:
+        # a large project has hundreds of thousands of names, and few are asked for
+        if target not in self._ordered:
+            is_member = self._graph.nodes[target].owner is not None
+            key = partial(_order, target=target, is_member=is_member)
+            self._ordered[target] = sorted(self._found[target], key=key)
+        return self._ordered[target]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __contains__(self, target: object) -> bool:
+        return target in self._found
+
+    def in_any_order(self) -> Iterator[tuple[str, Iterable[str]]]:
+        """All nodes, each with its names."""
+        return iter(self._found.items())
+
+
+def public_names(graph: Graph) -> PublicNames:
+    """Names by which a user reaches what the repository defines.
 
     Functions, callables made by a call, classes, and members of public classes, inherited ones too. A special method
     goes by its class: `pkg.Tree` for `Tree.__getitem__`.
     """
-    found: dict[str, set[str]] = {}
+    found: dict[str, dict[str, None]] = {}
+    members: dict[str, list[tuple[str, str]]] = {}
     for module in graph.modules.values():
         if not is_public(module.name):
             continue
@@ -26,13 +60,15 @@ def public_names(graph: Graph) -> dict[str, list[str]]:
                 continue
             node = graph.nodes[target]
             if _is_callable(node.definition):
-                found.setdefault(target, set()).add(f"{module.name}.{name}")
+                found.setdefault(target, {})[f"{module.name}.{name}"] = None
             elif node.definition.kind == "class":
-                _add_class(graph, node, f"{module.name}.{name}", found)
-    return {
-        target: sorted(names, key=lambda name: _order(name, target, is_member=graph.nodes[target].owner is not None))
-        for target, names in found.items()
-    }
+                if target not in members:
+                    members[target] = list(_members(graph, node))
+                public = f"{module.name}.{name}"
+                found.setdefault(target, {})[public] = None
+                for member, suffix in members[target]:
+                    found.setdefault(member, {})[public + suffix] = None
+    return PublicNames(graph, found)
 
 
 def _is_callable(definition: Definition) -> bool:
@@ -40,8 +76,8 @@ def _is_callable(definition: Definition) -> bool:
     return definition.kind == "function" or (definition.kind == "callable" and not definition.name.isupper())
 
 
-def _add_class(graph: Graph, node: Node, public: str, found: dict[str, set[str]]) -> None:
-    found.setdefault(node.id, set()).add(public)
+def _members(graph: Graph, node: Node) -> Iterator[tuple[str, str]]:
+    """(node id, what follows the name of the class) of what a user reaches through a class."""
     seen: set[str] = set()
     for owner in graph.lineage(node.id):
         for name, member in graph.nodes[owner].definition.members.items():
@@ -49,9 +85,9 @@ def _add_class(graph: Graph, node: Node, public: str, found: dict[str, set[str]]
                 continue
             seen.add(name)
             if name.startswith("__") and name.endswith("__"):
-                found.setdefault(f"{owner}.{name}", set()).add(public)
+                yield f"{owner}.{name}", ""
             elif not name.startswith("_"):
-                found.setdefault(f"{owner}.{name}", set()).add(f"{public}.{name}")
+                yield f"{owner}.{name}", f".{name}"
 
 
 def _order(name: str, target: str, *, is_member: bool) -> tuple[int, int, int, int, str]:
