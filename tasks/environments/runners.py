@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import re
@@ -97,6 +98,7 @@ class LocalRunner:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        _running.add(process.pid)
         try:
             output, _ = process.communicate(timeout=timeout_s)
             code = process.returncode
@@ -109,7 +111,21 @@ class LocalRunner:
                 raise
             output += f"\nout of time after {timeout_s:.0f} s".encode()
             code = 124
+        finally:
+            _running.discard(process.pid)
         return Ran(code, output.decode(errors="replace")[-_OUTPUT_CHARACTERS:], time.monotonic() - started)
+
+
+_running: set[int] = set()
+"""Sessions of steps under way."""
+
+
+@atexit.register
+def _end_steps() -> None:
+    # after Ctrl-C nobody waits for the thread that waits for them
+    for session in list(_running):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(session, signal.SIGKILL)
 
 
 def _inherited() -> dict[str, str]:

@@ -110,8 +110,9 @@ def worst_cost(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]]) -
             f"{model} has no known price, so llm.budget_usd cannot be kept: leave it out for this model",
             transient=False,
         ) from None
-    # two characters per token is fewer than any tokenizer averages on text and code, so the bound holds
-    tokens_in = sum(len(message["content"]) for message in messages) / 2
+    # two bytes per token is fewer than any tokenizer averages on text (a Chinese character is three bytes) and on code,
+    # so the bound holds
+    tokens_in = sum(len(message["content"].encode()) for message in messages) / 2
     return float(tokens_in * per_in + llm.max_tokens * per_out)
 
 

@@ -30,6 +30,10 @@ WAITING = "waiting for an answer"
 """What stands in the funnel and in `llm_calls` for a request that a batch will answer."""
 
 
+REFUSED = ("refusal", "content_filter")
+"""Why a model stopped that did not want to answer; litellm gives Anthropic's `refusal` the second name."""
+
+
 def ask(
     llm: LLMConfig,
     prompt: Prompt,
@@ -74,7 +78,11 @@ def ask(
         )
 
     try:
-        for model in (llm.model, *llm.fallbacks):
+        cache = ReplyCache(cache_folder(store))
+        models = [llm.model, *llm.fallbacks]
+        if llm.fallbacks:  # an answer of a fallback is paid for: a run that goes on does not try the others again
+            models.sort(key=lambda model: cache.get(request(model, turns).key) is None)
+        for model in models:
             try:
                 return _converse(llm, partial(request, model), answer, store, turns, check, calls)
             except LlmError as error:
@@ -138,11 +146,11 @@ def _converse(
 
 
 def _validate(reply: Reply, answer: type[T], check: Callable[[T], str | None] | None) -> T:
-    if reply.finish == "refusal":
-        raise Unparsable(f"The model refused: {reply.text[:200]}")
     try:
         value = parse_answer(reply.text, answer)
     except Unparsable as error:
+        if reply.finish in REFUSED:
+            raise Unparsable(f"The model refused: {reply.text[:200].strip() or 'it said nothing'}") from None
         if reply.finish == "length":
             raise Unparsable(f"The answer was cut off at the length limit. {error}") from None
         raise

@@ -40,7 +40,7 @@ def _classify_key(context: Any, parameters: dict[str, Any]) -> str:
     name, sha = parameters["repository"].name, parameters["sha"]
     said = classify.said_of(Store(parameters["store"]), name, sha)
     text = said and said.model_dump(mode="json", exclude={"etag", "fetched_at"})
-    templates = [template, template_text("background")]
+    templates = [template, template_text("background"), template_text("repair")]
     return cache_key("mining", "classify_commit", name, sha, asked, templates, text, services=("llm",))
 
 

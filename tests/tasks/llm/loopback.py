@@ -89,17 +89,17 @@ def error(status: int, message: str, **headers: str) -> Reaction:
     return sends(status, json.dumps({"error": {"message": message, "type": "fault"}}), **headers)
 
 
-def says_claude(text: str, stop: str = "end_turn", tool: str | None = None) -> Reaction:
+def says_claude(text: str | None, stop: str = "end_turn", tool: str | None = None) -> Reaction:
     """A message of Anthropic's API; with `tool`, the text is the JSON input of a call of that tool."""
     block: dict[str, Any] = {"type": "text", "text": text}
-    if tool is not None:
+    if tool is not None and text is not None:
         block = {"type": "tool_use", "id": "toolu_1", "name": tool, "input": json.loads(text)}
     reply = {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",
         "model": "claude-sonnet-4-5",
-        "content": [block],
+        "content": [block] if text is not None else [],
         "stop_reason": stop,
         "stop_sequence": None,
         "usage": {"input_tokens": 1000, "output_tokens": 100},

@@ -13,7 +13,17 @@ from configs.models import LLMConfig
 from storage.store import Store
 from storage.tables import LlmCall
 from tasks.llm import AnswerInvalid, LlmError, Prompt, ask, client
-from tests.tasks.llm.loopback import GOOD, ChatServer, Reaction, claude_error, dribbles, resets, says_claude, sends
+from tests.tasks.llm.loopback import (
+    GOOD,
+    ChatServer,
+    Reaction,
+    claude_error,
+    dribbles,
+    resets,
+    says_claude,
+    sends,
+    sleeps,
+)
 
 SECRET = "sk-ant-loopback-0123456789abcdef"
 PROMPT = Prompt("colour", 1, "You name colours.", "Which colour has the sky?", "0123abcd")
@@ -79,9 +89,10 @@ def test_a_model_that_takes_a_schema_gets_it_and_its_price_is_known(server: Chat
         (claude_error(529, "overloaded_error", "Overloaded"), 20),
         (sends(200, '{"id": "msg_1", "cont'), 20),
         (resets, 20),
+        (sleeps(3), 0.5),
         (dribbles(3), 0.5),
     ],
-    ids=["429", "429 with Retry-After", "500", "529", "truncated body", "connection reset", "slow stream"],
+    ids=["429", "429 with Retry-After", "500", "529", "truncated body", "connection reset", "silence", "slow stream"],
 )
 def test_faults_of_the_outside_are_tried_again(
     fault: Reaction, timeout_s: float, server: ChatServer, store: Store
@@ -105,10 +116,13 @@ def test_a_bad_key_fails_at_once_and_is_not_repeated(server: ChatServer, store: 
     ("first", "complaint"),
     [
         (says_claude('{"name": "bl', "max_tokens"), "cut off at the length limit"),
+        (says_claude('{"name": "bl'), "no complete JSON object"),
+        (says_claude("I will not name colours.", "refusal"), "refused: I will not name colours."),
+        (says_claude(None, "refusal"), "refused: it said nothing"),
         (says_claude(""), "empty"),
         (says_claude('{"name": "blue"}'), "warm: Field required"),
     ],
-    ids=["length", "empty", "wrong schema"],
+    ids=["length", "truncated", "refusal", "refusal without a word", "empty", "wrong schema"],
 )
 def test_an_invalid_answer_is_sent_back_once(first: Reaction, complaint: str, server: ChatServer, store: Store) -> None:
     server.script = [first, says_claude(GOOD)]
@@ -116,6 +130,16 @@ def test_an_invalid_answer_is_sent_back_once(first: Reaction, complaint: str, se
     assert (answer.value.name, answer.attempts) == ("blue", 2)
     assert complaint in str(server.requests[1]["messages"][-1]["content"])
     assert [row.repaired for row in store.rows(LlmCall)] == [False, True]
+
+
+def test_the_pause_that_the_server_asks_for_is_kept(
+    server: ChatServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(client.stopping, "pause", pauses.append)
+    server.script = [claude_error(429, "rate_limit_error", "slow down", Retry_After="7"), says_claude(GOOD)]
+    name_colour(server, store, retries=1)
+    assert 7 <= pauses[0] < 8
 
 
 def test_a_refusal_twice_is_a_result(server: ChatServer, store: Store) -> None:

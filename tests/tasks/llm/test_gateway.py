@@ -329,3 +329,6 @@ def test_fallbacks_are_asked_in_order(server: ChatServer, store: Store) -> None:
     assert answer.model == "openai/second"
     assert [request["model"] for request in server.requests] == ["a-model-of-ours", "second"]
     assert [row.outcome.split(":")[0] for row in store.rows(LlmCall)] == ["error", "ok"]
+    again = name_colour(config(server, fallbacks=["openai/second"]), store)  # a run that goes on pays nobody twice
+    assert (again.model, again.cached) == ("openai/second", True)
+    assert len(server.requests) == 2

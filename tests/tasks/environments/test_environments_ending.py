@@ -1,0 +1,35 @@
+"""What a build started ends with the process that started it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+SCRIPT = """
+import atexit, os, sys, threading, time
+from pathlib import Path
+from tasks.environments.runners import LocalRunner
+
+folder = Path(sys.argv[1])
+runner = LocalRunner(folder, folder)
+step = ["sh", "-c", "echo $$ > started; mv started pid; sleep 600"]
+threading.Thread(target=runner.run, args=(step,), kwargs={"timeout_s": 600}, daemon=True).start()
+while not (folder / "pid").exists():
+    time.sleep(0.01)
+atexit._run_exitfuncs()  # as `isobench` does after Ctrl-C
+os._exit(130)
+"""
+
+
+def test_a_step_that_nobody_waits_for_is_ended(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], timeout=100, check=False)
+    assert done.returncode == 130
+    pid = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 60
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
