@@ -166,11 +166,16 @@ def publish(config: ConfigArgument, store: StoreOverride = None, settings: SetOp
 @app.command(epilog="Example: `isobench show commits --where kept --limit 20`")
 def show(
     table: Annotated[
-        str, typer.Argument(help="commits, apis, perf_tests, measurements, comparisons, instances, ...; or prompt")
+        str,
+        typer.Argument(
+            help="commits, apis, perf_tests, measurements, comparisons, instances, ...; or prompt, or costs"
+        ),
     ],
     item: Annotated[
         str | None,
-        typer.Argument(help="With prompt: a commit's sha, a call_id or a request_key of llm_calls (prefixes do)."),
+        typer.Argument(
+            help="With prompt: a sha, a call_id or a request_key of llm_calls (prefixes do). With costs: a sha."
+        ),
     ] = None,
     store: StoreOption = "./store",
     where: Annotated[
@@ -180,11 +185,17 @@ def show(
     limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 50,
     stage: Annotated[str | None, typer.Option(help="With prompt: mining, apis, perftests, statements.")] = None,
 ) -> int:
-    """Show a table of the store, or the exact prompt that was sent: `isobench show prompt SHA --stage perftests`."""
+    """Show a table of the store; the exact prompt that was sent: `isobench show prompt SHA --stage perftests`; or what
+    models cost, by stage and commit: `isobench show costs`.
+    """
     if table == "prompt":
         from flows.commands.asking import run_show_prompt
 
         return run_show_prompt(item, store, stage)
+    if table == "costs":
+        from flows.commands.asking import run_show_costs
+
+        return run_show_costs(item, store, limit)
     if item is not None:
         raise UserError(f"'isobench show {table}' takes no further argument; did you mean `--where`?")
     from flows.commands.looking import run_show

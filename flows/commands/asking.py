@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import UserError
 from flows.commands.running import finish, print_dataset, require, running
-from flows.commands.terminal import complain, out
+from flows.commands.terminal import complain, out, table
 
 if TYPE_CHECKING:
     from configs.models import Config
@@ -89,6 +89,31 @@ def run_show_prompt(item: str | None, store: str, stage: str | None) -> int:
             out.rule("answer", style="dim", align="left")
             out.print(found.reply, markup=False, soft_wrap=True)
     return 0
+
+
+def run_show_costs(item: str | None, store: str, limit: int) -> int:
+    """Print what models cost: by stage, then by stage and commit."""
+    from storage.store import Store
+    from tasks.llm.costs import costs
+
+    opened = Store(store)
+    if not opened.exists():
+        raise UserError(f"no store at {opened.root}: name another with --store")
+    stages = costs(opened, ["stage", "model"], item)
+    if not stages:
+        about = f" about {item!r}" if item else ""
+        raise UserError(f"no model was asked{about} in {opened.root}")
+    numbers = [name for name in stages[0] if name not in ("stage", "model")]
+    total = {name: sum(row[name] for row in stages) for name in numbers}
+    table("What models cost, by stage", _priced([*stages, {"stage": "all", "model": "", **total}]))
+    commits = costs(opened, ["stage", "item"], item)
+    shown = [{**row, "item": row["item"][:12]} for row in commits[:limit]]
+    table(f"By stage and commit: {len(shown)} of {len(commits)}, dearest first", _priced(shown))
+    return 0
+
+
+def _priced(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, "cost_usd": f"{row['cost_usd']:.4f}"} for row in rows]
 
 
 def _load(config: Path, settings: Sequence[str], store: str | None) -> Config:
