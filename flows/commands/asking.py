@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from configs.errors import UserError
 from flows.commands.running import finish, print_dataset, require, running
@@ -99,21 +99,16 @@ def run_show_costs(item: str | None, store: str, limit: int) -> int:
     opened = Store(store)
     if not opened.exists():
         raise UserError(f"no store at {opened.root}: name another with --store")
-    stages = costs(opened, ["stage", "model"], item)
+    stages = costs(opened, ["stage"], item)
     if not stages:
         about = f" about {item!r}" if item else ""
         raise UserError(f"no model was asked{about} in {opened.root}")
-    numbers = [name for name in stages[0] if name not in ("stage", "model")]
-    total = {name: sum(row[name] for row in stages) for name in numbers}
-    table("What models cost, by stage", _priced([*stages, {"stage": "all", "model": "", **total}]))
+    total = {name: sum(row[name] for row in stages) for name in stages[0] if name != "stage"}
+    table("What models cost, by stage", [*stages, {"stage": "all", **total}])
     commits = costs(opened, ["stage", "item"], item)
     shown = [{**row, "item": row["item"][:12]} for row in commits[:limit]]
-    table(f"By stage and commit: {len(shown)} of {len(commits)}, dearest first", _priced(shown))
+    table(f"By stage and commit: {len(shown)} of {len(commits)}, dearest first", shown)
     return 0
-
-
-def _priced(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{**row, "cost_usd": f"{row['cost_usd']:.4f}"} for row in rows]
 
 
 def _load(config: Path, settings: Sequence[str], store: str | None) -> Config:

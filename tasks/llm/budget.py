@@ -12,9 +12,10 @@ from contextlib import contextmanager
 
 from tasks.llm.models import BudgetExceeded
 
-_lock = threading.Lock()
+_lock = threading.Condition()
 _spent: dict[str, float] = {}
 _promised: dict[str, float] = {}
+_under_way: dict[str, int] = {}
 
 
 class Charge:
@@ -35,24 +36,38 @@ def spent(store_root: str) -> float:
         return _spent.get(store_root, 0.0)
 
 
+def promised(store_root: str) -> float:
+    """US dollars that requests under way may cost."""
+    with _lock:
+        return _promised.get(store_root, 0.0)
+
+
 @contextmanager
 def reserve(store_root: str, budget_usd: float | None, worst_usd: float) -> Iterator[Charge]:
     """Set `worst_usd` aside while a request is under way, then book what it cost.
 
-    Raises BudgetExceeded, before anything is sent, if the worst case does not fit into what is left.
+    Where it fits only if requests under way cost less than they may, it waits for them. Raises BudgetExceeded, before
+    anything is sent, if the worst case does not fit into what is left.
     """
     charge = Charge()
     with _lock:
-        used, open_usd = _spent.get(store_root, 0.0), _promised.get(store_root, 0.0)
-        if budget_usd is not None and used + open_usd + worst_usd > budget_usd:
-            raise BudgetExceeded(
-                f"llm.budget_usd is {budget_usd:g}: {used:.4f} spent, {open_usd:.4f} under way, and the next request "
-                f"may cost {worst_usd:.4f}; raise the budget and run again (finished answers are kept)"
-            )
-        _promised[store_root] = open_usd + worst_usd
+        while budget_usd is not None and spent(store_root) + promised(store_root) + worst_usd > budget_usd:
+            if spent(store_root) + worst_usd > budget_usd or not promised(store_root):
+                raise BudgetExceeded(
+                    f"llm.budget_usd is {budget_usd:g}: {spent(store_root):.4f} spent, {promised(store_root):.4f} "
+                    f"under way, and the next request may cost {worst_usd:.4f}; raise the budget and run again "
+                    "(finished answers are kept)"
+                )
+            _lock.wait()
+        _promised[store_root] = promised(store_root) + worst_usd
+        _under_way[store_root] = _under_way.get(store_root, 0) + 1
     try:
         yield charge
     finally:
         with _lock:
-            _promised[store_root] = max(0.0, _promised[store_root] - worst_usd)
-            _spent[store_root] = _spent.get(store_root, 0.0) + charge.usd
+            _under_way[store_root] -= 1
+            # sums of fractions leave a rest, for which nobody must wait
+            left = _promised[store_root] - worst_usd if _under_way[store_root] else 0.0
+            _promised[store_root] = max(0.0, left)
+            _spent[store_root] = spent(store_root) + charge.usd
+            _lock.notify_all()

@@ -43,7 +43,8 @@ def store(tmp_path: Path) -> Store:
 
 def test_only_what_was_bought_costs(store: Store) -> None:
     assert costs(store, ["stage"]) == [
-        {"stage": "apis", "requests": 2, "repairs": 1, "from_cache": 1, "tokens_in": 200, "tokens_out": 20, "cost_usd": 1.5},
+        {"stage": "apis", "requests": 2, "repairs": 1, "from_cache": 1, "tokens_in": 200, "tokens_out": 20,
+         "cost_usd": 1.5},
         {"stage": "perftests", "requests": 1, "repairs": 0, "from_cache": 0, "tokens_in": 100, "tokens_out": 10,
          "cost_usd": 0.25},
     ]  # fmt: skip
@@ -52,7 +53,7 @@ def test_only_what_was_bought_costs(store: Store) -> None:
 
 def test_the_command_shows_stages_commits_and_their_sum(store: Store) -> None:
     shown = CliRunner().invoke(app, ["show", "costs", "--store", store.root])
-    assert "1.7500" in shown.output
+    assert "1.75" in shown.output
     assert "By stage and commit: 3 of 3" in shown.output
     found = CliRunner().invoke(app, ["show", "costs", "ffff", "--store", store.root])
     assert isinstance(found.exception, UserError)

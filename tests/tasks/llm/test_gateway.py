@@ -317,6 +317,19 @@ def test_the_budget_stops_before_it_is_exceeded_and_a_larger_one_goes_on(server:
     assert len(server.requests) == sent + 1
 
 
+def test_requests_at_once_wait_for_what_the_others_really_cost(server: ChatServer, store: Store) -> None:
+    llm = config(server, PRICED, max_tokens=100_000, max_concurrency=4)
+    worst = client.worst_cost(llm, PRICED, [{"role": "user", "content": "x" * 600}])
+    llm = llm.model_copy(update={"budget_usd": 1.5 * worst})  # room for one at a time; each costs a five-hundredth
+
+    def ask_about(number: int) -> Any:
+        return name_colour(llm, store, prompt=Prompt("colour", 1, "s", f"number {number}", str(number)))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert {answer.value.name for answer in pool.map(ask_about, range(4))} == {"blue"}
+    assert 0 < budget.spent(store.root) < worst
+
+
 def test_a_budget_for_a_model_without_a_price_is_refused(server: ChatServer, store: Store) -> None:
     with pytest.raises(LlmError, match="no known price"):
         name_colour(config(server, UNKNOWN, budget_usd=1), store)
