@@ -252,6 +252,10 @@ class TimingConfig(Section):
     """`cuda` adds device events as a clock, for perf tests that load torch."""
     cores: int = Field(default=1, gt=0)
     """Cores that each process is pinned to. Raise it for changes that use several cores."""
+    share_core: bool = True
+    """With `interleaved`: call the arms of a round at the same moment on one core, where the kernel lets them take
+    turns of a few milliseconds, and charge each for its own time only. This needs one thread per arm, `cores: 1` and
+    `device: cpu`. Else, and with `false`, arms are called one after the other."""
     seed: int | None = None
     """Where the order of arms and the perf tests' seeds come from. Left out, no patch can know them beforehand."""
 

@@ -33,6 +33,8 @@ class Measurement(Row):
     gpu_ns: int | None = None
     wait_ns: int = 0
     """Share of `wall_ns` in which the call could run and its core ran something else, by the kernel."""
+    company_ns: int = 0
+    """CPU time of the calls that shared the core with this one; most of `wait_ns` is theirs. 0 if there were none."""
     outside_ns: int
     """The driver's own clock around the request, for the whole batch."""
     number: int = 1

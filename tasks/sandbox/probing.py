@@ -68,12 +68,14 @@ class Timed(BaseModel):
     """The probe's clock."""
     cpu_ns: int
     """CPU time of the process, its threads and its children: by the kernel, read from outside where that can be."""
+    helpers_ns: int | None = None
+    """What of it further threads and processes used; None where that cannot be seen from outside."""
     wait_ns: int = 0
     """Time in which the call was ready to run while its core ran something else, by the kernel; 0 where it is unknown.
     Waiting for threads and children of its own is not counted."""
     outside_ns: int
-    """The driver's clock, from sending the request to reading the answer, less what the driver itself waited for a
-    core; the pipe costs it what `ping` costs."""
+    """The driver's clock, from sending the request to reading the answer, less what the driver itself, and the probe
+    before and after the call, waited for a core; the pipe costs it what `ping` costs."""
     gpu_ns: int | None = None
     flags: list[str] = []
     """`threads_left`, `processes_left`: more of them after the call than before it. `no_gpu_clock`: torch is not
@@ -179,8 +181,9 @@ class ProbeSession:
         return Timed(
             wall_ns=duration(answer, "wall_ns"),
             cpu_ns=duration(answer, "cpu_ns") if used is None else used,
+            helpers_ns=self._watch.helpers_ns(),
             wait_ns=waited if seen is None else min(waited, seen),
-            outside_ns=answer["outside_ns"],
+            outside_ns=max(1, answer["outside_ns"] - max(0, (seen or 0) - waited)),
             gpu_ns=None if answer.get("gpu_ns") is None else duration(answer, "gpu_ns"),
             flags=flags,
         )

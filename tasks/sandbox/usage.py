@@ -89,16 +89,23 @@ class Watch:
 
     def wait_ns(self) -> int | None:
         """How long the last request waited for its core at most, not for its own threads and children."""
-        if self._before is None or self._after is None:
+        helpers = self.helpers_ns()
+        if self._before is None or self._after is None or helpers is None:
             return None
-        cpu, main = (getattr(self._after, name) - getattr(self._before, name) for name in ("cpu_ns", "main_cpu_ns"))
-        return max(0, self._after.wait_ns - self._before.wait_ns - max(0, cpu - main))
+        return max(0, self._after.wait_ns - self._before.wait_ns - helpers)
 
     def cpu_ns(self) -> int | None:
         """CPU time of the whole tree during the last request."""
         if self._before is None or self._after is None:
             return None
         return max(0, self._after.cpu_ns - self._before.cpu_ns)
+
+    def helpers_ns(self) -> int | None:
+        """CPU time during the last request that was not the main process's first thread's."""
+        if self._before is None or self._after is None:
+            return None
+        cpu, main = (getattr(self._after, name) - getattr(self._before, name) for name in ("cpu_ns", "main_cpu_ns"))
+        return max(0, cpu - main)
 
     def left_processes(self) -> bool:
         """Whether more processes run after the last request than before it."""

@@ -89,7 +89,7 @@ def _common(samples: Sequence[Sample], arm: str) -> tuple[list[Sample], list[Sam
 def _clocks_disagree(ours: Sequence[Sample], base: Sequence[Sample]) -> bool:
     wall = float(np.median([s.wall_ns for s in ours]))
     hidden, usual = (_column([s.outside_ns - s.wall_ns for s in samples]) for samples in (ours, base))
-    waited, usually = (_column([s.wait_ns / max(1, s.wall_ns) for s in samples]) for samples in (ours, base))
+    waited, usually = (_column([_strange_wait(s) / max(1, s.wall_ns) for s in samples]) for samples in (ours, base))
     slack = max(CLOCK_SLACK_NS, CLOCK_TOLERANCE * wall)
     return (
         _surely_above(hidden, usual, slack)
@@ -188,19 +188,26 @@ def _mad(values: Floats) -> float:
 def call_times(samples: Sequence[Sample], arm: str) -> dict[int, float]:
     """Nanoseconds per call of the arm's counted rounds: what its own clock says, as far as the driver can confirm it.
 
-    From the probe's time the wait for the core is taken off, but no larger share of it (on average) than base's and
-    WAIT_MARGIN more. The time is at least what the driver's clock saw, less the wait and less what the pipe costs base
-    in nine of ten rounds. So a patch that lies about its clocks gains no more than these margins.
+    From the probe's time the wait for the core is taken off: what those that shared it with the call have used, and of
+    what is left no larger share (on average) than base's and WAIT_MARGIN more. The time is at least what the driver's
+    clock saw, less the wait and less what the pipe costs base in nine of ten rounds. So a patch that lies about its
+    clocks gains no more than these margins.
     """
     ours, base = counted(samples, arm), counted(samples, "base")
     pipe = float(np.quantile([s.outside_ns - s.wall_ns for s in base.values()], 0.9)) if base else 0.0
     share, allowed = _wait_share(ours), _wait_share(base) + WAIT_MARGIN
     scale = 1.0 if arm == "base" or share <= allowed else allowed / share
+    waits = {number: s.wait_ns - (1 - scale) * _strange_wait(s) for number, s in ours.items()}
     return {
-        number: max(1.0, s.wall_ns - scale * s.wait_ns, s.outside_ns - pipe - scale * s.wait_ns) / s.number
+        number: max(1.0, s.wall_ns - waits[number], s.outside_ns - pipe - waits[number]) / s.number
         for number, s in ours.items()
     }
 
 
 def _wait_share(samples: dict[int, Sample]) -> float:
-    return sum(s.wait_ns for s in samples.values()) / max(1, sum(s.wall_ns for s in samples.values()))
+    return sum(map(_strange_wait, samples.values())) / max(1, sum(s.wall_ns for s in samples.values()))
+
+
+def _strange_wait(sample: Sample) -> int:
+    """The wait that those who shared the core do not explain."""
+    return max(0, sample.wait_ns - sample.company_ns)

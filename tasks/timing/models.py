@@ -53,6 +53,10 @@ class Sample:
     """What the result itself used, if it had to travel."""
     idle_ns: int = 0
     """Between the calls of this round, when nothing was asked of the arm."""
+    helpers_ns: int | None = None
+    """CPU time of the call that was not its first thread's; None where that cannot be seen from outside."""
+    company_ns: int = 0
+    """CPU time of the calls that shared the core with this one, from the same moment on; 0 if it had it to itself."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,10 @@ class Race:
     """Whether every round had processes of its own."""
     metrics: list[MetricValue] = field(default_factory=list)
     """Of a workload that is a command."""
+    one_core: bool = False
+    """Whether the arms of a round shared one core at the same moment."""
+    timed_out: bool = False
+    """Whether some process took longer than it may."""
     primary: str = ""
     """The metric that decides; empty where time does."""
     base_failure: str = ""

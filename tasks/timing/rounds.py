@@ -64,6 +64,8 @@ class Heat:
     warmup: bool = False
     together: bool = False
     """Whether the arms are timed at the same moment instead of one after the other."""
+    one_core: bool = False
+    """Whether those that are timed at the same moment have one core between them."""
 
     def batch(self, name: str) -> tuple[int, int, int]:
         """(first seed, calls, index of the compared result) of an arm."""
@@ -177,6 +179,7 @@ class ProcessSet:
             answer: object = getattr(self.probes[name], method)(*args)
         except ProbeError as error:
             self.probes[name].close()
+            self._race.timed_out |= error.kind == "timeout"
             detail = error.traceback.strip().splitlines()
             reason = f"{method}: {error}" + (f" | {detail[-1]}" if error.kind == "died" and detail else "")
             if name == "base":
@@ -236,18 +239,21 @@ def play(
                 found[name] = timed, judged
                 race.drop(name, judged.status, judged.reason)
     spent = {name: processes.probes[name].spent(since=before[name]) for name in found}
+    used = {name: timed.cpu_ns for name, timed in timings.items() if isinstance(timed, Timed)}
     for position, name in enumerate(heat.order):
         if name in found:
-            race.samples.append(_sample(name, position, heat, *found[name], spent[name], started[name]))
+            company_ns = sum(used.values()) - used[name] if heat.one_core else 0
+            race.samples.append(_sample(name, position, heat, *found[name], spent[name], started[name], company_ns))
     if "base" in found:
-        _drop_busy(race, {name: of_round.idle_ns for name, of_round in spent.items()}, found["base"][0].wall_ns)
+        call = found["base"][0]
+        _drop_busy(race, {name: of_round.idle_ns for name, of_round in spent.items()}, call.wall_ns - call.wait_ns)
     return reference
 
 
 def _drop_busy(race: Race, idle_ns: dict[str, int], wall_ns: int) -> None:
     """Take out who keeps the core busy while others are timed on it; less of it is flagged (`clocks.clock_flags`).
 
-    `idle_ns`: CPU time between calls, by arm; `wall_ns`: base's call.
+    `idle_ns`: CPU time between calls, by arm; `wall_ns`: base's call without its waits.
     """
     limit = idle_ns.get("base", 0) + BUSY_FLOOR_NS + BUSY_SHARE * wall_ns
     for name, used in idle_ns.items():
@@ -283,7 +289,14 @@ def _judge(processes: ProcessSet, name: str, index: int, reference: Reference, r
 
 
 def _sample(
-    name: str, position: int, heat: Heat, timed: Timed, judged: _Judged, spent: Spent, started_at: datetime
+    name: str,
+    position: int,
+    heat: Heat,
+    timed: Timed,
+    judged: _Judged,
+    spent: Spent,
+    started_at: datetime,
+    company_ns: int,
 ) -> Sample:
     seed, number, _ = heat.batch(name)
     return Sample(
@@ -302,6 +315,8 @@ def _sample(
         digest_ns=spent.digest_ns,
         result_ns=spent.result_ns,
         idle_ns=spent.idle_ns,
+        helpers_ns=timed.helpers_ns,
+        company_ns=company_ns,
         correct=judged.status == "ok",
         warmup=heat.warmup,
         started_at=started_at,

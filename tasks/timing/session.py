@@ -125,11 +125,14 @@ class _Judgement:
         self._questions = questions
         self._timing = timing
         self.level = timing.confidence
+        self._race: Race | None = None
         self._settled: dict[Question, tuple[Interval | None, Verdict]] = {}
 
     def open_arms(self, race: Race, level: float) -> set[str]:
         """Arms that some open question is about, after a look at this confidence."""
         self.level = level
+        if race is not self._race:  # the protocol has begun anew
+            self._race, self._settled = race, {}
         found = set()
         for question in self._questions:
             if question in self._settled or not (race.alive(question.arm) and race.alive(question.against)):
@@ -180,6 +183,7 @@ class _Report:
             cpu_ns=sample.cpu_ns,
             gpu_ns=sample.gpu_ns,
             wait_ns=sample.wait_ns,
+            company_ns=sample.company_ns,
             outside_ns=sample.outside_ns,
             number=sample.number,
             order=sample.order,

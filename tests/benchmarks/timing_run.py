@@ -41,6 +41,9 @@ from tests.benchmarks.timing_workloads import PARTS, WORKLOADS, arm, environment
 
 ALL_ROUNDS = 500
 """More than any budget holds: the budget decides."""
+ONE_BY_ONE = "one-by-one"
+"""`interleaved` with `timing.share_core: false`."""
+NAMES = sorted([*PROTOCOLS, ONE_BY_ONE], reverse=True)
 
 
 def measure(options: argparse.Namespace, store: Store, workload: str, protocol: str, budget_s: float) -> dict[str, Any]:
@@ -48,7 +51,8 @@ def measure(options: argparse.Namespace, store: Store, workload: str, protocol: 
     env = environment(store, options.sandbox)
     counts = {"base": options.units, "human": PARTS, **{f"patch:{n}": PARTS for n in range(options.patches)}}
     settings = {
-        "protocol": protocol,
+        "protocol": "interleaved" if protocol == ONE_BY_ONE else protocol,
+        "share_core": protocol != ONE_BY_ONE,
         "budget_s": budget_s,
         "min_rounds": options.min_rounds,
         "processes": options.processes,
@@ -144,7 +148,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="file of JSON lines to append to")
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--workloads", nargs="+", default=list(WORKLOADS), choices=list(WORKLOADS))
-    parser.add_argument("--protocols", nargs="+", default=sorted(PROTOCOLS, reverse=True), choices=sorted(PROTOCOLS))
+    parser.add_argument("--protocols", nargs="+", default=NAMES, choices=NAMES)
     parser.add_argument("--units", type=int, default=PARTS, help=f"work of base; the human's is {PARTS}")
     parser.add_argument("--threshold", type=float, default=1.2, help="the question about human against base")
     parser.add_argument("--patches", type=int, default=0, help="ask about this many equals of human instead, at 0.95")

@@ -4,6 +4,8 @@ So whatever disturbs the machine for longer than a call disturbs all arms alike.
 processes (each with its own hash seed and core). The first round of a set is warm-up and is not counted. The data are
 looked at after `min_rounds` and then after every growth by half; an arm whose questions are answered leaves.
 
+Where it can be told what each used, the arms of a round share one core at the same moment (see `sharing`).
+
 Two cases change the shape. Short calls are timed in batches of distinct workloads; an arm that is much faster than base
 gets more of them, of which base runs one, and nobody knows which. A workload that is the same for every seed would
 reward a patch for remembering results, so each of its rounds gets fresh processes; so do scripts of the gso dialect,
@@ -19,17 +21,24 @@ from tasks.sandbox.probing import SetupInfo
 from tasks.timing.leasing import pinning
 from tasks.timing.models import Race
 from tasks.timing.protocols.common import Needed, generator, in_order, new_race
-from tasks.timing.protocols.planning import SHORT_S, Costs, batches, first_block, plan, rounds_per_set
+from tasks.timing.protocols.planning import SHARED_S, SHORT_S, Costs, batches, first_block, plan, rounds_per_set
+from tasks.timing.protocols.sharing import may_share
 from tasks.timing.rounds import Heat, ProcessSet, Referee, Reference, Track, play
 from tasks.timing.spending import Looks
 
 
 def interleaved(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
-    """Time until no arm is needed any more, or rounds or time are up."""
-    race = new_race(track)
-    deadline = time.monotonic() + track.timing.budget_s
-    with Referee(track) as referee:
-        run_looks(Runner(track, race, cores, referee, deadline), needed)
+    """Time until no arm is needed any more, or rounds or time are up.
+
+    An arm that hogs the core makes others that share it time out: then all is done again, one after the other.
+    """
+    for shared in (True, False):
+        race = new_race(track)
+        deadline = time.monotonic() + track.timing.budget_s
+        with Referee(track) as referee:
+            run_looks(Runner(track, race, cores, referee, deadline, shared), needed)
+        if not (race.one_core and race.timed_out):
+            break
     return race
 
 
@@ -55,14 +64,24 @@ class Runner:
     """Plays rounds in set after set of processes."""
 
     together = False
-    """Whether the arms of a group are called at the same moment."""
+    """Whether the arms of a group are called at the same moment, each on its own core."""
 
-    def __init__(self, track: Track, race: Race, cores: tuple[int, ...], referee: Referee, deadline: float) -> None:
+    def __init__(
+        self,
+        track: Track,
+        race: Race,
+        cores: tuple[int, ...],
+        referee: Referee,
+        deadline: float,
+        sharing: bool = False,
+    ) -> None:
+        """`sharing`: the arms of a group may be called at the same moment on one core, if that can be told apart."""
         self.track, self.race, self.cores, self.referee = track, race, cores, referee
         self.rng = generator(track)
         self.counted = 0
         """Rounds so far that are not warm-up."""
         self._deadline = deadline
+        self._sharing = sharing
         self._names = in_order(track)
         self._sets = self._played = 0
         self._rounds = 0
@@ -93,6 +112,7 @@ class Runner:
                 status, reason = self.referee.compare(result, result)
                 if status != "ok":
                     race.base_failure = f"check_equivalence rejects base's own result: {reason}"
+            race.one_core = self._sharing and may_share(race.samples, timing)
             if not race.fresh and not self.out:
                 round_s = self._choose_batches(processes, round_s)
         except BaseException:
@@ -157,7 +177,8 @@ class Runner:
                 offset=int(self.rng.integers(spare + 1)),
                 result=int(self.rng.integers(race.number)),
                 warmup=warmup,
-                together=self.together,
+                together=self.together or (race.one_core and not warmup),
+                one_core=race.one_core and not warmup,
             )
             self._rounds += 1
             reference = play(used, race, heat, self.referee, self.track.timing.device)
@@ -184,7 +205,8 @@ class Runner:
 
     def _choose_batches(self, processes: ProcessSet, round_s: float) -> float:
         """Set the race's batches if some arm is short; seconds that a round will take."""
-        if not any(sample.wall_ns < SHORT_S * 1e9 for sample in self.race.samples):
+        short_s = SHARED_S if self.race.one_core else SHORT_S
+        if not any(sample.wall_ns - sample.wait_ns < short_s * 1e9 for sample in self.race.samples):
             return round_s
         first, start = len(self.race.samples), time.monotonic()
         self.play(processes, warmup=True)  # the first one's times are those of cold caches
@@ -195,6 +217,7 @@ class Runner:
         self.race.number, self.race.numbers = batches(
             {name: max(1, sample.wall_ns - sample.wait_ns) / 1e9 for name, sample in latest.items()},
             {name: sample.setup_ns / 1e9 for name, sample in latest.items()},
+            self.race.one_core,
         )
         further = {name: self.race.numbers.get(name, self.race.number) - 1 for name in latest}
         return round_s + sum(more * (latest[n].wall_ns + latest[n].setup_ns) / 1e9 for n, more in further.items())

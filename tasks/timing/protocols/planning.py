@@ -13,6 +13,8 @@ SHORT_S = 0.005
 """Experiments shorter than this are timed in batches."""
 BATCH_S = 0.02
 """Length of a batch."""
+SHARED_S = 0.05
+"""Length of a batch whose arms share a core: a dozen turns of about 3 ms each. Shorter experiments are batched too."""
 MAX_BATCH = 200
 """Calls of a batch at most."""
 BATCH_SETUP_S = 0.1
@@ -74,24 +76,27 @@ def first_block(wanted: int, processes: int, left_s: float, costs: Costs) -> tup
     return max(FEWEST_ROUNDS, min(wanted, int((left_s - (sets - 1) * costs.start_s) / round_s))), sets
 
 
-def batches(call_s: Mapping[str, float], setup_s: Mapping[str, float]) -> tuple[int, dict[str, int]]:
+def batches(
+    call_s: Mapping[str, float], setup_s: Mapping[str, float], shared: bool = False
+) -> tuple[int, dict[str, int]]:
     """Calls per batch: those of base, which others share, and those of arms so much faster that they need more.
 
     A single call of a millisecond is mostly noise, also where base takes long. `call_s` and `setup_s` are seconds of
-    one call and one setup by arm.
+    one call and one setup by arm; `shared`: the arms will share a core.
     """
-    number = _batch(call_s["base"], setup_s["base"])
+    number = _batch(call_s["base"], setup_s["base"], shared)
     others = {name: seconds for name, seconds in call_s.items() if name != "base"}
     if not others:
         return number, {}
     anchor = others.get("human", min(others.values()))
     alike = [name for name, seconds in others.items() if seconds <= ALIKE * anchor]
-    larger = _batch(anchor, max(setup_s[name] for name in alike))
+    larger = _batch(anchor, max(setup_s[name] for name in alike), shared)
     return number, dict.fromkeys(alike, larger) if larger > 1.5 * number else {}
 
 
-def _batch(call_s: float, setup_s: float) -> int:
-    """1 for experiments of SHORT_S and longer, else as many as BATCH_S holds and BATCH_SETUP_S can set up."""
-    if call_s >= SHORT_S:
+def _batch(call_s: float, setup_s: float, shared: bool) -> int:
+    """1 for experiments that are long enough, else as many as a batch holds and BATCH_SETUP_S can set up."""
+    short, length = (SHARED_S, SHARED_S) if shared else (SHORT_S, BATCH_S)
+    if call_s >= short:
         return 1
-    return max(1, min(math.ceil(BATCH_S / max(call_s, 1e-9)), MAX_BATCH, int(BATCH_SETUP_S / max(setup_s, 1e-6))))
+    return max(1, min(math.ceil(length / max(call_s, 1e-9)), MAX_BATCH, int(BATCH_SETUP_S / max(setup_s, 1e-6))))
