@@ -33,6 +33,9 @@ class Measurement(Row):
     gpu_ns: int | None = None
     wait_ns: int = 0
     """Share of `wall_ns` in which the call could run and its core ran something else, by the kernel."""
+    cpu_bound: bool = False
+    """Whether one thread did it all and never slept, by the kernel: then `cpu_ns` is what counts, else the wall time
+    without waits."""
     company_ns: int = 0
     """CPU time of the calls that shared the core with this one; most of `wait_ns` is theirs. 0 if there were none."""
     outside_ns: int

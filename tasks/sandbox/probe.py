@@ -180,6 +180,7 @@ class Probe:
         except BaseException as error:
             raise Failure("exception", "no device events: " + describe(error), trace_of(error)) from None
         child = usage(resource.RUSAGE_CHILDREN)
+        slept = usage(resource.RUSAGE_THREAD).ru_nvcsw
         waited, main_start, cpu_start = self.waited(), self.main_cpu(), cpu()
         start = wall()
         try:
@@ -190,13 +191,15 @@ class Probe:
         except BaseException as error:
             raise Failure("exception", describe(error), trace_of(error)) from None
         cpu_ns, main_ns, wait_ns = cpu() - cpu_start, self.main_cpu() - main_start, self.waited() - waited
+        slept = usage(resource.RUSAGE_THREAD).ru_nvcsw - slept
         after = usage(resource.RUSAGE_CHILDREN)
         cpu_ns += int((after.ru_utime + after.ru_stime - child.ru_utime - child.ru_stime) * 1e9)
         wait_ns -= max(0, cpu_ns - main_ns)  # waiting for its own threads and children is the experiment's time
         flags = ["threads_left"] if self.threads() > before else []
         if device == "cuda" and gpu is None:
             flags.append("no_gpu_clock")
-        return {"wall_ns": stop - start, "cpu_ns": cpu_ns, "wait_ns": max(0, wait_ns), "gpu_ns": gpu_ns, "flags": flags}
+        clocks = {"wall_ns": stop - start, "cpu_ns": cpu_ns, "wait_ns": max(0, wait_ns), "gpu_ns": gpu_ns}
+        return dict(clocks, sleeps=slept, flags=flags)
 
     def result(self, index: Any) -> Any:
         """One result of the last run, as `blob` makes it."""

@@ -38,6 +38,9 @@ Dialect = Literal["isobench", "gso", "command"]
 FLAGS = frozenset({"threads_left", "no_gpu_clock"})
 """Flags that a probe may raise; others are dropped, because some flags speak of base and not of the arm."""
 START_TIMEOUT_S = 60.0
+HELPERS_SHARE = 0.02
+HELPERS_SLACK_NS = 500_000
+"""CPU time of further threads and processes, of all of a call's and in any case, that still counts as one thread."""
 
 _FILES = ("encoding", "dialects", "probe")
 _BOOT = """import sys, types
@@ -68,8 +71,9 @@ class Timed(BaseModel):
     """The probe's clock."""
     cpu_ns: int
     """CPU time of the process, its threads and its children: by the kernel, read from outside where that can be."""
-    helpers_ns: int | None = None
-    """What of it further threads and processes used; None where that cannot be seen from outside."""
+    cpu_bound: bool = False
+    """Whether one thread did it all and never slept, by the kernel, read from outside: CPU time is then all that the
+    call needs, and the rest of `wall_ns` is other programs' and other machines'."""
     wait_ns: int = 0
     """Time in which the call was ready to run while its core ran something else, by the kernel; 0 where it is unknown.
     Waiting for threads and children of its own is not counted."""
@@ -177,16 +181,24 @@ class ProbeSession:
         flags = [flag for flag in field(answer, "flags", list)[:20] if isinstance(flag, str) and flag in FLAGS]
         if self._watch.left_processes():
             flags.append("processes_left")
+        wall_ns, outside_ns = duration(answer, "wall_ns"), answer["outside_ns"]
         waited, seen, used = duration(answer, "wait_ns"), self._watch.wait_ns(), self._watch.cpu_ns()
         return Timed(
-            wall_ns=duration(answer, "wall_ns"),
+            wall_ns=wall_ns,
             cpu_ns=duration(answer, "cpu_ns") if used is None else used,
-            helpers_ns=self._watch.helpers_ns(),
+            cpu_bound=device == "cpu" and self._is_cpu_bound(duration(answer, "sleeps")),
             wait_ns=waited if seen is None else min(waited, seen),
-            outside_ns=max(1, answer["outside_ns"] - max(0, (seen or 0) - waited)),
+            outside_ns=max(min(wall_ns, outside_ns), outside_ns - max(0, (seen or 0) - waited)),
             gpu_ns=None if answer.get("gpu_ns") is None else duration(answer, "gpu_ns"),
             flags=flags,
         )
+
+    def _is_cpu_bound(self, sleeps: int) -> bool:
+        """By the last request; `sleeps` of its call, as the probe says: requests begin and end with one each."""
+        seen, cpu_ns, helpers_ns = self._watch.sleeps(), self._watch.cpu_ns(), self._watch.helpers_ns()
+        if seen is None or cpu_ns is None or helpers_ns is None:
+            return False
+        return sleeps == 0 and seen <= 2 and helpers_ns <= HELPERS_SLACK_NS + HELPERS_SHARE * cpu_ns
 
     def spent(self, since: Spent | None = None) -> Spent:
         """What was used beside timed calls since this was last asked; `since` adds that call's idle time to it."""

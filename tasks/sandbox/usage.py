@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_SLEEPS = re.compile(rb"^voluntary_ctxt_switches:\s*(\d+)", re.MULTILINE)
 _MOST = 4096
 """Processes that are looked at: far more than any limit allows."""
 
@@ -24,6 +26,8 @@ class Usage:
     """CPU time of the main process's first thread."""
     wait_ns: int
     """How long that thread has been ready to run while its core ran something else."""
+    sleeps: int
+    """How often that thread has given up its core because it had to wait for something else."""
     processes: int
 
 
@@ -56,10 +60,18 @@ class Meter:
                 continue  # it ended meanwhile
             processes += 1
         try:
-            main_cpu, wait, _ = Path(f"/proc/{self._main}/task/{self._main}/schedstat").read_text().split()
+            thread = Path(f"/proc/{self._main}/task/{self._main}")
+            main_cpu, wait, _ = (thread / "schedstat").read_text().split()
+            sleeps = _SLEEPS.search((thread / "status").read_bytes())
         except (OSError, ValueError):
             return None
-        return Usage(cpu_ns=cpu_ns, main_cpu_ns=int(main_cpu), wait_ns=int(wait), processes=processes)
+        return Usage(
+            cpu_ns=cpu_ns,
+            main_cpu_ns=int(main_cpu),
+            wait_ns=int(wait),
+            sleeps=int(sleeps[1]) if sleeps else 0,
+            processes=processes,
+        )
 
 
 class Watch:
@@ -106,6 +118,12 @@ class Watch:
             return None
         cpu, main = (getattr(self._after, name) - getattr(self._before, name) for name in ("cpu_ns", "main_cpu_ns"))
         return max(0, cpu - main)
+
+    def sleeps(self) -> int | None:
+        """How often the main process's first thread slept during the last request, the wait for it perhaps included."""
+        if self._before is None or self._after is None:
+            return None
+        return self._after.sleeps - self._before.sleeps
 
     def left_processes(self) -> bool:
         """Whether more processes run after the last request than before it."""

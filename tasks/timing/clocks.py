@@ -89,7 +89,7 @@ def _common(samples: Sequence[Sample], arm: str) -> tuple[list[Sample], list[Sam
 def _clocks_disagree(ours: Sequence[Sample], base: Sequence[Sample]) -> bool:
     wall = float(np.median([s.wall_ns for s in ours]))
     hidden, usual = (_column([s.outside_ns - s.wall_ns for s in samples]) for samples in (ours, base))
-    waited, usually = (_column([_strange_wait(s) / max(1, s.wall_ns) for s in samples]) for samples in (ours, base))
+    waited, usually = (_column([_strange(s) / max(1, s.wall_ns) for s in samples]) for samples in (ours, base))
     slack = max(CLOCK_SLACK_NS, CLOCK_TOLERANCE * wall)
     return (
         _surely_above(hidden, usual, slack)
@@ -188,26 +188,40 @@ def _mad(values: Floats) -> float:
 def call_times(samples: Sequence[Sample], arm: str) -> dict[int, float]:
     """Nanoseconds per call of the arm's counted rounds: what its own clock says, as far as the driver can confirm it.
 
-    From the probe's time the wait for the core is taken off: what those that shared it with the call have used, and of
-    what is left no larger share (on average) than base's and WAIT_MARGIN more. The time is at least what the driver's
-    clock saw, less the wait and less what the pipe costs base in nine of ten rounds. So a patch that lies about its
-    clocks gains no more than these margins.
+    From the probe's time is taken off what was lost to others (`_lost`): what those that shared the core with the call
+    have used, and of what is left no larger share (on average) than base's and WAIT_MARGIN more. The time is at least
+    what the driver's clock saw, less the same and less what the pipe costs base in nine of ten rounds. So a patch that
+    lies about its clocks gains no more than these margins.
     """
     ours, base = counted(samples, arm), counted(samples, "base")
     pipe = float(np.quantile([s.outside_ns - s.wall_ns for s in base.values()], 0.9)) if base else 0.0
-    share, allowed = _wait_share(ours), _wait_share(base) + WAIT_MARGIN
+    share, allowed = _strange_share(ours), _strange_share(base) + WAIT_MARGIN
     scale = 1.0 if arm == "base" or share <= allowed else allowed / share
-    waits = {number: s.wait_ns - (1 - scale) * _strange_wait(s) for number, s in ours.items()}
+    lost = {number: _lost(s) - (1 - scale) * _strange(s) for number, s in ours.items()}
     return {
-        number: max(1.0, s.wall_ns - waits[number], s.outside_ns - pipe - waits[number]) / s.number
+        number: max(1.0, s.wall_ns - lost[number], s.outside_ns - pipe - lost[number]) / s.number
         for number, s in ours.items()
     }
 
 
-def _wait_share(samples: dict[int, Sample]) -> float:
-    return sum(map(_strange_wait, samples.values())) / max(1, sum(s.wall_ns for s in samples.values()))
+def wall_times(samples: Sequence[Sample], arm: str) -> dict[int, float]:
+    """Nanoseconds per call of the arm's counted rounds by the probe's clock alone: what others measure."""
+    return {number: s.wall_ns / s.number for number, s in counted(samples, arm).items()}
 
 
-def _strange_wait(sample: Sample) -> int:
-    """The wait that those who shared the core do not explain."""
-    return max(0, sample.wait_ns - sample.company_ns)
+def _lost(sample: Sample) -> int:
+    """Nanoseconds of wall time that were not the call's own.
+
+    Its wait for the core. And where it needed nothing but the core, all that was not its CPU time: a virtual machine's
+    cores are taken away for a while, too, and nobody waits then.
+    """
+    return max(sample.wait_ns, sample.wall_ns - sample.cpu_ns) if sample.cpu_bound else sample.wait_ns
+
+
+def _strange(sample: Sample) -> int:
+    """What was lost, and those who shared the core do not explain it."""
+    return max(0, _lost(sample) - sample.company_ns)
+
+
+def _strange_share(samples: dict[int, Sample]) -> float:
+    return sum(map(_strange, samples.values())) / max(1, sum(s.wall_ns for s in samples.values()))

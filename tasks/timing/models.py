@@ -53,8 +53,8 @@ class Sample:
     """What the result itself used, if it had to travel."""
     idle_ns: int = 0
     """Between the calls of this round, when nothing was asked of the arm."""
-    helpers_ns: int | None = None
-    """CPU time of the call that was not its first thread's; None where that cannot be seen from outside."""
+    cpu_bound: bool = False
+    """Whether one thread did it all and never slept, by the kernel: CPU time is then all that the call needs."""
     company_ns: int = 0
     """CPU time of the calls that shared the core with this one, from the same moment on; 0 if it had it to itself."""
 

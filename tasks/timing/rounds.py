@@ -315,7 +315,7 @@ def _sample(
         digest_ns=spent.digest_ns,
         result_ns=spent.result_ns,
         idle_ns=spent.idle_ns,
-        helpers_ns=timed.helpers_ns,
+        cpu_bound=timed.cpu_bound,
         company_ns=company_ns,
         correct=judged.status == "ok",
         warmup=heat.warmup,

@@ -183,6 +183,7 @@ class _Report:
             cpu_ns=sample.cpu_ns,
             gpu_ns=sample.gpu_ns,
             wait_ns=sample.wait_ns,
+            cpu_bound=sample.cpu_bound,
             company_ns=sample.company_ns,
             outside_ns=sample.outside_ns,
             number=sample.number,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.timing.clocks import call_times
+from tasks.timing.clocks import call_times, wall_times
 from tasks.timing.commands.compare import compare_metric
 from tasks.timing.models import Question, Race, Sample, Verdict
 from tasks.timing.stats import Floats, Interval, interval, ratio_of_means
@@ -67,7 +67,7 @@ def compare(race: Race, arm: str, against: str, confidence: float, protocol: str
     if race.primary:
         return compare_metric(race, race.primary, arm, against, confidence)
     if protocol == "sequential":
-        times = [np.array(list(call_times(race.samples, name).values())) for name in (against, arm)]
+        times = [np.array(list(wall_times(race.samples, name).values())) for name in (against, arm)]
         return ratio_of_means(times[0], times[1], confidence)
     sets = log_ratios(race.samples, arm, against)
     return interval([both_sides(part) for part in sets] if protocol == "duet" else sets, confidence)

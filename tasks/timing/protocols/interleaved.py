@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 
 from tasks.sandbox.probing import SetupInfo
 from tasks.timing.leasing import pinning
-from tasks.timing.models import Race
+from tasks.timing.models import Race, Sample
 from tasks.timing.protocols.common import Needed, generator, in_order, new_race
 from tasks.timing.protocols.planning import SHARED_S, SHORT_S, Costs, batches, first_block, plan, rounds_per_set
 from tasks.timing.protocols.sharing import may_share
@@ -112,7 +112,7 @@ class Runner:
                 status, reason = self.referee.compare(result, result)
                 if status != "ok":
                     race.base_failure = f"check_equivalence rejects base's own result: {reason}"
-            race.one_core = self._sharing and may_share(race.samples, timing)
+            race.one_core = self._shares(race.samples)
             if not race.fresh and not self.out:
                 round_s = self._choose_batches(processes, round_s)
         except BaseException:
@@ -203,15 +203,23 @@ class Runner:
         one, other = (info.digest if isinstance(info, SetupInfo) else None for info in found)
         return one is not None and one == other
 
+    def _shares(self, samples: Sequence[Sample]) -> bool:
+        return self._sharing and may_share(samples, self.track.timing)
+
     def _choose_batches(self, processes: ProcessSet, round_s: float) -> float:
-        """Set the race's batches if some arm is short; seconds that a round will take."""
+        """Set the race's batches if some arm is short, and whether arms share; seconds that a round will take.
+
+        Both by a second warm-up where they matter: the first one's calls met cold caches, and may have slept for it.
+        """
         short_s = SHARED_S if self.race.one_core else SHORT_S
-        if not any(sample.wall_ns - sample.wait_ns < short_s * 1e9 for sample in self.race.samples):
+        short = any(sample.wall_ns - sample.wait_ns < short_s * 1e9 for sample in self.race.samples)
+        if not short and (self.race.one_core or not self._sharing):
             return round_s
         first, start = len(self.race.samples), time.monotonic()
-        self.play(processes, warmup=True)  # the first one's times are those of cold caches
+        self.play(processes, warmup=True)
         round_s = time.monotonic() - start
         latest = {sample.arm: sample for sample in self.race.samples[first:]}
+        self.race.one_core = self._shares(list(latest.values()))
         if "base" not in latest or len(latest) < 2:
             return round_s
         self.race.number, self.race.numbers = batches(

@@ -3,8 +3,8 @@
 The speed of a core changes within a second where neighbours share the machine, so of two calls of a second, one after
 the other, each meets another core. Called at the same moment on the same core, the kernel lets them take turns of a few
 milliseconds: whatever changes more slowly than that, changes for all alike. That is a duet (Bulej et al., ICPE 2020)
-on one core instead of two. Each call is charged for its wall time without the time in which it was ready and the core
-was another's; sleep and input or output count. The kernel counts that for single threads, from outside.
+on one core instead of two. Each call is charged for what it used of the core, which the kernel counts. So this is for
+calls that need nothing else: one thread that never sleeps.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ from collections.abc import Iterable
 from configs.models import TimingConfig
 from tasks.timing.models import Sample
 
-HELPERS_SHARE = 0.02
-HELPERS_SLACK_NS = 1_000_000
-"""CPU time of further threads and processes, of all of a call's and in any case, that still counts as one thread."""
 TIMEOUT_SHARE = 0.25
 """Of the time that a single call may take: all calls of a round together, if they share, take less."""
 
@@ -27,9 +24,4 @@ def may_share(samples: Iterable[Sample], timing: TimingConfig) -> bool:
     if not timing.share_core or timing.cores != 1 or timing.device != "cpu" or len(samples) < 2:
         return False
     together_s = sum(sample.wall_ns - sample.wait_ns for sample in samples) / 1e9
-    return together_s <= TIMEOUT_SHARE * timing.call_timeout_s and all(map(_one_thread, samples))
-
-
-def _one_thread(sample: Sample) -> bool:
-    used = sample.helpers_ns
-    return used is not None and used <= HELPERS_SLACK_NS + HELPERS_SHARE * sample.cpu_ns
+    return together_s <= TIMEOUT_SHARE * timing.call_timeout_s and all(sample.cpu_bound for sample in samples)

@@ -30,7 +30,7 @@ def answer(**fields):
     line = json.dumps({"id": server["request"]["id"], **fields}).encode() + b"\\n"
     os.write(server["answers"], line)
 
-GOOD = dict(ok=True, wall_ns=5, cpu_ns=5, wait_ns=0, gpu_ns=None, flags=[])
+GOOD = dict(ok=True, wall_ns=5, cpu_ns=5, wait_ns=0, sleeps=0, gpu_ns=None, flags=[])
 
 def burn(seconds):
     end = time.process_time() + seconds

@@ -1,75 +1,21 @@
 """Whole sessions with real processes: who drops out and why, and what the rows say. No assertion on how fast."""
 
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from configs.models import SandboxConfig, ScoringConfig, TimingConfig
+from configs.models import TimingConfig
 from storage.store import Store
 from storage.tables import Comparison, Machine, Measurement
-from tasks.sandbox.models import Arm, Environment
 from tasks.timing.models import Session
 from tasks.timing.protocols.sequential import SEQUENTIAL_RUNS
-from tasks.timing.session import run_session
-
-SLOW = """
-def total(values):
-    for _ in range(8):
-        out = 0
-        for v in values:
-            out += v
-    return out
-"""
-FAST = "def total(values):\n    return sum(values)\n"
-SCRIPT = """
-import random
-import lib
-
-def setup(seed):
-    r = random.Random(seed)
-    return [r.randrange(10**6) for _ in range(4_000)]
-
-def experiment(state):
-    return lib.total(state)
-
-def check_equivalence(reference, candidate):
-    assert reference == candidate, f"{reference} != {candidate}"
-"""
-LONG = SCRIPT.replace("range(4_000)", "range(60_000)")
-"""With SLOW never so short that there are batches, whose size depends on the machine."""
-QUICK = TimingConfig(min_rounds=4, max_rounds=4, processes=2, budget_s=30, seed=1)
+from tests.tasks.timing.sessions import FAST, LONG, QUICK, SCRIPT, SLOW, session
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
-
-
-def arm(store: Store, name: str, body: str) -> Arm:
-    folder = store.work / f"arm-{name.replace(':', '-')}"
-    folder.mkdir(exist_ok=True)
-    (folder / "lib.py").write_text(textwrap.dedent(body))
-    environment = Environment(env_id="system", kind="local", python=f"{sys.base_prefix}/bin/python3")
-    return Arm(name=name, arm_id=f"{name}-{hash(body)}", checkout=folder.name, environment=environment)
-
-
-def session(
-    store: Store, bodies: dict[str, str], script: str = SCRIPT, timing: TimingConfig = QUICK, **more
-) -> Session:
-    return run_session(
-        repo="a/b",
-        instance_id=None,
-        arms=[arm(store, name, body) for name, body in bodies.items()],
-        test_id="t",
-        script=script,
-        dialect=more.get("dialect", "isobench"),
-        timing=timing,
-        scoring=ScoringConfig(),
-        sandbox=SandboxConfig(),
-        store=store,
-    )
 
 
 def rows(store: Store, found: Session) -> dict[tuple[str, str], Comparison]:
@@ -144,8 +90,8 @@ def test_short_calls_are_batched_on_distinct_workloads(store):
 
 
 def test_an_arm_much_faster_than_base_gets_larger_batches_that_base_shares_one_call_of(store):
-    script = SCRIPT.replace("range(4_000)", "range(16_000)")
-    found = session(store, {"base": SLOW.replace("range(8)", "range(40)"), "human": FAST, "patch:a": FAST}, script)
+    script = LONG.replace("300_000", "60_000")
+    found = session(store, {"base": SLOW.replace("range(8)", "range(60)"), "human": FAST, "patch:a": FAST}, script)
     assert found.number == 1
     measured = [row for row in store.rows(Measurement, session_id=found.session_id) if not row.warmup]
     by_round = {}

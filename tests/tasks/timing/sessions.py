@@ -1,0 +1,62 @@
+"""Sessions of a small library whose arms differ in one function, for the tests of timing."""
+
+import sys
+import textwrap
+
+from configs.models import SandboxConfig, ScoringConfig, TimingConfig
+from storage.store import Store
+from tasks.sandbox.models import Arm, Environment
+from tasks.timing.models import Session
+from tasks.timing.session import run_session
+
+SLOW = """
+def total(values):
+    for _ in range(8):
+        out = 0
+        for v in values:
+            out += v
+    return out
+"""
+FAST = "def total(values):\n    return sum(values)\n"
+SCRIPT = """
+import random
+import lib
+
+def setup(seed):
+    r = random.Random(seed)
+    return [r.randrange(10**6) for _ in range(4_000)]
+
+def experiment(state):
+    return lib.total(state)
+
+def check_equivalence(reference, candidate):
+    assert reference == candidate, f"{reference} != {candidate}"
+"""
+LONG = SCRIPT.replace("[r.randrange(10**6) for _ in range(4_000)]", "list(range(r.randrange(999), 300_000))")
+"""With SLOW never so short that there are batches, whose size depends on the machine."""
+QUICK = TimingConfig(min_rounds=4, max_rounds=4, processes=2, budget_s=30, seed=1)
+
+
+def arm(store: Store, name: str, body: str) -> Arm:
+    folder = store.work / f"arm-{name.replace(':', '-')}"
+    folder.mkdir(exist_ok=True)
+    (folder / "lib.py").write_text(textwrap.dedent(body))
+    environment = Environment(env_id="system", kind="local", python=f"{sys.base_prefix}/bin/python3")
+    return Arm(name=name, arm_id=f"{name}-{hash(body)}", checkout=folder.name, environment=environment)
+
+
+def session(
+    store: Store, bodies: dict[str, str], script: str = SCRIPT, timing: TimingConfig = QUICK, **more
+) -> Session:
+    return run_session(
+        repo="a/b",
+        instance_id=None,
+        arms=[arm(store, name, body) for name, body in bodies.items()],
+        test_id="t",
+        script=script,
+        dialect=more.get("dialect", "isobench"),
+        timing=timing,
+        scoring=ScoringConfig(),
+        sandbox=SandboxConfig(),
+        store=store,
+    )
