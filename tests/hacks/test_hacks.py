@@ -8,7 +8,7 @@ import pytest
 
 from configs.models import SandboxConfig
 from storage.store import Store
-from tests.hacks.lab import HERE, TIMING, Attempt, Lab, attempts, honest_patches, run, sessions_of
+from tests.hacks.lab import HERE, Attempt, Lab, attempts, honest_patches, run, sessions_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.exclusive, pytest.mark.timeout(300)]
 SESSIONS = sessions_of(attempts())
@@ -37,9 +37,9 @@ def test_no_attempt_succeeds(lab: Lab, chosen: list[Attempt]) -> None:
         )
 
 
-@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize("turn", range(2))
 def test_honest_patches_are_never_flagged(lab: Lab, turn: int) -> None:
-    outcomes = lab.score("count", honest_patches(), TIMING.model_copy(update={"processes": 2}))
+    outcomes = lab.score("count", honest_patches(), lab.timing.model_copy(update={"processes": 2}))
     assert {name: outcome.flags for name, outcome in outcomes.items()} == {name: [] for name in outcomes}
     assert {outcome.status for outcome in outcomes.values()} == {"ok"}
     assert outcomes["human"].opt_base == "yes"
@@ -47,8 +47,12 @@ def test_honest_patches_are_never_flagged(lab: Lab, turn: int) -> None:
 
 
 def test_the_attempts_are_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the flags these would count as many times faster than the human."""
+    """Without the flags these would count as many times faster than the human.
+
+    One after the other, that is: where arms share a core, a batch of several calls breaks some of them.
+    """
     lab = Lab(Store(tmp_path / "store"), SandboxConfig())
+    lab.timing = lab.timing.model_copy(update={"share_core": False})
     monkeypatch.setattr("tasks.timing.session.clock_flags", lambda samples, arm: [])
     monkeypatch.setattr("tasks.timing.session.doubtful", lambda samples, arm: False)
     names = ("probe-run", "probe-encoding", "setup-replaced", "setup-records", "early-timer")

@@ -56,7 +56,8 @@ def sample(arm: str, turn: int = 0, **more: float) -> Sample:
     times = {"wall_ns": 100.0, "cpu_ns": 100.0, "wait_ns": 0.0, "outside_ns": 100.1, **more}
     return Sample(
         arm=arm, process=0, round=turn, order=0, seed=turn, number=1, setup_ns=MS, correct=True, warmup=False,
-        cpu_bound=True, started_at=datetime(2024, 1, 1, tzinfo=UTC), **{name: round(value * MS) for name, value in times.items()},
+        cpu_bound=True, started_at=datetime(2024, 1, 1, tzinfo=UTC),
+        **{name: round(value * MS) for name, value in times.items()},
     )  # fmt: skip
 
 
