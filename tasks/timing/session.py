@@ -15,17 +15,18 @@ from storage.tables import Comparison, Measurement, TimedSession
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probing import Dialect
-from tasks.timing.clocks import call_times, clock_flags, counted, doubtful
+from tasks.timing.clocks import call_times, counted
 from tasks.timing.commands.play import commands
 from tasks.timing.commands.rows import metric_rows
 from tasks.timing.gpu import gpus_for, read_gpus
+from tasks.timing.judgement import Judgement
 from tasks.timing.leasing import Reserve, leased_cores
 from tasks.timing.machine import fingerprint, session_fingerprint
 from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Session, Verdict
 from tasks.timing.protocols import PROTOCOLS
 from tasks.timing.rounds import Track
 from tasks.timing.stats import Interval
-from tasks.timing.verdict import compare, judge, point_verdict, questions_for
+from tasks.timing.verdict import judge, questions_for
 
 WORK_UNACCOUNTED = "work_unaccounted"
 """Flag of an arm that is fast enough, while it is not yet clear that the work is not done outside the call."""
@@ -54,7 +55,7 @@ def run_session(
     if "base" not in by_name or len(by_name) != len(arms):
         raise ValueError(f"arms must be distinct and include base, not {[arm.name for arm in arms]}")
     questions = questions_for([arm.name for arm in arms], scoring.min_speedup, scoring.opt_threshold)
-    judgement = _Judgement(questions, timing)
+    judgement = Judgement(questions, timing)
     gpus = gpus_for(timing, sandbox)
     devices = [f"isobench-gpu-{gpu.uuid}" for gpu in gpus]
     wanted = timing.cores * (2 if timing.protocol == "duet" else 1)
@@ -82,7 +83,11 @@ def run_session(
     arm_ids = [(arm.name, arm.arm_id) for arm in arms]
     name = content_hash("session", test_id, arm_ids, timing, sandbox, machine.machine_id)
     report = _Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id)
-    comparisons = [report.comparison(race, question, *judgement.answer(race, question)) for question in questions]
+    flags = {arm.name: judgement.flags(race, arm.name) for arm in arms}
+    comparisons = [
+        report.comparison(race, question, *judgement.answer(race, question), flags[question.arm])
+        for question in questions
+    ]
     protocol = "commands" if dialect == "command" else timing.protocol
     duration_s = round(time.monotonic() - start, 3)
     record = TimedSession(
@@ -107,7 +112,7 @@ def run_session(
     return Session(
         session_id=report.session_id,
         test_id=test_id,
-        outcomes=[_outcome(race, arm.name, comparisons) for arm in arms],
+        outcomes=[_outcome(race, arm.name, comparisons, flags[arm.name]) for arm in arms],
         base_failure=race.base_failure,
         n_rounds=len(counted(race.samples, "base")),
         number=race.number,
@@ -116,50 +121,6 @@ def run_session(
         fingerprint=record.fingerprint,
         duration_s=duration_s,
     )
-
-
-class _Judgement:
-    """Remembers the level at which each look is taken; a settled question keeps the interval that settled it."""
-
-    def __init__(self, questions: Sequence[Question], timing: TimingConfig) -> None:
-        self._questions = questions
-        self._timing = timing
-        self.level = timing.confidence
-        self._race: Race | None = None
-        self._settled: dict[Question, tuple[Interval | None, Verdict]] = {}
-
-    def open_arms(self, race: Race, level: float) -> set[str]:
-        """Arms that some open question is about, after a look at this confidence."""
-        self.level = level
-        if race is not self._race:  # the protocol has begun anew
-            self._race, self._settled = race, {}
-        found = set()
-        for question in self._questions:
-            if question in self._settled or not (race.alive(question.arm) and race.alive(question.against)):
-                continue
-            interval, verdict = self.answer(race, question)
-            if verdict == "inconclusive":
-                found.add(question.arm)
-            else:
-                self._settled[question] = interval, verdict
-        return found
-
-    def answer(self, race: Race, question: Question) -> tuple[Interval | None, Verdict]:
-        """Interval and verdict by all rounds so far; none for an arm that is out of the race."""
-        if not (race.alive(question.arm) and race.alive(question.against)):
-            return None, "inconclusive"
-        if question in self._settled:
-            return self._settled[question]
-        found = compare(race, question.arm, question.against, self.level, self._timing.protocol)
-        if self._timing.protocol == "sequential":
-            return found, point_verdict(found, question.threshold)
-        verdict = judge(found, question.threshold)
-        return found, "inconclusive" if verdict == "yes" and self._in_doubt(race, question.arm) else verdict
-
-    @staticmethod
-    def _in_doubt(race: Race, arm: str) -> bool:
-        """Whether its work may be done elsewhere. The human's change was read by its project."""
-        return not race.primary and arm != "human" and doubtful(race.samples, arm)
 
 
 class _Report:
@@ -196,10 +157,15 @@ class _Report:
             started_at=sample.started_at,
         )
 
-    def comparison(self, race: Race, question: Question, found: Interval | None, verdict: Verdict) -> Comparison:
-        """The row of one question. An arm whose opponent fell out has status `error` and flag `against_failed`."""
+    def comparison(
+        self, race: Race, question: Question, found: Interval | None, verdict: Verdict, flags: list[str]
+    ) -> Comparison:
+        """The row of one question, with the flags of its arm.
+
+        An arm whose opponent fell out has status `error` and flag `against_failed`.
+        """
         state, against = race.states[question.arm], race.states[question.against]
-        status, reason, flags = state.status, state.reason, arm_flags(race, question.arm)
+        status, reason = state.status, state.reason
         if race.primary and status == "ok":
             flags = [*flags, "results_not_compared"]  # a command says how fast it was, not what it computed
         if race.base_failure:
@@ -232,18 +198,12 @@ class _Report:
         )
 
 
-def arm_flags(race: Race, arm: str) -> list[str]:
-    """Everything suspicious about an arm: what its samples say, and what its clocks say."""
-    found = {flag for sample in race.samples if sample.arm == arm for flag in sample.flags}
-    return sorted(found | set(clock_flags(race.samples, arm)))
-
-
 def _median_s(race: Race, arm: str) -> float | None:
     times = list(call_times(race.samples, arm).values())
     return median(times) / 1e9 if times else None
 
 
-def _outcome(race: Race, arm: str, comparisons: Sequence[Comparison]) -> ArmOutcome:
+def _outcome(race: Race, arm: str, comparisons: Sequence[Comparison], flags: list[str]) -> ArmOutcome:
     mine = [row for row in comparisons if row.arm == arm]
     state = race.states[arm]
     if race.base_failure:
@@ -252,7 +212,7 @@ def _outcome(race: Race, arm: str, comparisons: Sequence[Comparison]) -> ArmOutc
         arm=arm,
         status=state.status,
         reason=state.reason,
-        flags=sorted({*arm_flags(race, arm), *(WORK_UNACCOUNTED for row in mine if WORK_UNACCOUNTED in row.flags)}),
+        flags=sorted({*flags, *(WORK_UNACCOUNTED for row in mine if WORK_UNACCOUNTED in row.flags)}),
         answers=[
             Answer(
                 arm=arm,
