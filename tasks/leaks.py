@@ -140,6 +140,26 @@ def find_leaks(text: str, patch: str, known: Sequence[str] = ()) -> LeakReport:
     return LeakReport(count, leaked, sorted(leaks, key=lambda leak: leak.start))
 
 
+class GivesAway(ValueError):
+    """A text for agents tells how the human did it; `report` says where."""
+
+    def __init__(self, report: LeakReport) -> None:
+        parts = "; ".join(dict.fromkeys(leak.what.strip() for leak in report.leaks[:5]))
+        super().__init__(f"it gives away {report.lines_leaked} of {report.lines_added} added lines: {parts}")
+        self.report = report
+
+
+def must_not_leak(text: str, patch: str, known: Sequence[str] = ()) -> LeakReport:
+    """What every text must pass before an agent sees it: problem statements, and prompts that are made of them.
+
+    Returns the report, whose rate is then 0. Raises GivesAway if there is any leak, also one of names only.
+    """
+    report = find_leaks(text, patch, known)
+    if report.leaks:
+        raise GivesAway(report)
+    return report
+
+
 def cut_leaks(text: str, patch: str, known: Sequence[str] = ()) -> tuple[str, int]:
     """(the text without the sentences and lines that leak, how many were cut). What is left has no leak."""
     cut = 0

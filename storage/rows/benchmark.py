@@ -113,6 +113,8 @@ class Prediction(Row):
     duration_s: float | None = None
     status: str = "submitted"
     trajectory: str | None = None
+    prompt_leak_rate: float | None = None
+    """Share of the human's added lines that the agent's prompt gave away, from 0 to 1, if the file tells the prompt."""
 
 
 ScoreStatus = Literal["ok", "empty_patch", "patch_failed", "incorrect", "error", "timeout", "not_timed"]

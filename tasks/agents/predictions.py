@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from storage.datasets import DatasetError, Record, read_records
 from storage.ids import prediction_id
 from storage.store import Store
-from storage.tables import Prediction
+from storage.tables import Instance, Prediction
+from tasks.leaks import find_leaks
 
 NAMES = {
     "instance_id": ("instance_id",),
@@ -57,6 +58,7 @@ def read_predictions(files: Iterable[str | Path], instance_ids: Iterable[str] | 
     unknown: Counter[str] = Counter()
     taken: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     seen: dict[str, str] = {}
+    guard = _Guard(store)
     for path in files:
         digest = file_digest(path)
         if digest in seen:
@@ -65,6 +67,10 @@ def read_predictions(files: Iterable[str | Path], instance_ids: Iterable[str] | 
         seen[digest] = str(path)
         for where, record in read_records(path):
             result = record if isinstance(record, str) else prediction_from(record, taken)
+            if isinstance(result, Prediction) and isinstance(record, dict) and isinstance(record.get("prompt"), str):
+                result = result.model_copy(
+                    update={"prompt_leak_rate": guard.rate(result.instance_id, record["prompt"])}
+                )
             if isinstance(result, str):
                 problems.append(f"{where}: {result}")
             elif known is not None and result.instance_id not in known:
@@ -72,6 +78,13 @@ def read_predictions(files: Iterable[str | Path], instance_ids: Iterable[str] | 
             else:
                 rows.append(result)
     store.append(rows)
+    told = [row for row in rows if row.prompt_leak_rate]
+    if told:
+        worst = max(row.prompt_leak_rate or 0.0 for row in told)
+        problems.append(
+            f"{len(told)} predictions had a prompt with lines of the human's diff, up to {worst:.0%} of them: "
+            "`isobench show predictions --where 'prompt_leak_rate > 0' --columns instance_id,model,prompt_leak_rate`"
+        )
     problems += [f"{name}: not in the dataset ({count} predictions)" for name, count in sorted(unknown.items())]
     return Loaded(
         prediction_ids=[row.prediction_id for row in rows],
@@ -79,6 +92,25 @@ def read_predictions(files: Iterable[str | Path], instance_ids: Iterable[str] | 
         problems=problems,
         unknown_instances=dict(unknown),
     )
+
+
+class _Guard:
+    """Holds prompts against the diff of their instance; the same prompt of further samples only once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._patches: dict[str, str] | None = None
+        self._known: dict[tuple[str, str], float] = {}
+
+    def rate(self, instance_id: str, prompt: str) -> float | None:
+        """Share of the human's added lines that the prompt holds; None if the store has no such instance."""
+        if self._patches is None:
+            self._patches = {row.instance_id: row.patch for row in self._store.rows(Instance)}
+        if instance_id not in self._patches:
+            return None
+        if (instance_id, prompt) not in self._known:
+            self._known[instance_id, prompt] = find_leaks(prompt, self._patches[instance_id]).rate
+        return self._known[instance_id, prompt]
 
 
 def prediction_from(record: Record, taken: dict[tuple[str, str, str], set[int]]) -> Prediction | str:

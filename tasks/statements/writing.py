@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from configs.models import LLMConfig
 from storage.store import Store
 from storage.tables import Api, Commit, Contract, PerfTest, Statement
-from tasks.leaks import LeakReport, cut_leaks, find_leaks
+from tasks.leaks import LeakReport, cut_leaks, find_leaks, must_not_leak
 from tasks.llm import AnswerInvalid, Turn, ask, diff_for, render
 from tasks.llm.background import background
 
@@ -81,7 +81,7 @@ def write_statement(repo: str, sha: str, llm: LLMConfig | None, test_ids: Sequen
         why = "" if draft is None else draft.reason or "too little of the answer was left"
         draft = _Draft(text, "template", first=draft.first if draft else None, reason=why)
     text, cut = cut_leaks(draft.text, commit.patch, apis)
-    report = find_leaks(text, commit.patch, apis)
+    report = must_not_leak(text, commit.patch, apis)
     first = draft.first or report
     row = Statement(
         repo=repo,

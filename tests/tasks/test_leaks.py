@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs.demo.build import build_demo_repository
-from tasks.leaks import cut_leaks, find_leaks
+from tasks.leaks import GivesAway, cut_leaks, find_leaks, must_not_leak
 
 PATCH = '''diff --git a/kit/merge.py b/kit/merge.py
 --- a/kit/merge.py
@@ -101,6 +101,16 @@ def test_a_text_that_is_nothing_but_the_fix_is_cut_to_nothing() -> None:
     report = find_leaks(added, PATCH)
     assert report.rate == 1
     assert cut_leaks(added, PATCH)[0] == ""
+
+
+def test_a_prompt_for_an_agent_passes_or_says_what_it_gives_away() -> None:
+    prompt = f"Make this repository faster.\n\n{CLEAN}\nRun the tests with pytest."
+    assert must_not_leak(prompt, PATCH).rate == 0
+    with pytest.raises(GivesAway, match=r"1 of \d+ added lines: while window and values") as caught:
+        must_not_leak(f"{prompt}\n```python\nwhile window and values[window[-1]]<=value:\n```", PATCH)
+    assert caught.value.report.rate > 0
+    with pytest.raises(GivesAway, match="deque"):
+        must_not_leak(f"{prompt} A deque may help.", PATCH)
 
 
 def test_a_patch_without_added_lines_has_nothing_to_give_away() -> None:

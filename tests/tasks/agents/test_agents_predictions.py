@@ -8,7 +8,7 @@ import pytest
 
 from storage.datasets import DatasetError
 from storage.store import Store
-from storage.tables import Prediction
+from storage.tables import Instance, Prediction
 from tasks.agents.predictions import read_predictions, repo_of
 
 LINE = {"instance_id": "a__b-PR-1", "model_name_or_path": "m", "model_patch": "diff --git a/x b/x\n"}
@@ -122,3 +122,24 @@ def test_files_that_cannot_be_read_are_the_users_mistake(store, tmp_path, name, 
 )
 def test_repositories_of_instance_ids(name, repo):
     assert repo_of(name) == repo
+
+
+def test_prompts_that_give_the_solution_away_are_told(store, tmp_path):
+    patch = (
+        "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,3 @@\n def pick(items):\n"
+        "-    return [item for item in items if item in items]\n"
+        "+    known = frozenset(items)\n+    return [item for item in items if item in known]\n"
+    )
+    instance = Instance(
+        instance_id=LINE["instance_id"], repo="a/b", repo_url="x", created_at=None, base_commit="a" * 40,
+        head_commit="b" * 40, patch=patch, efficiency_test=[],
+    )  # fmt: skip
+    store.append([instance])
+    prompts = ["Make pick faster.", "Make pick faster: known = frozenset(items)", None]
+    records = [{**LINE, "prompt": prompt} for prompt in prompts]
+    other = {**LINE, "instance_id": "a__b-PR-2", "prompt": "Make it faster."}
+    loaded = read_predictions([lines(tmp_path / "p.jsonl", *records, other)], None, store)
+    rates = {(row.instance_id[-1], row.sample): row.prompt_leak_rate for row in store.rows(Prediction)}
+    assert rates == {("1", 0): 0, ("1", 1): 0.5, ("1", 2): None, ("2", 0): None}
+    assert loaded.problems[0].startswith("1 predictions had a prompt with lines of the human's diff, up to 50% of them")
+    assert len(loaded.problems) == 1
