@@ -17,7 +17,6 @@ _NO_START = re.compile(rb"[#)\]}]|(?:else|elif|except|finally)\b")
 _DEF = re.compile(rb"(?:async[ \t]+)?def[ \t]+(\w+)")
 _CLASS = re.compile(rb"class[ \t]+(\w+)")
 _NAMED = re.compile(rb"^[ \t]*(?:async[ \t]+)?(?:def[ \t]+(\w+)|class[ \t]+(\w+))", re.MULTILINE)
-_TRIPLE = re.compile(rb"\"\"\"|'''")
 _COMMENT = re.compile(rb"\s#.*$")
 MAX_HEAD = 40
 """Lines that the head of a class may take."""
@@ -44,13 +43,14 @@ class Layout:
         self._source = source
         self._lines = source.split(b"\n")
         self._in_string = self._strings()
+        self._seen = Needed()
 
     def names(self, lines: Iterable[int]) -> set[bytes]:
         """Names of the functions and classes that hold one of the lines (from 1); rather too many than too few.
 
         Raises Deceived.
         """
-        needed = self._around(lines)
+        needed = self._seen = self._around(lines, Needed())
         found = {match[1] for line in needed.classes if (match := _CLASS.match(self._lines[line].lstrip()))}
         for first, end in needed.pieces:
             for match in _NAMED.finditer(b"\n".join(self._lines[first:end])):
@@ -59,11 +59,11 @@ class Layout:
                     break  # functions inside of a function are its own affair
         return found
 
-    def reduced(self, lines: Iterable[int], names: Iterable[bytes]) -> bytes:
-        """The file with nothing but what holds one of the lines (from 1) or defines one of the names; those lines
-        keep their numbers. Raises Deceived.
+    def reduced(self, names: Iterable[bytes]) -> bytes:
+        """The file with nothing but what holds the lines that `names` was asked for last, or defines one of the names;
+        those lines keep their numbers. Raises Deceived.
         """
-        needed = self._around([*lines, *(at for name in names for at in self._defining(name))])
+        needed = self._around({at for name in names for at in self._defining(name)}, self._seen)
         kept = [b""] * len(self._lines)
         for head in needed.classes:
             start, end = self._decorated(head), self._head_end(head)
@@ -75,11 +75,13 @@ class Layout:
             kept[first:end] = self._lines[first:end]
         return b"\n".join(kept)
 
-    def _around(self, lines: Iterable[int]) -> Needed:
-        """What holds the lines (from 1)."""
-        needed = Needed()
+    def _around(self, lines: Iterable[int], needed: Needed) -> Needed:
+        """What holds the lines (from 1), besides what is needed already."""
+        known = sorted(needed.pieces, reverse=True)
         end = 0
         for line in sorted(lines):
+            while known and known[-1][0] < line:
+                end = max(end, known.pop()[1])
             if line <= end:
                 continue  # in the piece before
             at = self._start_before(min(line, len(self._lines)) - 1)
@@ -99,19 +101,20 @@ class Layout:
     def _strings(self) -> bytearray:
         """Per line, whether it begins inside of a string in triple quotes."""
         found = bytearray(len(self._lines))
-        opened: tuple[bytes, int] | None = None
-        line, before = 0, 0
-        for match in _TRIPLE.finditer(self._source):
-            line += self._source.count(b"\n", before, match.start())
-            before = match.start()
-            if opened is None:
-                opened = (match[0], line)
-            elif opened[0] == match[0]:
-                for inside in range(opened[1] + 1, line + 1):
-                    found[inside] = 1
-                opened = None
-        if opened is not None:
-            raise Deceived  # a quote in a comment, or in another string
+        source = self._source
+        places = {quote: source.find(quote) for quote in (b'"""', b"'''")}
+        line = before = 0
+        while opening := [(at, quote) for quote, at in places.items() if at >= 0]:
+            start, quote = min(opening)
+            end = source.find(quote, start + 3)
+            if end < 0:
+                raise Deceived  # a quote in a comment, or in another string
+            first = line + source.count(b"\n", before, start)
+            line, before = first + source.count(b"\n", start, end), end
+            found[first + 1 : line + 1] = b"\1" * (line - first)
+            for each, at in places.items():
+                if 0 <= at < end + 3:
+                    places[each] = source.find(each, end + 3)
         return found
 
     def _start_before(self, at: int) -> int:

@@ -71,8 +71,10 @@ def prose(message: str) -> str:
     if match:
         text = f"{match['type']}: {text[match.end() :]}"
     for pattern, signs in _NOT_PROSE:
-        if any(sign in text for sign in signs):
-            text = pattern.sub(" ", text)
+        for sign in signs:
+            if sign in text:
+                text = pattern.sub(" ", text)
+                break
     return text
 
 

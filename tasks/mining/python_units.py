@@ -32,8 +32,8 @@ def read_both(before: bytes, old_lines: Lines, after: bytes, new_lines: Lines) -
             # a definition that only one side touches still has a twin on the other
             names = old.names(old_lines) | new.names(new_lines)
             return (
-                list(_units(parse(old.reduced(old_lines, names)).body, "")),
-                list(_units(parse(new.reduced(new_lines, names)).body, "")),
+                list(_units(parse(old.reduced(names)).body, "")),
+                list(_units(parse(new.reduced(names)).body, "")),
             )
         except (Deceived, SyntaxError, ValueError):
             pass  # the short way guesses by layout
@@ -145,12 +145,13 @@ def by_indentation(source: bytes, lines: Lines | None) -> list[str]:
     names: dict[str, None] = {}
     scopes: list[tuple[int, str, str]] = []
     for number, line in enumerate(source.decode("utf-8", "replace").split("\n"), start=1):
-        if not line.strip():
+        text = line.lstrip()
+        if not text:
             continue
-        indent = len(line) - len(line.lstrip())
-        while scopes and indent <= scopes[-1][0] and not line.lstrip().startswith((")", "#")):
+        indent = len(line) - len(text)
+        while scopes and indent <= scopes[-1][0] and not text.startswith((")", "#")):
             scopes.pop()
-        match = _DEF.match(line)
+        match = _DEF.match(line) if text.startswith(("def", "class", "async")) else None
         if match and not any(kind != "class" for _, kind, _ in scopes):
             scopes.append((indent, "class" if match[2] == "class" else "def", match[3]))
         if scopes and scopes[-1][1] == "def" and (lines is None or number in lines):

@@ -31,6 +31,53 @@ class _Code:
         return len(self._pattern.findall(_lines_with(text, places))) if places else 0
 
 
+_IS_NAME = re.compile(rb"[ \t]*\w+")
+
+
+def _is_first(text: bytes, place: int) -> bool:
+    """Whether nothing but blanks and tabs stands before it on its line."""
+    return not text[text.rfind(b"\n", 0, place) + 1 : place].strip(b" \t")
+
+
+class _Starts(_Code):
+    """A pattern of which each match begins with one of the literals: asked there and nowhere else."""
+
+    def count(self, text: bytes, places: Sequence[int]) -> int:
+        """Matches that do not overlap."""
+        found = end = 0
+        for place in places:
+            if place >= end and (match := self._pattern.match(text, place)):
+                found += 1
+                end = match.end()
+        return found
+
+
+class _AfterBlank(_Starts):
+    """The same, where nothing but white space stands before it on its line."""
+
+    def count(self, text: bytes, places: Sequence[int]) -> int:
+        return super().count(text, [place for place in places if _is_first(text, place)])
+
+
+class _Binding(_Code):
+    """`name = thing.attribute` and nothing else on the line; the literal stands in its middle."""
+
+    def count(self, text: bytes, places: Sequence[int]) -> int:
+        return sum(
+            _IS_NAME.fullmatch(text, text.rfind(b"\n", 0, place) + 1, place) is not None
+            for place in places
+            if self._pattern.match(text, place)
+        )
+
+
+class _Comprehension(_Code):
+    """Where a `for` is the first word of its line, only the lines above could have opened a bracket: not looked at."""
+
+    def count(self, text: bytes, places: Sequence[int]) -> int:
+        # the literal ` for ` begins with a blank of the indentation
+        return super().count(text, [place for place in places if not _is_first(text, place + 1)])
+
+
 class _Literals:
     """Literals that are counted as they stand."""
 
@@ -42,7 +89,7 @@ class _Literals:
         return len(places)
 
 
-_LOOP = _Code(r"\bwhile\b|\bfor\b.+\bin\b|\bfor ?\(", "while", "for ", "for(")
+_LOOP = _Starts(r"\bwhile\b|\bfor\b.+\bin\b|\bfor ?\(", "while", "for ", "for(")
 _CACHE = _Code(
     r"lru_cache|cached_property|functools\.cache\b|@cache\b|\bmemo|_cache\b|\bcache\[|\bcached\b", "cache", "memo"
 )
@@ -57,12 +104,12 @@ _CONTAINER = _Literals(
     " set(", "(set(", "frozenset(", "deque(", "bisect", "heapq", "defaultdict(", "Counter(", "islice(", "chain(",
     "chain.from", "itemgetter(",
 )  # fmt: skip
-_LISTS = _Code(
+_LISTS = _Comprehension(
     r"\b(?:any|all|sum|join|max|min|set|sorted)\(\[|\.keys\(\)|\[\s*\w.* for \w.* in ", "([", ".keys()", " for "
 )
 _SLOTS = _Literals("__slots__", "slots=True")
-_EARLY = _Code(r"^[ \t]*(?:return|continue|break)\b", "return", "continue", "break")
-_BINDING = _Code(r"^[ \t]*_?(\w+) = (?:self|\w+)\.\w+$", " = ")
+_EARLY = _AfterBlank(r"(?:return|continue|break)\b", "return", "continue", "break")
+_BINDING = _Binding(r" = \w+\.\w+$", " = ")
 _BUFFER = _Literals(
     "bytearray", "memoryview", "_into(", "empty(", "empty_like(", "out=", "re.compile(", "copy=False", "setdefault(",
     " iter(", "memcpy(",
@@ -127,7 +174,7 @@ def code_features(code: Sequence[FileDiff]) -> list[str]:
         "early exit": more["early"] > 0,
         "buffers": bool(minus) and more["buffer"] > 0,
         "intrinsics": more["intrinsics"] > 0,
-        "speed in code": _speed(plus) > _speed(minus),
+        "speed in code": (speed := _speed(plus)) > 0 and speed > _speed(minus),
         "definitions added": more["definition"] > 0,
         "errors added": more["error"] > 0,
         "nothing replaced": not minus.strip(),
@@ -163,15 +210,16 @@ def _lines_with(text: bytes, places: Sequence[int]) -> bytes:
     return b"\n\0\n".join(parts)
 
 
-_ADDED = re.compile(rb"\n\+(?!\+\+ )([^\n]*)")
-_REMOVED = re.compile(rb"\n-(?!-- )([^\n]*)")
-
-
 def _sides(code: Sequence[FileDiff]) -> tuple[bytes, bytes, int]:
     """Added and removed lines, each as one text, and their number."""
     added: list[bytes] = []
     removed: list[bytes] = []
     for file in code:
-        added += [line for line in _ADDED.findall(file.body) if len(line) < MAX_LINE]
-        removed += [line for line in _REMOVED.findall(file.body) if len(line) < MAX_LINE]
+        added += _lines_after(b"\n+", b"++ ", file.body)
+        removed += _lines_after(b"\n-", b"-- ", file.body)
     return b"\n".join(added)[:MAX_SIDE], b"\n".join(removed)[:MAX_SIDE], len(added) + len(removed)
+
+
+def _lines_after(sign: bytes, header: bytes, body: bytes) -> list[bytes]:
+    lines = [piece.partition(b"\n")[0] for piece in body.split(sign)]
+    return [line for line in lines[1:] if len(line) < MAX_LINE and not line.startswith(header)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tasks.mining.changes import Change
 from tasks.mining.message import conventional_type, prose
@@ -92,8 +93,9 @@ _AGAINST = ("fix in title", "addition in title", "housekeeping in title")
 
 def word_features(title: str, inner_titles: Sequence[str], change: Change) -> list[str]:
     """Features of the title (of a merge: with its inner commits'), the message and the names of the files."""
-    spoken = prose(title).lower()
-    promising = " \n".join([spoken, *(prose(line).lower() for line in inner_titles)])
+    spoken = promising = prose(title).lower()
+    if inner_titles:
+        promising = " \n".join([spoken, *(prose(line).lower() for line in inner_titles)])
     names = [
         name
         for name, pattern in _TITLE.items()
@@ -104,12 +106,12 @@ def word_features(title: str, inner_titles: Sequence[str], change: Change) -> li
         names.remove("fix in title")  # what it mends is speed
     if any((conventional_type(line) or "") == "perf" for line in (title, *inner_titles)):
         names.append("perf type")
-    message = _TRAILER.sub("", change.message)
+    message = _TRAILER.sub("", change.message) if "-by: " in change.message else change.message
     lower = message.lower()
     for name, pattern in (("measured gain", _GAIN), ("complexity", _COMPLEXITY), ("benchmark in message", _BENCHMARK)):
         if _may_match(name, message, lower) and pattern.search(message):
             names.append(name)
-    if any(_NOTE.search(file.path) for file in change.files):
+    if any(_is_note(file.path) for file in change.files):
         names.append("performance note")
     return names
 
@@ -117,4 +119,9 @@ def word_features(title: str, inner_titles: Sequence[str], change: Change) -> li
 def _may_match(name: str, message: str, lower: str) -> bool:
     if name == "measured gain" and _FIGURE.search(message):
         return True
-    return any(hint in lower for hint in _HINTS[name])
+    return any(map(lower.__contains__, _HINTS[name]))
+
+
+@lru_cache(maxsize=20_000)
+def _is_note(path: str) -> bool:
+    return _NOTE.search(path) is not None

@@ -149,7 +149,7 @@ def test_long_files_are_read_in_part_with_the_same_result(old: str, new: str, na
     before = f"{FILLER}{BASE}\n\n{FILLER}"
     line = before[: before.index(old)].count("\n") + 1
     layout = Layout(before.encode())
-    short = layout.reduced({line}, layout.names({line}))
+    short = layout.reduced(layout.names({line}))
     assert short.count(b"\n") == before.count("\n")
     assert 0 < len(ast.parse(short).body) <= 3
     assert compare(before, before.replace(old, new)).functions == names
