@@ -3,9 +3,9 @@
     python -m tests.benchmarks.apis_speed ~/clones/networkx ~/clones/numpy --languages python c cpp cython
 
 mines the newest changes of each clone with the default filters, takes a sample of the kept ones, evenly spread and in
-the order of history as the flow has them, and finds their APIs in one process. The time of a commit is that of the stage
-without Prefect: both versions of the repository are read, rows are written. Then each changed function is searched for
-by itself.
+the order of history as the flow has them, and finds their APIs in one process. The time of a commit is that of the
+stage without Prefect: both versions of the repository are read, rows are written. Then each changed function is
+searched for by itself.
 `--json` keeps every row that was found, to compare two versions of the code; `--profile` says where the time went.
 """
 
