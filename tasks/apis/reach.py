@@ -13,7 +13,11 @@ MAX_COST = 10.0
 """Of a path: 1 per certain step, 2.5 per guess."""
 GUESS_COST = 2.5
 MAX_VISITED = 4000
+MAX_FOUND = 240
+"""Public names that one changed function is followed to."""
 MAX_APIS = 30
+MAX_ENTRIES = 40
+"""Names of the top package that are looked at besides the `MAX_APIS` nearest: what users call is often far away."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,9 @@ def reach(
 ) -> tuple[list[Reached], PublicNames]:
     """Public names that reach the changed nodes, best first, and all public names by node (for checking answers).
 
-    A search backwards over callers by cheapest path. A public name counts once, with its cheapest path. The node of a
-    start may be the name of a compiled type that no file of Python defines: it is then taken at its word.
+    A search backwards over callers by cheapest path. A public name counts once, with its cheapest path. The `MAX_APIS`
+    nearest come first, then further ones of the top package. The node of a start may be the name of a compiled type
+    that no file of Python defines: it is then taken at its word.
     """
     public = public_names(graph) if public is None else public
     best: dict[str, Reached] = {}
@@ -68,10 +73,16 @@ def reach(
                 best[api] = Reached(api, node, path, cost, guesses, 0, signature)
     found = [replace(item, reaches=len(reached_by[item.api])) for item in best.values()]
     found.sort(key=lambda item: (item.cost, -item.reaches, item.guesses, item.api.count("."), item.api))
+    entries = [item for item in found[MAX_APIS:] if is_entry(item.api)]
     return [
         replace(item, fan_in=len(graph.callers(item.node)) if item.node in graph.nodes else 0)
-        for item in found[:MAX_APIS]
+        for item in [*found[:MAX_APIS], *entries[:MAX_ENTRIES]]
     ], public
+
+
+def is_entry(api: str) -> bool:
+    """Whether the top package itself offers the name, which is what users import first."""
+    return api.count(".") == 1
 
 
 def _search(graph: Graph, start: Start, public: Collection[str]) -> list[tuple[str, list[str], float, int]]:
@@ -81,7 +92,7 @@ def _search(graph: Graph, start: Start, public: Collection[str]) -> list[tuple[s
     done: set[str] = set()
     found: list[tuple[str, list[str], float, int]] = []
     queue: list[tuple[float, int, str, list[str]]] = [(start.cost, start.guesses, start.node, list(start.path))]
-    while queue and len(done) < MAX_VISITED and len(found) < 2 * MAX_APIS:
+    while queue and len(done) < MAX_VISITED and len(found) < MAX_FOUND:
         cost, guesses, node, path = heapq.heappop(queue)
         if node in done:
             continue

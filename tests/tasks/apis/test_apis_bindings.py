@@ -229,6 +229,22 @@ def test_names_of_modules_and_classes_lead_to_their_users(world: World) -> None:
     assert world.find({**PACKAGE, "fast/a.py": text}, "fast/a.py::<module>", patch=patch)[0] == ["fast.a.use"]
 
 
+def test_what_the_top_package_offers_has_a_place_though_it_is_far(world: World) -> None:
+    near = "".join(f"def near_{number}():\n    return _inner()\n\n" for number in range(40))
+    files = {
+        **PACKAGE,
+        "fast/__init__.py": "from fast.core import run, hidden\n",
+        "fast/a.py": f"def _inner():\n    return 1\n\n{near}",
+        "fast/core.py": "from fast.a import near_0\n\ndef run():\n    return near_0()\n\ndef hidden():\n    return near_0()\n",
+        "tests/test_core.py": "from fast import run\n",
+    }
+    apis = world.find(files, "fast/a.py::_inner")[0]
+    assert len(apis) == 30
+    assert apis[0] == "fast.run"
+    assert "fast.hidden" not in apis
+    assert sum(name.startswith("fast.a.near_") for name in apis) == 29
+
+
 def test_class_changed(world: World) -> None:
     files = {**PACKAGE, "fast/a.py": "class Tree:\n    __slots__ = ('a',)\n\ndef make():\n    return Tree()\n"}
     files["tests/test_a.py"] = "from fast.a import make\n"
