@@ -81,7 +81,8 @@ def request(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]], answ
             transient = _is_transient(litellm, error)
             if not transient or attempt == llm.retries:
                 tries = f" (after {attempt + 1} tries)" if attempt else ""
-                raise LlmError(f"{model}: {describe(error)}{tries}", transient=transient) from None
+                advice = "" if transient else _missing_keys(litellm, model)
+                raise LlmError(f"{model}: {describe(error)}{tries}{advice}", transient=transient) from None
             stopping.pause(pause_s(error, attempt))
     raise LlmError(f"{model}: no try left", transient=True)
 
@@ -197,11 +198,22 @@ def _in_time(timeout_s: float, call: Callable[[], Any]) -> Any:
 def _is_transient(litellm: Any, error: BaseException) -> bool:
     if isinstance(error, TooSlow):
         return True
-    if "insufficient_quota" in str(error):
-        return False  # a 429 that no waiting mends
+    if "insufficient_quota" in str(error) or "Missing credentials" in str(error):
+        return (
+            False  # a 429 that no waiting mends; a key that is not set, which litellm takes for a fault of the server
+        )
     kinds = (litellm.RateLimitError, litellm.Timeout, litellm.ServiceUnavailableError, litellm.APIConnectionError)
     status = getattr(error, "status_code", None)
     return isinstance(error, kinds) or (isinstance(status, int) and (status >= 500 or status in (408, 409, 429)))
+
+
+def _missing_keys(litellm: Any, model: str) -> str:
+    """What to do if the model's key is not set; nothing if it is, or if nobody knows."""
+    try:
+        missing = litellm.validate_environment(model)["missing_keys"]
+    except Exception:
+        return ""
+    return f" ({', '.join(missing)} is not set: put it into the environment or .env)" if missing else ""
 
 
 def _retry_after(error: BaseException) -> float | None:

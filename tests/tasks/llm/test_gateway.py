@@ -139,6 +139,16 @@ def test_what_no_retry_mends_fails_at_once(status: int, message: str, server: Ch
     assert len(server.requests) == 1
 
 
+def test_a_key_that_is_not_set_is_named_at_once(
+    server: ChatServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(LlmError, match="OPENAI_API_KEY is not set: put it") as caught:
+        name_colour(config(server), store)
+    assert not caught.value.transient
+    assert server.requests == []
+
+
 def test_no_secret_reaches_errors_store_or_cache(server: ChatServer, store: Store, tmp_path: Path) -> None:
     server.script = [error(401, f"Incorrect API key: {SECRET}"), says(GOOD)]
     with pytest.raises(LlmError) as caught:
