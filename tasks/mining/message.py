@@ -45,7 +45,7 @@ class Keywords:
         """The first keyword in the message, in lower case, or None."""
         # most messages have none of the words anywhere: the costly cleaning is for the others
         lower = message.lower()
-        if self._keywords is None or not any(word in lower for word in self._words):
+        if self._keywords is None or not any(map(lower.__contains__, self._words)):
             return None
         if not self._keywords.search(message):
             return None
