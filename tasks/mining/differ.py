@@ -17,6 +17,8 @@ BLOCK = 500
 """Changes asked for at once: as many ids as surely fit into a pipe, so that neither side waits for the other."""
 RENEW = 5000
 """Changes that one process prints before another takes its place: git keeps every commit that it has read."""
+CACHE = ("-c", "core.deltaBaseCacheLimit=24m")
+"""A process that prints thousands of changes fills it. 8m would cost a third more time, 48m gain next to nothing."""
 
 
 class Differ:
@@ -65,7 +67,7 @@ class Differ:
 
     def _start(self) -> None:
         arguments = ("--stdin", "--always", "-r", "--encoding=UTF-8", f"--format={FORMAT}", *DIFF_OPTIONS)
-        self._handle = started(self.repo, "diff-tree", *arguments, asks=True)
+        self._handle = started(self.repo, "diff-tree", *arguments, asks=True, settings=CACHE)
         self._said = Tail(self._handle.proc.stderr)
         self._printed = 0
 

@@ -25,8 +25,7 @@ SETTINGS = (
 FRUGAL = {
     "core.packedGitLimit": "32m",
     "core.packedGitWindowSize": "1m",
-    # 16m would cost two fifths more time where files are long (sqlglot); more than this gains nothing
-    "core.deltaBaseCacheLimit": "48m",
+    "core.deltaBaseCacheLimit": "8m",
     # files above this are data or generated: git treats them as binary and does not hold them to compare lines
     "core.bigFileThreshold": "2m",
 }
