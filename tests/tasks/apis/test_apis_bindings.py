@@ -235,7 +235,7 @@ def test_what_the_top_package_offers_has_a_place_though_it_is_far(world: World) 
         **PACKAGE,
         "fast/__init__.py": "from fast.core import run, hidden\n",
         "fast/a.py": f"def _inner():\n    return 1\n\n{near}",
-        "fast/core.py": "from fast.a import near_0\n\ndef run():\n    return near_0()\n\ndef hidden():\n    return near_0()\n",
+        "fast/core.py": "from fast.a import near_0\n\ndef run():\n    return near_0()\n\nhidden = lambda: near_0()\n",
         "tests/test_core.py": "from fast import run\n",
     }
     apis = world.find(files, "fast/a.py::_inner")[0]
