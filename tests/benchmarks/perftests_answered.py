@@ -8,14 +8,10 @@ Everything is asked through the batch file, repairs included. `--show` prints wh
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from configs.loading import load_config
 from configs.models import Config
@@ -29,7 +25,7 @@ from tasks.llm.requests import Requests
 from tasks.llm.tokens import count_tokens
 from tasks.statements.writing import write_statement
 from tests.benchmarks.answering import Answers, read_answers, until_answered
-from tests.benchmarks.perftests_gates import table
+from tests.benchmarks.measuring import add_options, folder_and_urls, show_rows
 
 HERE = Path(__file__).parent / "perftests"
 
@@ -133,12 +129,9 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=["networkx", "sqlglot"], help="default: both")
-    parser.add_argument("--store", type=Path, help="folder for one store per configuration (default: a temporary one)")
-    parser.add_argument("--url", action="append", default=[], help="owner/name=where to clone it from, any number")
-    parser.add_argument("--json", type=Path, help="write the rows here, too")
+    add_options(parser)
     asked = parser.parse_args()
-    urls = dict(item.split("=", 1) for item in asked.url)
-    folder = asked.store or Path(tempfile.mkdtemp(prefix="isobench-answered-"))
+    folder, urls = folder_and_urls(asked)
     rows = []
     for name in asked.names:
         path = HERE / f"answered-{name}.yaml"
@@ -146,10 +139,7 @@ def main() -> None:
         for line in run_answered(config, read_answers(HERE / "answers" / f"{name}.yaml")):
             print("nobody has answered:", line)
         rows.append(measure(config))
-    for row in rows:
-        Console(width=100).print(table([{"": key, row["repository"]: value} for key, value in row.items()], ""))
-    if asked.json:
-        asked.json.write_text(json.dumps(rows, indent=1))
+    show_rows(rows, asked.json)
 
 
 if __name__ == "__main__":

@@ -10,20 +10,16 @@ a store of its own below `--store`, and counts in its tables. What is there is n
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from configs.loading import load_config
 from storage.store import Store
 from storage.tables import Funnel, PerfTest
-from tests.benchmarks.perftests_gates import table
+from tests.benchmarks.measuring import add_options, folder_and_urls, show_rows
 
 HERE = Path(__file__).parent
 DEMO = HERE.parent.parent / "configs" / "demo" / "demo.yaml"
@@ -69,18 +65,12 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("configs", nargs="*", type=Path)
-    parser.add_argument("--store", type=Path, help="folder for one store per configuration (default: a temporary one)")
-    parser.add_argument("--url", action="append", default=[], help="owner/name=where to clone it from, any number")
-    parser.add_argument("--json", type=Path, help="write the rows here, too")
+    add_options(parser)
     asked = parser.parse_args()
-    urls = dict(item.split("=", 1) for item in asked.url)
-    folder = asked.store or Path(tempfile.mkdtemp(prefix="isobench-sources-"))
+    folder, urls = folder_and_urls(asked)
     paths = asked.configs or [DEMO, *sorted((HERE / "perftests").glob("*.yaml"))]
     rows = [sources(path, folder, urls.get(load_config(path).repository.name)) for path in paths]
-    for row in rows:
-        Console(width=100).print(table([{"": key, row["repository"]: value} for key, value in row.items()], ""))
-    if asked.json:
-        asked.json.write_text(json.dumps(rows, indent=1))
+    show_rows(rows, asked.json)
 
 
 if __name__ == "__main__":
