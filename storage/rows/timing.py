@@ -37,7 +37,8 @@ class Measurement(Row):
     """Whether one thread did it all and never slept, by the kernel: then `cpu_ns` is what counts, else the wall time
     without waits."""
     company_ns: int = 0
-    """CPU time of the calls that shared the core with this one; most of `wait_ns` is theirs. 0 if there were none."""
+    """CPU time, while this call ran, of those that shared the core with it, if all got the same: most of `wait_ns` is
+    theirs. 0 if there were none."""
     outside_ns: int
     """The driver's own clock around the request, for the whole batch."""
     number: int = 1

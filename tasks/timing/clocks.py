@@ -188,16 +188,16 @@ def _mad(values: Floats) -> float:
 def call_times(samples: Sequence[Sample], arm: str) -> dict[int, float]:
     """Nanoseconds per call of the arm's counted rounds: what its own clock says, as far as the driver can confirm it.
 
-    From the probe's time is taken off what was lost to others (`_lost`): what those that shared the core with the call
-    have used, and of what is left no larger share (on average) than base's and WAIT_MARGIN more. The time is at least
-    what the driver's clock saw, less the same and less what the pipe costs base in nine of ten rounds. So a patch that
-    lies about its clocks gains no more than these margins.
+    From the probe's time is taken off what was lost to others (`_lost`). Where the kernel cannot tell it from the arm's
+    own threads and sleep, that may be no larger share (on average) than base's and WAIT_MARGIN more. The time is at
+    least what the driver's clock saw, less the same and less what the pipe costs base in nine of ten rounds. So a patch
+    that lies about its clocks gains no more than these margins.
     """
     ours, base = counted(samples, arm), counted(samples, "base")
     pipe = float(np.quantile([s.outside_ns - s.wall_ns for s in base.values()], 0.9)) if base else 0.0
     share, allowed = _strange_share(ours), _strange_share(base) + WAIT_MARGIN
     scale = 1.0 if arm == "base" or share <= allowed else allowed / share
-    lost = {number: _lost(s) - (1 - scale) * _strange(s) for number, s in ours.items()}
+    lost = {n: _lost(s) if s.cpu_bound else _lost(s) - (1 - scale) * _strange(s) for n, s in ours.items()}
     return {
         number: max(1.0, s.wall_ns - lost[number], s.outside_ns - pipe - lost[number]) / s.number
         for number, s in ours.items()

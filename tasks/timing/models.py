@@ -56,7 +56,7 @@ class Sample:
     cpu_bound: bool = False
     """Whether one thread did it all and never slept, by the kernel: CPU time is then all that the call needs."""
     company_ns: int = 0
-    """CPU time of the calls that shared the core with this one, from the same moment on; 0 if it had it to itself."""
+    """CPU time, while this call ran, of those that shared the core with it; 0 if it had it to itself."""
 
 
 @dataclass(frozen=True)

@@ -242,7 +242,9 @@ def play(
     used = {name: timed.cpu_ns for name, timed in timings.items() if isinstance(timed, Timed)}
     for position, name in enumerate(heat.order):
         if name in found:
-            company_ns = sum(used.values()) - used[name] if heat.one_core else 0
+            # The core is shared alike: while a call runs, another one uses no more of it, and no more than it needs.
+            others = (min(cpu_ns, used[name]) for other, cpu_ns in used.items() if other != name)
+            company_ns = sum(others) if heat.one_core else 0
             race.samples.append(_sample(name, position, heat, *found[name], spent[name], started[name], company_ns))
     if "base" in found:
         call = found["base"][0]
