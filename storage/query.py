@@ -31,6 +31,9 @@ DEFAULT_COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """What fits a terminal; a table that is not named here shows its first eight columns."""
 
+BEST_FIRST = {"commits": "score"}
+"""Tables that are shown by a column, largest first; the others in the order of writing."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _HASHES = {"sha", "test_id", "session_id", "prediction_id"}
 _SIMPLE = re.compile(r"\s*(not\s+)?(\w+)\s*(?:(==|=|!=|<>|<=|>=|<|>)\s*(.*?))?\s*", re.IGNORECASE | re.DOTALL)
@@ -65,8 +68,8 @@ def show(
     """The rows of a table that match, ready for a terminal.
 
     `where` as in `select`. With the default columns, texts are cut to their first line and hashes to 10 digits;
-    columns that are asked for (`columns`, or `everything`) are shown in full. `limit` None or 0 shows all rows.
-    Raises QueryError.
+    columns that are asked for (`columns`, or `everything`) are shown in full. `limit` None or 0 shows all rows. Commits
+    come best score first. Raises QueryError.
     """
     kind = _kind(table)
     frame = select(store, table, where)
@@ -78,6 +81,8 @@ def show(
         short = DEFAULT_COLUMNS.get(table, tuple(kind.model_fields)[:8])
         wanted = [name for name in frame.columns if everything or name in short]
         wanted = wanted if everything else sorted(wanted, key=short.index)
+    if table in BEST_FIRST:
+        frame = frame.sort(BEST_FIRST[table], descending=True, nulls_last=True, maintain_order=True)
     found = frame.select(wanted).head(limit or len(frame))
     full = everything or bool(columns)
     rows = [{name: _plain(name, value, full) for name, value in row.items()} for row in found.iter_rows(named=True)]

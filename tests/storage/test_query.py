@@ -103,8 +103,9 @@ def test_shown_rows_fit_a_terminal(store):
     assert (len(shown), shown.total) == (2, 5)
     assert tuple(shown.columns) == DEFAULT_COLUMNS["commits"]
     assert shown.rows[1] == {
-        "sha": "2222222222", "author_date": "2024-01-03", "kept": True, "score": 1.0, "reason": "", "subject": "s2",
+        "sha": "6666666666", "author_date": "2024-01-07", "kept": True, "score": 3.0, "reason": "", "subject": "s6",
     }  # fmt: skip
+    assert [row["score"] for row in show(store, "commits").rows] == [number / 2 for number in range(9, -1, -1)]
     assert len(show(store, "commits", limit=None)) == len(show(store, "commits", limit=0)) == 10
 
 
