@@ -210,16 +210,18 @@ def _lines_with(text: bytes, places: Sequence[int]) -> bytes:
     return b"\n\0\n".join(parts)
 
 
+_ADDED, _REMOVED = (
+    # lines that are not too long, and not the file's header
+    re.compile(rb"\n%b(?!%b )([^\n]{0,%d})(?=\n|\Z)" % (sign, header, MAX_LINE - 1))
+    for sign, header in ((rb"\+", rb"\+\+"), (rb"-", rb"--"))
+)
+
+
 def _sides(code: Sequence[FileDiff]) -> tuple[bytes, bytes, int]:
     """Added and removed lines, each as one text, and their number."""
     added: list[bytes] = []
     removed: list[bytes] = []
     for file in code:
-        added += _lines_after(b"\n+", b"++ ", file.body)
-        removed += _lines_after(b"\n-", b"-- ", file.body)
+        added += _ADDED.findall(file.body)
+        removed += _REMOVED.findall(file.body)
     return b"\n".join(added)[:MAX_SIDE], b"\n".join(removed)[:MAX_SIDE], len(added) + len(removed)
-
-
-def _lines_after(sign: bytes, header: bytes, body: bytes) -> list[bytes]:
-    lines = [piece.partition(b"\n")[0] for piece in body.split(sign)]
-    return [line for line in lines[1:] if len(line) < MAX_LINE and not line.startswith(header)]
