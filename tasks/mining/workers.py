@@ -9,7 +9,9 @@ import queue
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from storage.tables import Commit
@@ -53,18 +55,36 @@ def judge_all(
             yield from _commits(batches(judge.rows(shas, inner_of())))
         return
     with contextlib.closing(_Pool(setup, count)) as pool:
-        yield from _commits(pool.rows(cut(shas, count), inner_of()))
+        yield from _commits(pool.rows(Regions(shas, count), inner_of()))
 
 
-def cut(shas: list[str], count: int) -> list[list[str]]:
-    """Ranges for `count` workers, together all of the changes, in their order; the last ones are short."""
+def cut(shas: list[str]) -> list[list[str]]:
+    """Ranges of one worker's changes, together all of them, in their order; the last ones are short."""
     ranges = []
     start = 0
     while start < len(shas):
-        size = max(LAST_RANGE, min(RANGE, (len(shas) - start) // (2 * count)))
+        size = max(LAST_RANGE, min(RANGE, (len(shas) - start) // 2))
         ranges.append(shas[start : start + size])
         start += size
     return ranges
+
+
+class Regions:
+    """Each worker goes through a part of the history of its own, so that its git meets neighbours, which share files;
+    who is through helps the one who has most left, from the far end."""
+
+    def __init__(self, shas: list[str], count: int) -> None:
+        bounds = [len(shas) * part // count for part in range(count + 1)]
+        self._left = [deque(cut(shas[start:end])) for start, end in pairwise(bounds)]
+        self._lock = threading.Lock()
+
+    def take(self, worker: int) -> list[str] | None:
+        """What this worker does next; None if nothing is left."""
+        with self._lock:
+            if self._left[worker]:
+                return self._left[worker].popleft()
+            most = max(self._left, key=len)
+            return most.pop() if most else None
 
 
 def _commits(found: Iterator[list[Row]]) -> Iterator[Batch]:
@@ -78,18 +98,16 @@ class _Pool:
     def __init__(self, setup: Setup, count: int) -> None:
         """Starts the processes, which import for a while before they ask for work."""
         self._setup = setup
-        self._ranges: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+        self._regions = Regions([], count)
         self._inner: dict[str, Inner] = {}
         self._workers = [_start() for _ in range(count)]
         self._found: queue.Queue[list[Row] | MiningError | None] = queue.Queue(maxsize=2 * count)
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._serve, args=(worker,)) for worker in self._workers]
+        self._threads = [threading.Thread(target=self._serve, args=one) for one in enumerate(self._workers)]
 
-    def rows(self, ranges: list[list[str]], inner: dict[str, Inner]) -> Iterator[list[Row]]:
-        """Rows of all ranges, as they come."""
-        self._inner = inner
-        for shas in ranges:
-            self._ranges.put(shas)
+    def rows(self, regions: Regions, inner: dict[str, Inner]) -> Iterator[list[Row]]:
+        """Rows of all regions, as they come."""
+        self._regions, self._inner = regions, inner
         for thread in self._threads:
             thread.start()
         running = len(self._threads)
@@ -117,19 +135,17 @@ class _Pool:
                     with contextlib.suppress(OSError):
                         pipe.close()
 
-    def _serve(self, worker: subprocess.Popen[bytes]) -> None:
+    def _serve(self, number: int, worker: subprocess.Popen[bytes]) -> None:
         assert worker.stdin is not None
         assert worker.stdout is not None
         try:
             pickle.dump(self._setup, worker.stdin)
-            while not self._stop.is_set():
-                shas = self._ranges.get_nowait()
+            while not self._stop.is_set() and (shas := self._regions.take(number)) is not None:
                 inner = {sha: self._inner[sha] for sha in shas if sha in self._inner}
                 pickle.dump(Range(shas, inner), worker.stdin)
                 worker.stdin.flush()
                 while (answer := pickle.load(worker.stdout)) is not None:
                     self._put(MiningError(answer) if isinstance(answer, str) else answer)
-        except queue.Empty:
             with contextlib.suppress(OSError):
                 worker.stdin.close()  # it ends its git, and then itself
             worker.wait()

@@ -18,7 +18,7 @@ from tasks.mining.history import first_parent_chain
 from tasks.mining.mine import mine_repository
 from tasks.mining.rules import Rules
 from tasks.mining.worker import Range, Setup
-from tasks.mining.workers import judge_all
+from tasks.mining.workers import Regions, judge_all
 from tasks.progress import heard_by
 
 NAME = "acme/sums"
@@ -132,3 +132,18 @@ def test_mining_tells_how_many_changes_were_read(repository, history, small_rang
     told.clear()
     mine_repository(config, MiningConfig(), clone.head_sha, store, processes=processes)
     assert told == []
+
+
+def test_every_worker_has_a_region_and_who_is_through_helps_from_the_far_end():
+    shas = [f"{number:04}" for number in range(2000)]
+    regions = Regions(shas, 2)
+    first = [regions.take(0), regions.take(1)]
+    assert [found[0] for found in first if found] == ["0000", "1000"]
+    rest = []
+    while found := regions.take(0):
+        rest.append(found)
+    own = [found for found in rest if found[0] < "1000"]
+    assert rest[: len(own)] == own
+    assert rest[len(own)][-1] == "1999"
+    assert sorted(sha for found in first + rest for sha in found or []) == shas
+    assert regions.take(1) is None
