@@ -104,7 +104,8 @@ class LLMConfig(Section):
     max_tokens: int = Field(default=8000, gt=0)
     """Longest answer, in tokens."""
     budget_usd: float | None = Field(default=None, ge=0)
-    """Stop before a run costs more than this, in US dollars. Left out: no limit."""
+    """Stop before a run costs more than this, in US dollars. Left out: no limit. A request that timed out, or whose
+    connection broke, may be billed all the same: it counts with the most that it may have cost."""
     retries: int = Field(default=4, ge=0)
     """Retries on rate limits, server faults and timeouts, with backoff and jitter."""
     timeout_s: float = Field(default=120, gt=0)

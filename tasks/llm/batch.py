@@ -13,7 +13,7 @@ from configs.errors import UserError
 from storage.store import Store
 from storage.tables import LlmCall
 from tasks.llm.cache import Reply, ReplyCache
-from tasks.llm.gateway import cache_folder, call_row
+from tasks.llm.gateway import IMPORTED, cache_folder, call_row
 from tasks.llm.requests import Request, Requests
 
 Format = Literal["openai", "anthropic"]
@@ -67,8 +67,9 @@ def import_answers(store: Store, path: Path) -> Imported:
     - Anthropic: `{"custom_id", "result": {"type": "succeeded", "message": {...}}}`
     - by hand: `{"custom_id", "text"}`; `text` may be the answer's JSON object itself
 
-    A line that cannot be used is listed and does not stop the others. An answer is not judged here: one that is
-    invalid costs the repair turn, like an answer that was sent for. Raises UserError if the file cannot be read.
+    The same file may be imported again, e.g. after an interrupted import: each answer is booked once. A line that
+    cannot be used is listed and does not stop the others. An answer is not judged here: one that is invalid costs the
+    repair turn, like an answer that was sent for. Raises UserError if the file cannot be read.
     """
     folder = cache_folder(store)
     requests, cache, done = Requests(folder), ReplyCache(folder), Imported()
@@ -82,7 +83,7 @@ def import_answers(store: Store, path: Path) -> Imported:
                 continue
             cache.put(request.key, reply)
             requests.close(request.key)
-            calls.append(call_row(request, reply, "imported"))
+            calls.append(call_row(request, reply, IMPORTED))
             done.answers += 1
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}") from error

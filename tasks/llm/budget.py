@@ -19,9 +19,52 @@ _under_way: dict[str, int] = {}
 
 
 class Charge:
-    """What a request turned out to cost; set by the one who made it."""
+    """What a request turned out to cost. Each try that got no answer in time counts with its worst case."""
 
-    usd = 0.0
+    def __init__(self, store_root: str, budget_usd: float | None, worst_usd: float) -> None:
+        self.usd = 0.0
+        """Price of the answer; set by the one who made the request."""
+        self._root, self._budget_usd, self._worst_usd = store_root, budget_usd, worst_usd
+        self._holds = False
+
+    def lost(self, again: bool) -> None:
+        """The try got no answer, but the provider may have made one and bill it: its worst case is spent.
+
+        With `again`, the worst case of the next try is set aside. Raises BudgetExceeded if it does not fit.
+        """
+        with _lock:
+            self.give_back(self._worst_usd)
+            if again:
+                self.set_aside()
+
+    def set_aside(self) -> None:
+        """Promise the worst case; waits while it fits only if requests under way cost less than they may."""
+        root, worst_usd = self._root, self._worst_usd
+        with _lock:
+            while self._budget_usd is not None and spent(root) + promised(root) + worst_usd > self._budget_usd:
+                if spent(root) + worst_usd > self._budget_usd or not promised(root):
+                    raise BudgetExceeded(
+                        f"llm.budget_usd is {self._budget_usd:g}: {spent(root):.4f} spent, {promised(root):.4f} "
+                        f"under way, and the next request may cost {worst_usd:.4f}; raise the budget and run again "
+                        "(finished answers are kept)"
+                    )
+                _lock.wait()
+            _promised[root] = promised(root) + worst_usd
+            _under_way[root] = _under_way.get(root, 0) + 1
+            self._holds = True
+
+    def give_back(self, usd: float) -> None:
+        """Book `usd` instead of what was set aside."""
+        root = self._root
+        with _lock:
+            if self._holds:
+                self._holds = False
+                _under_way[root] -= 1
+                # sums of fractions leave a rest, for which nobody must wait
+                left = _promised[root] - self._worst_usd if _under_way[root] else 0.0
+                _promised[root] = max(0.0, left)
+            _spent[root] = spent(root) + usd
+            _lock.notify_all()
 
 
 def reset(store_root: str) -> None:
@@ -31,7 +74,7 @@ def reset(store_root: str) -> None:
 
 
 def spent(store_root: str) -> float:
-    """US dollars spent by this run on this store."""
+    """US dollars spent by this run on this store, tries without an answer at the most that they may have cost."""
     with _lock:
         return _spent.get(store_root, 0.0)
 
@@ -49,25 +92,9 @@ def reserve(store_root: str, budget_usd: float | None, worst_usd: float) -> Iter
     Where it fits only if requests under way cost less than they may, it waits for them. Raises BudgetExceeded, before
     anything is sent, if the worst case does not fit into what is left.
     """
-    charge = Charge()
-    with _lock:
-        while budget_usd is not None and spent(store_root) + promised(store_root) + worst_usd > budget_usd:
-            if spent(store_root) + worst_usd > budget_usd or not promised(store_root):
-                raise BudgetExceeded(
-                    f"llm.budget_usd is {budget_usd:g}: {spent(store_root):.4f} spent, {promised(store_root):.4f} "
-                    f"under way, and the next request may cost {worst_usd:.4f}; raise the budget and run again "
-                    "(finished answers are kept)"
-                )
-            _lock.wait()
-        _promised[store_root] = promised(store_root) + worst_usd
-        _under_way[store_root] = _under_way.get(store_root, 0) + 1
+    charge = Charge(store_root, budget_usd, worst_usd)
+    charge.set_aside()
     try:
         yield charge
     finally:
-        with _lock:
-            _under_way[store_root] -= 1
-            # sums of fractions leave a rest, for which nobody must wait
-            left = _promised[store_root] - worst_usd if _under_way[store_root] else 0.0
-            _promised[store_root] = max(0.0, left)
-            _spent[store_root] = spent(store_root) + charge.usd
-            _lock.notify_all()
+        charge.give_back(charge.usd)

@@ -44,12 +44,21 @@ def _litellm() -> Any:
     return litellm
 
 
-def request(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]], answer: type[BaseModel]) -> Reply:
+def request(
+    llm: LLMConfig,
+    model: str,
+    messages: Sequence[dict[str, str]],
+    answer: type[BaseModel],
+    lost: Callable[[bool], None] = lambda again: None,
+) -> Reply:
     """Send one request and wait for its answer.
 
     Rate limits, server faults, timeouts and broken connections are tried again, `llm.retries` times, after the pause
     that the server asked for or an exponential one. Raises LlmError when that did not help, or at once for what no
     retry mends (bad key, unknown model, prompt too long). Raises Stopped after Ctrl-C.
+
+    `lost(again)` is called after each try that timed out or whose connection broke: the provider may have answered all
+    the same, and bill it. `again` says whether another try follows; what it raises ends the request.
     """
     litellm = _litellm()
     options: dict[str, Any] = {
@@ -79,6 +88,8 @@ def request(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]], answ
             if isinstance(error, litellm.BadRequestError) and options.pop("response_format", None) is not None:
                 continue  # this server knows no response_format: the schema stands in the prompt anyway
             transient = _is_transient(litellm, error)
+            if _may_be_billed(litellm, error):
+                lost(transient and attempt < llm.retries)
             if not transient or attempt == llm.retries:
                 tries = f" (after {attempt + 1} tries)" if attempt else ""
                 advice = "" if transient else _missing_keys(litellm, model)
@@ -205,6 +216,19 @@ def _is_transient(litellm: Any, error: BaseException) -> bool:
     kinds = (litellm.RateLimitError, litellm.Timeout, litellm.ServiceUnavailableError, litellm.APIConnectionError)
     status = getattr(error, "status_code", None)
     return isinstance(error, kinds) or (isinstance(status, int) and (status >= 500 or status in (408, 409, 429)))
+
+
+def _may_be_billed(litellm: Any, error: BaseException) -> bool:
+    """The request went out, and its answer did not get here in time or in one piece."""
+    import httpx
+
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    if any(isinstance(cause, (httpx.ConnectError, httpx.ConnectTimeout)) for cause in causes):
+        return False
+    late = (TooSlow, litellm.Timeout, httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError)
+    return any(isinstance(cause, late) or getattr(cause, "status_code", None) in (408, 504) for cause in causes)
 
 
 def _missing_keys(litellm: Any, model: str) -> str:

@@ -29,6 +29,8 @@ T = TypeVar("T", bound=BaseModel)
 WAITING = "waiting for an answer"
 """What stands in the funnel and in `llm_calls` for a request that a batch will answer."""
 
+IMPORTED = "imported"
+"""What stands in `llm_calls` for an answer that came in a batch file."""
 
 REFUSED = ("refusal", "content_filter")
 """Why a model stopped that did not want to answer; litellm gives Anthropic's `refusal` the second name."""
@@ -177,7 +179,7 @@ def _reply(llm: LLMConfig, request: Request, answer: type[BaseModel], store: Sto
         requests.save(request)
         worst = client.worst_cost(llm, request.model, request.messages) if llm.budget_usd is not None else 0.0
         with budget.reserve(store.root, llm.budget_usd, worst) as charge:
-            reply = client.request(llm, request.model, request.messages, answer)
+            reply = client.request(llm, request.model, request.messages, answer, lost=charge.lost)
             charge.usd = reply.cost_usd
             cache.put(request.key, reply)
     return reply, False
@@ -188,7 +190,7 @@ def call_row(
 ) -> LlmCall:
     """The row of table `llm_calls` for one request; an answer from the cache costs nothing."""
     return LlmCall(
-        call_id=content_hash(WAITING, request.key, length=32) if outcome == WAITING else uuid.uuid4().hex,
+        call_id=_call_id(request, reply, outcome),
         request_key=request.key,
         repo=request.repo,
         stage=request.stage,
@@ -204,6 +206,12 @@ def call_row(
         outcome=outcome[:500],
         called_at=datetime.now(UTC),
     )
+
+
+def _call_id(request: Request, reply: Reply | None, outcome: str) -> str:
+    if outcome in (WAITING, IMPORTED):  # said again, it is the same row
+        return content_hash(outcome, request.key, reply.text if reply else "", length=32)
+    return uuid.uuid4().hex
 
 
 def decides(llm: LLMConfig) -> dict[str, Any]:

@@ -103,6 +103,7 @@ def test_openai_requests_go_out_and_answers_come_back_at_half_the_price(store: S
     answers = [openai_line(line["custom_id"], json.dumps(GOOD)) for line in lines(exported.path)]
     done = import_answers(store, write(tmp_path / "in.jsonl", *answers))
     assert (done.answers, done.problems, done.still_open) == (2, [], 0)
+    assert import_answers(store, tmp_path / "in.jsonl").answers == 2  # again, after an interruption: paid for once
     answer = name_colour(OPENAI, store)
     assert (answer.value.name, answer.cached) == ("blue", True)
     half = (1000 * 0.15e-6 + 100 * 0.6e-6) / 2

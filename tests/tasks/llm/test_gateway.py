@@ -327,6 +327,27 @@ def test_the_budget_stops_before_it_is_exceeded_and_a_larger_one_goes_on(server:
     assert len(server.requests) == sent + 1
 
 
+@pytest.mark.parametrize("fault", [sleeps(2), resets], ids=["silence", "connection reset"])
+def test_a_try_that_may_be_billed_counts_with_its_worst_case(fault: Reaction, server: ChatServer, store: Store) -> None:
+    llm = config(server, PRICED, max_tokens=100_000).model_copy(update={"timeout_s": 0.5})
+    worst = client.worst_cost(llm, PRICED, [{"role": "user", "content": "x" * 600}])
+    server.script = [fault, says(GOOD)]
+    with pytest.raises(BudgetExceeded, match="spent"):
+        name_colour(llm.model_copy(update={"budget_usd": 1.5 * worst}), store)
+    assert len(server.requests) == 1
+    assert worst / 2 < budget.spent(store.root) <= 1.5 * worst
+    assert budget.promised(store.root) == 0
+    roomy = llm.model_copy(update={"budget_usd": 4 * worst, "timeout_s": 20})
+    assert name_colour(roomy, store).value.name == "blue"
+
+
+def test_a_server_that_is_not_there_costs_nothing(server: ChatServer, store: Store) -> None:
+    server.close()
+    with pytest.raises(LlmError, match="after 2 tries"):
+        name_colour(config(server, PRICED, budget_usd=1, retries=1), store)
+    assert budget.spent(store.root) == budget.promised(store.root) == 0
+
+
 def test_requests_at_once_wait_for_what_the_others_really_cost(server: ChatServer, store: Store) -> None:
     llm = config(server, PRICED, max_tokens=100_000, max_concurrency=4)
     worst = client.worst_cost(llm, PRICED, [{"role": "user", "content": "x" * 600}])
