@@ -67,8 +67,9 @@ def show(
 ) -> Shown:
     """The rows of a table that match, ready for a terminal.
 
-    `where` as in `select`. With the default columns, texts are cut to their first line and hashes to 10 digits;
-    columns that are asked for (`columns`, or `everything`) are shown in full. `limit` None or 0 shows all rows. Commits
+    `where` as in `select`. With the default columns, texts are cut to their first line and hashes to 10 digits, and a
+    column that `where` gives one value is left out; columns that are asked for (`columns`, or `everything`) are shown,
+    in full. `limit` None or 0 shows all rows. Commits
     come best score first. Raises QueryError.
     """
     kind = _kind(table)
@@ -80,7 +81,8 @@ def show(
     else:
         short = DEFAULT_COLUMNS.get(table, tuple(kind.model_fields)[:8])
         wanted = [name for name in frame.columns if everything or name in short]
-        wanted = wanted if everything else sorted(wanted, key=short.index)
+        if not everything:
+            wanted = [name for name in sorted(wanted, key=short.index) if not _is_fixed(name, where or "", frame)]
     if table in BEST_FIRST:
         frame = frame.sort(BEST_FIRST[table], descending=True, nulls_last=True, maintain_order=True)
     found = frame.select(wanted).head(limit or len(frame))
@@ -111,6 +113,16 @@ def select(store: Store, table: str, where: str | None = None) -> pl.DataFrame:
     except pl.exceptions.PolarsError as error:
         raise QueryError(f"cannot read --where {where!r}: {_first_line(error)}; {_names(frame)}") from error
     return found
+
+
+def _is_fixed(name: str, where: str, found: pl.DataFrame) -> bool:
+    """`where` says what the column is (`kept`, `status=ok`), and so it is in all rows: there is nothing to see."""
+    said = rf"(?<![\w.'\"]){name}(?!\w)\s*(==?|$|and\b)"
+    return (
+        re.search(said, where.strip(), re.IGNORECASE) is not None
+        and name not in _HASHES
+        and found[name].n_unique() == 1
+    )
 
 
 def _kind(table: str) -> type[Row]:

@@ -66,7 +66,8 @@ def run_batch_import(config: Path, file: Path, store: str | None, settings: Sequ
         soft_wrap=True,
     )
     if done.still_open == 0 and done.answers:
-        out.print("Run the stages again: they go on from the answers, and may ask for repairs or for what follows.")
+        again = "Run the stages again: they go on from the answers, and may ask for repairs or for what follows."
+        out.print(again, soft_wrap=True)
     return 1 if done.problems else 0
 
 
@@ -104,10 +105,10 @@ def run_show_costs(item: str | None, store: str, limit: int) -> int:
         about = f" about {item!r}" if item else ""
         raise UserError(f"no model was asked{about} in {opened.root}")
     total = {name: sum(row[name] for row in stages) for name in stages[0] if name != "stage"}
-    table("What models cost, by stage", [*stages, {"stage": "all", **total}])
+    table("What models cost, by stage", [*stages, {"stage": "all", **total}], widen=True)
     commits = costs(opened, ["stage", "item"], item)
     shown = [{**row, "item": row["item"][:12]} for row in commits[:limit]]
-    table(f"By stage and commit: {len(shown)} of {len(commits)}, dearest first", shown)
+    table(f"By stage and commit: {len(shown)} of {len(commits)}, dearest first", shown, widen=True)
     return 0
 
 

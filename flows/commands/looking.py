@@ -25,7 +25,9 @@ def run_show(name: str, store: str, where: str | None, columns: str | None, limi
 
     wanted = None if columns in (None, "all") else [column.strip() for column in str(columns).split(",")]
     found = show(Store(store), name, where, wanted, limit, everything=columns == "all")
-    table(f"{name}: {len(found)} of {found.total} rows", found.rows, found.columns)
+    of = f" where {where.strip()}" if where and where.strip() else ""
+    title = f"{name}: {len(found)} of {found.total} rows{of}"
+    table(title, found.rows, found.columns, cut=columns is None, widen=True)
     return 0
 
 

@@ -15,12 +15,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from flows.runtime import Advance
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+WIDE = 100_000
+"""Columns that a table in a file or a pipe may have."""
 
 
 class Bars:
@@ -68,24 +71,52 @@ def _lines(name: str, items: int) -> Iterator[Advance]:
     err.print(f"{name}: {of} done in {time.monotonic() - started:.1f} s")
 
 
-def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
-    """Print rows as a table; numbers to the right, None as a dash."""
+def table(
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+    *,
+    cut: bool = False,
+    widen: bool = False,
+) -> None:
+    """Print rows as a table; numbers to the right, None as a dash.
+
+    Texts wrap where the terminal is narrow; with `cut` they end with an ellipsis instead, one line for each row. With
+    `widen`, what goes to a file or a pipe is as wide as its texts, unless COLUMNS says how wide it may be.
+    """
     if not rows:
         out.print(f"{title}: nothing yet")
         return
-    shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     names = list(columns or rows[0])
+    wide = Console(highlight=False, width=WIDE)
+    shown = _table(title, rows, names, out.width, cut=False, stacked=False)
+    if widen and not out.is_terminal and "COLUMNS" not in os.environ:
+        wide.print(shown)
+        return
+    if cut or wide.measure(shown).maximum > out.width:
+        shown = _table(title, rows, names, out.width, cut=cut, stacked=True)
+    out.print(shown)
+
+
+def _table(
+    title: str, rows: Sequence[Mapping[str, Any]], names: list[str], width: int, *, cut: bool, stacked: bool
+) -> Table:
+    """`stacked`: there is no room for long headers above short numbers."""
+    shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for name in names:
         numeric = all(isinstance(row[name], (int, float)) or row[name] is None for row in rows)
+        longest = max(len(_cell(row[name])) for row in rows)
         shown.add_column(
-            name.replace("_", " "),
+            name.replace("_", "\n" if numeric and stacked else " "),
             justify="right" if numeric else "left",
-            overflow="fold",
+            overflow="ellipsis" if cut else "fold",
             no_wrap=numeric or name == names[0],  # the texts between them wrap where the terminal is narrow
+            min_width=None if numeric else min(longest, 8),  # else many numbers would leave them nothing
+            max_width=max(12, width // 4) if cut and name != names[-1] else None,  # the last one has what is left
         )
     for row in rows:
-        shown.add_row(*(_cell(row[name]) for name in names))
-    out.print(shown)
+        shown.add_row(*(Text(_cell(row[name]), no_wrap=cut) for name in names))
+    return shown
 
 
 def _cell(value: Any) -> str:
@@ -95,7 +126,7 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
-    return escape(str(value))
+    return str(value)
 
 
 def complain(message: str) -> None:

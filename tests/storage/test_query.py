@@ -101,12 +101,28 @@ def test_wrong_tables_columns_and_stores(store, tmp_path):
 def test_shown_rows_fit_a_terminal(store):
     shown = show(store, "commits", "kept", limit=2)
     assert (len(shown), shown.total) == (2, 5)
-    assert tuple(shown.columns) == DEFAULT_COLUMNS["commits"]
     assert shown.rows[1] == {
-        "sha": "6666666666", "author_date": "2024-01-07", "kept": True, "score": 3.0, "reason": "", "subject": "s6",
+        "sha": "6666666666", "author_date": "2024-01-07", "score": 3.0, "reason": "", "subject": "s6",
     }  # fmt: skip
+    assert tuple(show(store, "commits").columns) == DEFAULT_COLUMNS["commits"]
     assert [row["score"] for row in show(store, "commits").rows] == [number / 2 for number in range(9, -1, -1)]
     assert len(show(store, "commits", limit=None)) == len(show(store, "commits", limit=0)) == 10
+
+
+@pytest.mark.parametrize(
+    ("where", "left_out"),
+    [
+        ("kept", {"kept"}),
+        ("not kept and score>1", {"kept"}),
+        ("kept = true and subject = 's4'", {"kept", "subject"}),
+        ("kept or score > 4", set()),
+        ("score > 4", set()),
+        ("sha=999", set()),
+    ],
+)
+def test_a_column_that_where_decides_is_left_out(store, where, left_out):
+    assert set(DEFAULT_COLUMNS["commits"]) - set(show(store, "commits", where).columns) == left_out
+    assert "kept" in show(store, "commits", where, columns=["kept"]).columns
 
 
 def test_columns_that_are_asked_for_are_shown_in_full(store):
