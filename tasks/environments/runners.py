@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tasks.sandbox.models import ABANDONED, SandboxError
+
 _PASSED_ON = (
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -113,17 +115,22 @@ class LocalRunner:
             code = 124
         finally:
             _running.discard(process.pid)
+        if process.pid in _abandoned:
+            raise SandboxError(ABANDONED)
         return Ran(code, output.decode(errors="replace")[-_OUTPUT_CHARACTERS:], time.monotonic() - started)
 
 
 _running: set[int] = set()
 """Sessions of steps under way."""
+_abandoned: set[int] = set()
+"""Those that were ended since this process ends: how they ended is no result."""
 
 
 @atexit.register
 def _end_steps() -> None:
     # after Ctrl-C nobody waits for the thread that waits for them
     for session in list(_running):
+        _abandoned.add(session)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(session, signal.SIGKILL)
 

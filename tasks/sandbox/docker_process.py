@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tasks.sandbox.engine import engine_errors
-from tasks.sandbox.models import Completed, Limits, SandboxError
+from tasks.sandbox.models import ABANDONED, Completed, Limits, SandboxError
 from tasks.sandbox.streams import CHUNK, MEBIBYTE, TAIL_BYTES, Tail
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class DockerProcess:
         self._client = client
         self.container = container
         self._stderr = Tail(limits.output_mb * MEBIBYTE)
-        self._timed_out = self._killed = False
+        self._timed_out = self._killed = self.abandoned = False
         self._code: int | None = None
         self._error: str | None = None
         self._completed: Completed | None = None
@@ -180,7 +180,7 @@ class DockerProcess:
     def close(self, timeout_s: float = 2.0) -> Completed:
         """Close stdin, wait up to `timeout_s`, then kill and remove the container. Idempotent.
 
-        Raises SandboxError if the engine stopped answering.
+        Raises SandboxError if the engine stopped answering, or if it was abandoned.
         """
         with self._lock:
             if self._completed is None:
@@ -189,6 +189,8 @@ class DockerProcess:
                 if timeout_s > 0:
                     self._ended.wait(timeout_s)
                 self._completed = self._finish()
+        if self.abandoned:
+            raise SandboxError(ABANDONED)
         return self._completed
 
     def _finish(self) -> Completed:

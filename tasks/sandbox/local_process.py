@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from tasks.sandbox.cgroups import Group
-from tasks.sandbox.models import Completed, Limits, SandboxError
+from tasks.sandbox.models import ABANDONED, Completed, Limits, SandboxError
 from tasks.sandbox.streams import MEBIBYTE, TAIL_BYTES, Tail, drain
 
 _END_S = 5.0
@@ -113,6 +113,7 @@ class LocalProcess:
         self._info_fd = info_fd
         self._pidfd = os.pidfd_open(popen.pid)
         self._started = time.monotonic()
+        self.abandoned = False
         self._timed_out = False
         self._killed = False
         self._lock = threading.Lock()
@@ -196,9 +197,16 @@ class LocalProcess:
             self._info_fd = -1
 
     def close(self, timeout_s: float = 2.0) -> Completed:
-        """Close stdin, wait up to `timeout_s`, then kill everything that the command started. Idempotent."""
-        if self._completed is not None:
-            return self._completed
+        """Close stdin, wait up to `timeout_s`, then kill everything that the command started. Idempotent.
+
+        Raises SandboxError if it was abandoned.
+        """
+        completed = self._completed or self._close(timeout_s)
+        if self.abandoned:
+            raise SandboxError(ABANDONED)
+        return completed
+
+    def _close(self, timeout_s: float) -> Completed:
         with contextlib.suppress(OSError, ValueError):
             self.stdin.close()
         if timeout_s > 0:

@@ -77,6 +77,8 @@ class Process(Protocol):
 
     stdin: IO[bytes]
     stdout: IO[bytes]
+    abandoned: bool
+    """Ended because our own process ends (Ctrl-C): `close` then raises SandboxError, since nothing was found out."""
 
     @property
     def pid(self) -> int | None:
@@ -118,6 +120,10 @@ class Sandbox(Protocol):
 
 class SandboxError(RuntimeError):
     """The sandbox itself failed (no engine, no image, no space): an outside fault, worth a retry."""
+
+
+ABANDONED = "ended with this process: how it ended is no result"
+"""What SandboxError says of a command that ran when its driver was interrupted."""
 
 
 class Environment(Frozen):

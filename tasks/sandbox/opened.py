@@ -65,6 +65,13 @@ class OpenSandbox(ABC, Generic[P]):
             with contextlib.suppress(SandboxError):
                 process.close(0)
 
+    def abandon(self) -> None:
+        """This process ends: how its commands end now is no result, and whoever asks for one gets SandboxError."""
+        self._closed = True
+        with self._lock:
+            for process in self._running:
+                process.abandoned = True
+
     def __enter__(self) -> Self:
         return self
 
@@ -79,4 +86,5 @@ _open: weakref.WeakSet[OpenSandbox[Any]] = weakref.WeakSet()
 def _close_all() -> None:
     for sandbox in list(_open):
         with contextlib.suppress(Exception):
+            sandbox.abandon()
             sandbox.close()

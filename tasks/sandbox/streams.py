@@ -62,6 +62,7 @@ class Runnable(Protocol):
 
     stdin: IO[bytes]
     stdout: IO[bytes]
+    abandoned: bool
 
     def close(self, timeout_s: float = 2.0) -> Completed:
         """See `tasks.sandbox.models.Process`."""

@@ -86,6 +86,47 @@ def test_local_processes_end_with_the_driver(how: signal.Signals) -> None:
         assert list(places.memory.glob(f"isobench-{owner}-*")) == []
 
 
+INTERRUPTED = """
+import atexit, sys, threading
+from pathlib import Path
+said, threads = [], []
+def tell():
+    for thread in threads:
+        thread.join(60)
+    print(sorted(said), flush=True)
+atexit.register(tell)  # runs after what is registered later
+from tasks.environments.runners import LocalRunner
+from tasks.sandbox import Command, SandboxError
+from tasks.sandbox.local import LocalSandbox
+started = Path(sys.argv[1])
+def sleep(name):
+    return ("/bin/sh", "-c", f"touch {started / name}; sleep 600")
+def noted(name, ask):
+    try:
+        said.append((name, f"result {ask()}"))
+    except SandboxError as error:
+        said.append((name, str(error)))
+plain = LocalSandbox(use_bubblewrap=False)
+asked = {
+    "run": lambda: plain.run(Command(argv=sleep("run"))),
+    "step": lambda: LocalRunner(started, started).run(sleep("step"), timeout_s=500),
+}
+for item in asked.items():
+    threads.append(threading.Thread(target=noted, args=item, daemon=True))
+    threads[-1].start()
+import time
+while not all((started / name).exists() for name in asked):
+    time.sleep(0.02)
+"""
+
+
+def test_what_ends_with_the_driver_is_no_result(tmp_path: Path) -> None:
+    """After Ctrl-C, gates and builds that still ran must not be recorded as failed."""
+    driver = [sys.executable, "-c", INTERRUPTED, str(tmp_path)]
+    done = subprocess.run(driver, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.count("ended with this process") == 2, done.stdout + done.stderr
+
+
 def test_a_kill_in_the_midst_of_starting_leaves_nothing() -> None:
     if find_bubblewrap() is None or find_places() is None:
         pytest.skip("needs bubblewrap (`apt install bubblewrap`) and control groups that this user may write")
