@@ -146,6 +146,7 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
     if until == "apis":
         return
 
+    commits = _with_scripts(config, run, commits)
     arms = _arms(config, run, commits)
     commits = [c for c in commits if c.sha in arms]
     written = run.map(
@@ -255,6 +256,24 @@ def _arms(config: Config, run: Run, commits: list[Commit]) -> dict[str, dict[str
     for (sha, name), reason in failed.items():
         run.note("environments", sha, "dropped", f"{name}: {reason}", repo=config.repository.name)
     return {sha: found for sha, found in arms.items() if {"base", "human"} <= found.keys()}
+
+
+def _with_scripts(config: Config, run: Run, commits: list[Commit]) -> list[Commit]:
+    """Commits that may get a perf test: all, or those that the user wrote one for if there is no other source."""
+    if "seeded" not in config.perf_tests.sources:
+        return commits
+    repo = config.repository.name
+    for prefix in config.perf_tests.seeded:
+        if not any(commit.sha.startswith(prefix) for commit in commits):
+            reason = f"seeded: the commit did not come here, see `isobench show commits --where sha={prefix}`"
+            run.note("perftests", prefix, "dropped", reason, repo=repo)
+    if set(config.perf_tests.sources) != {"seeded"}:
+        return commits
+    scripted = tuple(config.perf_tests.seeded)
+    for commit in commits:
+        if not commit.sha.startswith(scripted):
+            run.note("perftests", commit.sha, "dropped", "seeded: no script for this commit", repo=repo)
+    return [commit for commit in commits if commit.sha.startswith(scripted)]
 
 
 def _seeded_scripts(config: Config, sha: str) -> list[str]:
