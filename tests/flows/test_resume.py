@@ -16,7 +16,7 @@ import yaml
 
 from configs.demo.build import build_demo_repository
 from storage.store import Store
-from storage.tables import Comparison, Instance, Measurement, PerfTest, Row
+from storage.tables import Comparison, Funnel, Instance, Measurement, PerfTest, Row
 from tests.flows.conftest import Isobench, command, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -56,6 +56,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     seeded = {
         shas["Mask whole payloads at once (#9)"]: ["mask.py"],
         shas["Do not copy the rest of the buffer for every frame"]: ["frames.py"],
+        "deadbeef": ["mask.py"],  # no such commit: the funnel says so
     }
     (tmp_path / "mask.py").write_text(MASK.replace("{size}", "120_000"))
     (tmp_path / "frames.py").write_text(FRAMES.replace("{size}", "5_000"))
@@ -138,6 +139,12 @@ def test_a_run_that_was_stopped_goes_on_from_there(config: Path, isobench: Isobe
     assert len(fresh.rows(PerfTest)) == len(_sessions(config)) == len(fresh.rows(Instance)) == 2
     sessions = {row.session_id for row in fresh.rows(Measurement)}
     assert timed <= sessions
+    funnel = fresh.rows(Funnel)
+    scripted = {row.sha for row in fresh.rows(PerfTest)}
+    assert {row.key for row in funnel if row.stage == "environments"} == scripted  # the others need none
+    [unknown] = [row for row in funnel if row.key == "deadbeef"]
+    assert unknown.outcome == "dropped"
+    assert "did not come here" in unknown.reason
     assert len(sessions) <= 2 + 1  # at most the one that was cut short
     third = isobench("build", config)
     assert _executed(third.stdout) == 0
