@@ -28,7 +28,7 @@ def outcomes_in(kind: Kind, chosen: list[Attempt], folder: Path) -> dict[str, Ou
     for group in sessions_of(chosen):
         found |= run(lab, group)
         print(f"{kind}: {len(found)} of {len(chosen)} attempts", file=sys.stderr)
-    return found | lab.score("count", honest_patches())
+    return found | lab.score("count", honest_patches(), lab.timing)
 
 
 def row(cells: list[str]) -> str:
