@@ -68,9 +68,8 @@ def show(
     """The rows of a table that match, ready for a terminal.
 
     `where` as in `select`. With the default columns, texts are cut to their first line and hashes to 10 digits, and a
-    column that `where` gives one value is left out; columns that are asked for (`columns`, or `everything`) are shown,
-    in full. `limit` None or 0 shows all rows. Commits
-    come best score first. Raises QueryError.
+    column that `where` gives one value is left out; columns that are asked for (`columns`, or `everything`) are shown
+    in full. `limit` None or 0 shows all rows. Commits come best score first. Raises QueryError.
     """
     kind = _kind(table)
     frame = select(store, table, where)

@@ -209,10 +209,9 @@ def _in_time(timeout_s: float, call: Callable[[], Any]) -> Any:
 def _is_transient(litellm: Any, error: BaseException) -> bool:
     if isinstance(error, TooSlow):
         return True
+    # a 429 that no waiting mends, and a key that is not set, which litellm takes for a fault of the server
     if "insufficient_quota" in str(error) or "Missing credentials" in str(error):
-        return (
-            False  # a 429 that no waiting mends; a key that is not set, which litellm takes for a fault of the server
-        )
+        return False
     kinds = (litellm.RateLimitError, litellm.Timeout, litellm.ServiceUnavailableError, litellm.APIConnectionError)
     status = getattr(error, "status_code", None)
     return isinstance(error, kinds) or (isinstance(status, int) and (status >= 500 or status in (408, 409, 429)))

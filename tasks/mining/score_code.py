@@ -210,11 +210,8 @@ def _lines_with(text: bytes, places: Sequence[int]) -> bytes:
     return b"\n\0\n".join(parts)
 
 
-_ADDED, _REMOVED = (
-    # lines that are not too long, and not the file's header
-    re.compile(rb"\n%b(?!%b )([^\n]{0,%d})(?=\n|\Z)" % (sign, header, MAX_LINE - 1))
-    for sign, header in ((rb"\+", rb"\+\+"), (rb"-", rb"--"))
-)
+_ADDED = re.compile(rb"\n\+(?!\+\+ )([^\n]*)")
+_REMOVED = re.compile(rb"\n-(?!-- )([^\n]*)")
 
 
 def _sides(code: Sequence[FileDiff]) -> tuple[bytes, bytes, int]:
@@ -222,6 +219,6 @@ def _sides(code: Sequence[FileDiff]) -> tuple[bytes, bytes, int]:
     added: list[bytes] = []
     removed: list[bytes] = []
     for file in code:
-        added += _ADDED.findall(file.body)
-        removed += _REMOVED.findall(file.body)
+        added += [line for line in _ADDED.findall(file.body) if len(line) < MAX_LINE]
+        removed += [line for line in _REMOVED.findall(file.body) if len(line) < MAX_LINE]
     return b"\n".join(added)[:MAX_SIDE], b"\n".join(removed)[:MAX_SIDE], len(added) + len(removed)

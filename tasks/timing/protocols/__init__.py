@@ -1,6 +1,7 @@
 """The protocols: in which processes, in what order and how often arms are timed.
 
-- `interleaved` is the default: every round calls every arm once, in random order, one after the other.
+- `interleaved` is the default: every round calls every arm once, in random order: at the same moment on one core
+  where each can be charged for its own time (see `sharing`), else one after the other.
 - `duet` calls two arms at the same moment on two cores, and swaps the cores every round.
 - `sequential` is GSO's, for comparison: fresh processes of one arm, then of the next.
 """
