@@ -17,6 +17,8 @@ GRAMMARS: dict[str, Grammar] = {
     ".c": "c", ".h": "c", ".cc": "cpp", ".cpp": "cpp", ".cxx": "cpp", ".hpp": "cpp", ".hh": "cpp", ".inl": "cpp",
     ".cu": "cuda", ".cuh": "cuda", ".rs": "rust", ".pyx": "cython", ".pxd": "cython", ".pxi": "cython", ".py": "python",
 }  # fmt: skip
+TEMPLATES = (".src", ".in")
+"""Ends of the names of files from which others are generated."""
 _CPP_HEADER = re.compile(rb"^\s*(?:namespace|template|class|using|public:|private:)\b|\w::\w", re.MULTILINE)
 _PLACEHOLDER = re.compile(rb"@(\w+)@")
 _LINKAGE = re.compile(
@@ -53,6 +55,8 @@ class NativeDefinition:
     node: Node
     attributes: tuple[Node, ...] = ()
     """What stands before a Rust item, `#[inline]`."""
+    is_inner: bool = False
+    """In the body of a class or in a namespace without a name: only whoever includes the file can mean it."""
 
     def words(self) -> Iterator[str]:
         """Its tokens without comments and layout."""
@@ -84,7 +88,7 @@ def parse_native(path: str, source: bytes) -> Node:
     if path.endswith(".h") and _CPP_HEADER.search(source):
         grammar = "cpp"
     # the masks keep every byte's place
-    if path.endswith((".src", ".in")):
+    if path.endswith(TEMPLATES):
         source = _PLACEHOLDER.sub(rb"_\1_", source)
     if grammar != "rust":
         source = _LINKAGE.sub(lambda match: (match[1] or b"") + b" " * len(match[2]), source)
@@ -113,12 +117,12 @@ def tokens(node: Node) -> Iterator[str]:
 
 
 def _read(root: Node) -> Iterator[NativeDefinition]:
-    pending: list[tuple[Node, str]] = [(root, "")]
+    pending: list[tuple[Node, str, bool]] = [(root, "", False)]
     attributes: list[Node] = []
     while pending:
-        node, scope = pending.pop()
+        node, scope, is_inner = pending.pop()
         if node.type in _CONTAINERS and node.child_count:
-            pending += [(child, scope) for child in reversed(node.named_children)]
+            pending += [(child, scope, is_inner) for child in reversed(node.named_children)]
             continue
         if node.type == "attribute_item":
             attributes.append(node)
@@ -132,33 +136,40 @@ def _read(root: Node) -> Iterator[NativeDefinition]:
         if inner is not None:
             label, body = inner
             name = ".".join(filter(None, (scope, label)))
-            pending.append((body, name))
+            pending.append((body, name, is_inner or not label or body.type == "field_declaration_list"))
         elif node.type in ("function_definition", "function_item", "preproc_function_def", "inline_method_definition"):
             short = _function_name(node)
             swallowed = _swallowed(node) if node.has_error else []
             if swallowed:
                 last = max(start, swallowed[0].start_point[0])
-                pending += [(item, scope) for item in reversed(swallowed)]
+                pending += [(item, scope, is_inner) for item in reversed(swallowed)]
             name = ".".join(filter(None, (scope, short))) if short else ""
-            yield NativeDefinition(name, scope, start, last, node, before)
+            yield NativeDefinition(name, scope, start, last, node, before, is_inner)
         elif node.has_error and (swallowed := _swallowed(node)):
-            pending += [(item, scope) for item in reversed(swallowed)]
+            pending += [(item, scope, is_inner) for item in reversed(swallowed)]
         elif node.type not in _IGNORED:
-            yield NativeDefinition("", scope, start, last, node, before)
+            yield NativeDefinition("", scope, start, last, node, before, is_inner)
 
 
 def _swallowed(node: Node) -> list[Node]:
-    """Functions inside of something broken: braces that do not match across `#if` make the parser nest what follows."""
+    """Functions and tables inside of something broken: braces that do not match across `#if` make the parser nest what
+    follows. A table is what ends with `};` at the left edge.
+    """
     if node.type == "function_item":
         return []  # Rust has functions in functions
     found, pending = [], list(reversed(node.named_children))
     while pending:
         item = pending.pop()
-        if item.type == "function_definition":
+        if item.type == "function_definition" or _is_table(item):
             found.append(item)
         elif item.has_error or item.type in _CONTAINERS:
             pending += reversed(item.named_children)
     return found
+
+
+def _is_table(node: Node) -> bool:
+    (first, _), (last, column) = node.start_point, node.end_point
+    return node.type == "declaration" and first < last and column <= 2 and not node.has_error
 
 
 def _scope_of(node: Node) -> tuple[str, Node] | None:
@@ -186,8 +197,19 @@ def _function_name(node: Node) -> str:
             return ""
         if inner.type in _NAMES or inner.type in ("template_function", "scoped_identifier"):
             name = inner
+        if inner.type == node.type == "function_declarator":
+            # `void NAME(sum)(int n)`: no function returns a function, so a macro makes the name
+            name = _argument(inner) or name
         node = inner
     return _plain(name.text.decode("utf-8", "replace")) if name.text else ""
+
+
+def _argument(declarator: Node) -> Node | None:
+    """The only word in the brackets, as the name of a function in a macro that completes it."""
+    brackets = declarator.child_by_field_name("parameters")
+    words = brackets.named_children if brackets is not None else []
+    word = words[0].child_by_field_name("type") if len(words) == 1 else None
+    return word if word is not None and words[0].named_child_count == 1 and word.type == "type_identifier" else None
 
 
 def _plain(name: str) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import partial
 
 import git
 
 from tasks.apis.cython import mentioned_words
 from tasks.apis.graph import Module, absolute_name
-from tasks.apis.native import Binding, NativeSummary, summarise_native
+from tasks.apis.linkage import Linkage, short_name, unbound_names
+from tasks.apis.native import Binding, NativeSummary, summarise_native, variables
 from tasks.apis.reach import GUESS_COST, MAX_COST, Start
 from tasks.apis.source import is_shipped, list_modules, read_summary, summary_of
 from tasks.apis.summary import Definition, Summary
@@ -28,6 +29,7 @@ class Bindings:
     """All compiled code of a repository at a commit, and the modules that it makes."""
 
     def __init__(self, repo: git.Repo, blobs: Mapping[str, str], modules: list[Module]) -> None:
+        self._repo, self._blobs = repo, blobs
         self._python = {module.name for module in modules}
         self._packages = {str(module.path).rpartition("/")[0]: module.name for module in modules if module.is_package}
         self._files: dict[str, NativeSummary] = {}
@@ -42,27 +44,31 @@ class Bindings:
             if grammar_of(path) not in (None, "python", "cython") and is_shipped(path):
                 # the suffix decides how a blob is read
                 self._files[path] = read_summary(repo, oid, partial(summarise_native, path), path.rpartition(".")[2])
+        self._linkage = Linkage(self._files)
         self._mentioned_by: dict[str, list[Place]] = {}
-        self._defined: Counter[str] = Counter()
         for path, summary in self._files.items():
             for name, mentioned in summary.mentions.items():
-                self._defined[_short(name)] += 1
                 for word in mentioned:
                     self._mentioned_by.setdefault(word, []).append((path, name))
         self._imported: dict[str, list[tuple[int, str]]] = {}
         """Last part of a module's name -> modules that Python code imports by it, with how often it does."""
         for name, count in Counter(_imported_names([*modules, *cython], self._python)).items():
-            self._imported.setdefault(_short(name), []).append((count, name))
+            self._imported.setdefault(short_name(name), []).append((count, name))
         self._bound: dict[Place, list[str]] = {}
-        self.modules = [*cython, *self._extensions()]
+        self._types: set[Place] = set()
+        extensions = self._extensions()
+        self._unbound = unbound_names(extensions, modules)
+        self.modules = [*cython, *extensions.values()]
         """Modules that Python can import: Cython's, and those of the bindings."""
 
-    def starts(self, path: str, name: str) -> list[Start]:
-        """Where Python meets the function, nearest first; empty if the source does not say."""
+    def starts(self, path: str, name: str, lines: Container[int] | None = None) -> list[Start]:
+        """Where Python meets the function, nearest first; empty if the source does not say. `lines` are those that
+        changed, which tells functions of the same name apart.
+        """
         origin = f"{path}::{name}"
         if (path, name) in self._cython:
             return [Start(self._cython[path, name], (self._cython[path, name],))]
-        if path not in self._files or name not in self._files[path].mentions:
+        if path not in self._files:
             return []
         found: dict[str, Start] = {}
         done: set[Place] = set()
@@ -74,36 +80,55 @@ class Bindings:
             done.add(place)
             for node in [self._cython[place]] if place in self._cython else self._bound.get(place, []):
                 found.setdefault(node, Start(node, (node, *steps), cost, guesses))
+            for node in self._registered(place, lines if place == (path, name) else None):
+                found.setdefault(node, Start(node, (node, *steps), cost + GUESS_COST, guesses + 1))
             if place in self._cython:
                 continue  # the search among Python's definitions goes on from there
             for caller, certain in self._callers(place):
-                total = cost + (1.0 if certain else GUESS_COST)
+                # that instances have a function is no step: it is called as a slot of the type is
+                total = cost + (0.0 if "->" in place[1] else 1.0 if certain else GUESS_COST)
                 if caller not in done and total <= MAX_COST:
                     step = () if "[" in caller[1] or caller in self._cython else (f"{caller[0]}::{caller[1]}",)
                     heapq.heappush(queue, (total, guesses + (not certain), caller, (*step, *steps)))
         return list(found.values())
 
+    def variables(self, path: str) -> list[tuple[str, int, int]]:
+        """Variables, tables and constant macros of a compiled file: name, first line, last line."""
+        if path not in self._files or path not in self._blobs or path.endswith((".pyx", ".pyx.in")):
+            return []
+        kind = f"variables {path.rpartition('.')[2]}"
+        return read_summary(self._repo, self._blobs[path], partial(variables, path), kind)
+
     def _callers(self, place: Place) -> Iterator[tuple[Place, bool]]:
         path, name = place
-        short = _short(name)
-        static = name in self._files[path].static and not path.endswith((".h", ".hpp", ".cuh", ".inl", ".src"))
-        for caller in self._mentioned_by.get(short, ()):
-            elsewhere = caller[0] != path
-            if caller == place or (elsewhere and (static or short in self._files[caller[0]].mentions)):
-                continue
-            yield caller, self._defined[short] == 1 or not elsewhere
+        for caller in self._mentioned_by.get(short_name(name), ()):
+            certain = self._linkage.meant(path, name, caller[0])
+            if caller != place and certain is not None:
+                # whoever mentions a type has not called its methods
+                yield caller, certain and place not in self._types
 
-    def _extensions(self) -> list[Module]:
+    def _registered(self, place: Place, lines: Container[int] | None) -> Iterator[str]:
+        """Nodes of Python names that no table binds, if the function is called `DOUBLE_<name>`: what registers such
+        loops is generated. Of a template only the blocks with one of the lines count.
+        """
+        for first, last, names in self._files[place[0]].loops.get(place[1], ()):
+            if lines is None or any(line in lines for line in range(first, last + 1)):
+                for name in sorted(names):
+                    yield from self._unbound.get(name, ())
+
+    def _extensions(self) -> dict[str, Module]:
         made: dict[str, Module] = {}
         for path, summary in self._files.items():
             for binding in summary.bindings:
                 for module, name in set(self._names(path, summary, binding)):
                     self._bound.setdefault((path, binding.node), []).append(f"{module}.{name}")
+                    if binding.is_type:
+                        self._types.add((path, binding.node))
                     if module in self._python:
                         continue  # a type that says it lives in a Python module: there is no file to put it in
                     home = made.setdefault(module, Module(module, False, path, Summary()))
                     _define(home.summary.definitions, name, is_type=binding.is_type)
-        return list(made.values())
+        return made
 
     def _names(self, path: str, summary: NativeSummary, binding: Binding) -> Iterator[tuple[str, str]]:
         """(module, name in it) under which Python knows a binding."""
@@ -116,7 +141,7 @@ class Bindings:
         elif binding.module:
             yield self._place_module(path, binding.module), binding.name
         else:
-            for module, prefix in self._owners(path, binding.table or _short(binding.node), MAX_OWNERS):
+            for module, prefix in self._owners(path, binding.table or short_name(binding.node), MAX_OWNERS):
                 yield module, f"{prefix}{binding.name}"
 
     def _owners(self, path: str, table: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -125,8 +150,8 @@ class Bindings:
             yield self._place_module(path, self._files[path].modules[table]), ""
         for other, holder in self._mentioned_by.get(table, ()):
             summary = self._files[other]
-            if other != path and table in summary.mentions:
-                continue  # that file has a table of its own by this name
+            if self._linkage.meant(path, table, other) is None:
+                continue
             if holder in summary.modules:
                 yield self._place_module(other, summary.modules[holder]), ""
             owner = next((item for item in summary.bindings if item.is_type and item.node == holder), None)
@@ -173,7 +198,3 @@ def _imported_names(modules: Iterable[Module], python: set[str]) -> Iterator[str
             holder = name.rpartition(".")[0]
             if holder and holder not in python:
                 yield holder
-
-
-def _short(name: str) -> str:
-    return name if "[" in name else name.rpartition(".")[2]

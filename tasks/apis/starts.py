@@ -23,6 +23,7 @@ def find_starts(graph: Graph, bindings: Bindings | None, names: list[str], patch
     """(starts, names that lead nowhere) of `path::Class.function`, `path::Class` and `path::<module>`.
 
     A class, or a module, stands also for those of its variables that the patch touches: their users are what changed.
+    So does a compiled file, for its variables, tables and macros.
     """
     modules = {module.path: module.name for module in graph.modules.values()}
     lines = _added_lines(patch)
@@ -42,7 +43,12 @@ def find_starts(graph: Graph, bindings: Bindings | None, names: list[str], patch
                     members = [node for node in graph.nodes.values() if node.owner == node_id]
                     found += [Start(node, (node,)) for node in _touched(members, lines.get(path, []))]
         if not found and bindings is not None and is_compiled(path):
-            found = bindings.starts(path, name)
+            touched = lines.get(path, [])
+            found = bindings.starts(path, name, set(touched) or None)
+            if name == MODULE:
+                held = bindings.variables(path)
+                names_touched = [name for name, first, last in held if any(first <= line <= last for line in touched)]
+                found = [start for name in dict.fromkeys(names_touched) for start in bindings.starts(path, name)]
         starts += found
         strange += [] if found else [function]
     return starts, strange

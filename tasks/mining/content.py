@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import git
 
@@ -13,6 +14,7 @@ from tasks.mining.gitio import GitFailed, read_blob
 from tasks.mining.patches import split_patch
 
 MAX_BLOB_BYTES = 4 << 20
+_HEADERS = {"h", "hh", "hpp", "cuh", "inl", "pxd", "pxi"}
 MAX_PATCH_BYTES = 8 << 20
 """Of one change's patch in the table; a change with more is dropped."""
 
@@ -30,7 +32,7 @@ def functions_of(repo: git.Repo, code: Sequence[FileDiff], *, keep_new_code: boo
     """
     found: list[str] = []
     cosmetic = only_new = True
-    for file in code:
+    for file in rejoined(code):
         if grammar_of(file.path) is None or file.status == "D":
             # a language without a reader; and a removal is a difference
             cosmetic = only_new = False
@@ -48,6 +50,37 @@ def functions_of(repo: git.Repo, code: Sequence[FileDiff], *, keep_new_code: boo
     if only_new and not keep_new_code:
         raise Dropped(f"new_code_only: {', '.join(name.partition('::')[2] for name in found[:3])}")
     return found
+
+
+def rejoined(code: Sequence[FileDiff]) -> list[FileDiff]:
+    """The files, where a removed one and an added one that differ only in the suffix (`loops.c.src`, `loops.cpp`) are
+    one that was renamed: git calls only what stayed alike a rename.
+    """
+    added = {stem: file for file in code if file.status == "A" and (stem := _compiled_stem(file.path))}
+    removed = {stem: file for file in code if file.status == "D" and (stem := _compiled_stem(file.path)) in added}
+    found = []
+    for file in code:
+        old = removed.get(_compiled_stem(file.path))
+        if old is file:
+            continue
+        if old is not None and file.status == "A":
+            found.append(_renamed(old, file))
+        else:
+            found.append(file)
+    return found
+
+
+def _renamed(old: FileDiff, new: FileDiff) -> FileDiff:
+    body = old.body + new.body
+    return replace(new, status="R", old_path=old.path, old_oid=old.old_oid, old_mode=old.old_mode, body=body)
+
+
+def _compiled_stem(path: str) -> str:
+    """The path without the suffix of a compiled language, by which a source and a header differ; else empty."""
+    if grammar_of(path) in (None, "python"):
+        return ""
+    stem, _, suffix = path.removesuffix(".in").removesuffix(".src").rpartition(".")
+    return f"{stem}.h" if suffix in _HEADERS else stem
 
 
 def patches_of(repo: git.Repo, change: Change) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tasks.grammars import grammar_of
+from tasks.grammars import TEMPLATES, grammar_of
 from tasks.mining.python_units import by_indentation, read_both
 from tasks.mining.units import Code, Lines, Unit, functions_by_name, read_compiled, same_codes
 
@@ -44,9 +44,11 @@ def touched(before: bytes, after: bytes, patch: bytes, path: str = "x.py", old_p
             existing = set(by_indentation(after, None))
             return TouchedFile(list(dict.fromkeys(name for name in held if name in existing)), False, parsed=False)
     else:
-        # Python that became Cython (or the other way round) is read by one reader, so that its code compares
+        # Python that became Cython, or C that became C++ (or the other way round), is read by one reader, so that its
+        # code compares
         reader = old_path if grammar_of(old_path) == "cython" else path
-        old, new = read_compiled(reader, before), read_compiled(reader, after)
+        template = next((end for end in TEMPLATES if old_path.endswith(end) and not reader.endswith(end)), "")
+        old, new = read_compiled(reader + template, before), read_compiled(reader, after)
     return _compare(
         [unit for unit in old if unit.holds(old_lines)],
         [unit for unit in new if unit.holds(new_lines)],

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from datetime import UTC, datetime
-from pathlib import Path
-
 import pytest
 
-from configs.models import RepositoryConfig
-from storage.store import Store
-from storage.tables import Api, Commit
-from tasks.apis.find import find_apis
 from tasks.apis.native import summarise_native
 
-NAME = "acme/fast"
 METHODS = """
 #include <Python.h>
 static int pick(int x) { return x + 1; }
@@ -107,50 +97,8 @@ cpdef double fast_norm(double x):
 PACKAGE = {"fast/__init__.py": ""}
 
 
-class World:
-    """A clone with one commit, and its store."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.store = Store(root / "store")
-
-    def find(self, files: dict[str, str], *functions: str, patch: str = "") -> tuple[list[str], str]:
-        """(APIs, reason) after a commit of the files that changed the functions."""
-        origin = self.root / "origin"
-        origin.mkdir(parents=True)
-        for name, text in files.items():
-            (origin / name).parent.mkdir(parents=True, exist_ok=True)
-            (origin / name).write_text(text)
-        identity = {f"GIT_{who}_{what}": "ada" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        environment = {**os.environ, **identity, "GIT_CONFIG_GLOBAL": os.devnull}
-        clone = self.store.work / "clones" / "acme__fast.git"
-        for command in (
-            ["git", "init", "-q", "-b", "main"], ["git", "add", "."], ["git", "commit", "-qm", "x"],
-            ["git", "clone", "-q", "--bare", ".", str(clone)],
-        ):  # fmt: skip
-            subprocess.run(command, cwd=origin, env=environment, check=True)
-        sha = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=origin, capture_output=True, text=True, check=True
-        ).stdout
-        row = Commit(
-            repo=NAME, sha=sha.strip(), parent_sha=None, author_date=datetime(2024, 1, 1, tzinfo=UTC), subject="x",
-            message="x", functions_changed=list(functions), patch=patch, kept=True, reason="kept",
-        )  # fmt: skip
-        self.store.append([row])
-        found = find_apis(RepositoryConfig(name=NAME), row.sha, None, self.store)
-        return found.apis, found.reason
-
-    def row(self, api: str) -> Api:
-        return next(row for row in self.store.rows(Api, NAME) if row.api == api)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
 @pytest.mark.parametrize("source", [SPEEDUPS, OLD])
-def test_method_tables(world: World, source: str) -> None:
+def test_method_tables(world, source: str) -> None:
     files = {**PACKAGE, "fast/speedups.c": source, "fast/web.py": "from fast.speedups import websocket_mask\n\n"}
     files["fast/web.py"] += "def frame(x):\n    return websocket_mask(x)\n"
     assert world.find(files, "fast/speedups.c::pick") == (["fast.speedups.websocket_mask", "fast.web.frame"], "")
@@ -160,7 +108,7 @@ def test_method_tables(world: World, source: str) -> None:
     assert row.guesses == 0
 
 
-def test_a_private_extension_is_public_where_python_exports_it(world: World) -> None:
+def test_a_private_extension_is_public_where_python_exports_it(world) -> None:
     files = {
         "fast/__init__.py": "from .core import *\n",
         "fast/core.py": "from ._deep._speed import websocket_mask\n__all__ = ['websocket_mask']\n",
@@ -171,7 +119,7 @@ def test_a_private_extension_is_public_where_python_exports_it(world: World) -> 
     assert apis == ["fast.websocket_mask"]
 
 
-def test_methods_and_slots_of_types_across_files(world: World) -> None:
+def test_methods_and_slots_of_types_across_files(world) -> None:
     apis, _ = world.find({**PACKAGE, **TYPES}, "fast/src/shared.c::shared", "fast/src/array.c::array_length")
     assert set(apis) == {"fast.Array.sum", "fast.Array"}
     assert world.row("fast.Array.sum").evidence[-1] == "fast/src/shared.c::shared"
@@ -181,18 +129,18 @@ def test_methods_and_slots_of_types_across_files(world: World) -> None:
     ("function", "api"),
     [("deep.add", "fast.ext.add"), ("Tree.walk", "fast.ext.Tree.walk"), ("three", "fast.ext.three")],
 )
-def test_pybind11(world: World, function: str, api: str) -> None:
+def test_pybind11(world, function: str, api: str) -> None:
     source = PYBIND.replace("_ext", "ext")
     apis, _ = world.find({**PACKAGE, "fast/ext.cpp": source}, f"fast/ext.cpp::{function}")
     assert apis[0] == api
 
 
-def test_torch_and_cuda(world: World) -> None:
+def test_torch_and_cuda(world) -> None:
     apis, _ = world.find({**PACKAGE, "csrc/add.cu": TORCH}, "csrc/add.cu::add_kernel")
     assert apis == ["torch.ops.fastops.add"]
 
 
-def test_rust(world: World) -> None:
+def test_rust(world) -> None:
     files = {"fast/__init__.py": "from ._rust import total\n", "src/lib.rs": RUST}
     assert world.find(files, "src/lib.rs::helper")[0] == ["fast.total"]
 
@@ -206,7 +154,7 @@ def test_rust(world: World) -> None:
         ("fast/src/kernel.c::kernel", ["fast.tree.total"]),
     ],
 )
-def test_cython(world: World, function: str, apis: list[str]) -> None:
+def test_cython(world, function: str, apis: list[str]) -> None:
     files = {
         **PACKAGE, "fast/tree.pyx": CYTHON, "fast/_inner.pyx": "cdef double norm(double x):\n    return x * x\n",
         "fast/_inner.pxd": "cdef double norm(double x)\n",
@@ -215,21 +163,21 @@ def test_cython(world: World, function: str, apis: list[str]) -> None:
     assert world.find(files, function) == (apis, "")
 
 
-def test_unknown_is_said(world: World) -> None:
+def test_unknown_is_said(world) -> None:
     apis, reason = world.find({**PACKAGE, "fast/speedups.c": SPEEDUPS}, "fast/speedups.c::lonely")
     assert apis == []
     assert reason.startswith("unknown_binding: ")
     assert "fast/speedups.c::lonely" in reason
 
 
-def test_names_of_modules_and_classes_lead_to_their_users(world: World) -> None:
+def test_names_of_modules_and_classes_lead_to_their_users(world) -> None:
     text = "_LIMIT = 3\n_OTHER = 4\n\nclass Tree:\n    __slots__ = ('a',)\n\ndef use():\n    return _LIMIT\n\n"
     text += "def other():\n    return _OTHER\n"
     patch = "--- a/fast/a.py\n+++ b/fast/a.py\n@@ -1,2 +1,2 @@\n-_LIMIT = 2\n+_LIMIT = 3\n _OTHER = 4\n"
     assert world.find({**PACKAGE, "fast/a.py": text}, "fast/a.py::<module>", patch=patch)[0] == ["fast.a.use"]
 
 
-def test_what_the_top_package_offers_has_a_place_though_it_is_far(world: World) -> None:
+def test_what_the_top_package_offers_has_a_place_though_it_is_far(world) -> None:
     near = "".join(f"def near_{number}():\n    return _inner()\n\n" for number in range(40))
     files = {
         **PACKAGE,
@@ -245,7 +193,7 @@ def test_what_the_top_package_offers_has_a_place_though_it_is_far(world: World) 
     assert sum(name.startswith("fast.a.near_") for name in apis) == 29
 
 
-def test_class_changed(world: World) -> None:
+def test_class_changed(world) -> None:
     files = {**PACKAGE, "fast/a.py": "class Tree:\n    __slots__ = ('a',)\n\ndef make():\n    return Tree()\n"}
     files["tests/test_a.py"] = "from fast.a import make\n"
     files["docs/a.md"] = "Call make() or remake().\n"

@@ -210,6 +210,45 @@ def test_renames_are_followed(mining, repository) -> None:
     ]
 
 
+TEMPLATE = """
+/**begin repeat
+ * #TYPE = INT, LONG#
+ */
+NPY_NO_EXPORT void DISPATCH(@TYPE@_total)(int n)
+{
+    sum_@TYPE@(n);
+}
+/**end repeat**/
+
+int kept(int x)
+{
+    return x + 1;
+}
+
+static int table[] = {1, 2};
+"""
+
+
+def test_another_suffix_is_the_same_file_though_git_sees_none_of_the_old_one(mining, repository) -> None:
+    new = "#include <vector>\n" + "".join(f"int part_{n}(int x) {{ return x - {n}; }}\n" for n in range(40))
+    new += "void DISPATCH(INT_total)(int n)\n{\n    part_1(n);\n}\nint kept(int x) { return x + 1; }\n"
+    header = "int kept(int x);\n"
+    repository.commit("Start kernels", {"src/loops.c.src": TEMPLATE, "other/loops.cpp": "int x;\n"})
+    sha = repository.commit(
+        "Faster loops", {"src/loops.c.src": None, "src/loops.cpp": new, "src/loops.h": header, "other/loops.cpp": None}
+    )
+    status = repository.git("show", "--raw", "--format=", "-M", sha)
+    assert " R" not in status
+    expected = [*(f"src/loops.cpp::part_{n}" for n in range(40)), "src/loops.cpp::INT_total", "src/loops.cpp::<module>"]
+    assert functions_mined(mining, [sha]) == [[*expected, "src/loops.h::<module>"]]
+
+
+def test_a_template_that_became_code_is_read_as_a_template() -> None:
+    before, after = TEMPLATE.encode(), TEMPLATE.replace("@TYPE@", "_TYPE_").replace("x + 1", "x + 2").encode()
+    assert touched(before, after, patch(before, after), "k.cpp", "k.c.src").functions == ["kept"]
+    assert touched(before, after, patch(before, after), "k.cpp", "k.c").functions != ["kept"]
+
+
 @pytest.mark.parametrize(("name", "old", "new"), COSMETIC)
 def test_cosmetic(name: str, old: str, new: str) -> None:
     before = SOURCES[name].encode()
