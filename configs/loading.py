@@ -117,7 +117,9 @@ class _Loader:
             return f"{self._at(place)}: {name}: missing{wanted}"
         if kind == "value_error" or field is None:
             message = problem["msg"].removeprefix("Value error, ")
-            return f"{self._at(place)}: {name}: {message}, got {show(problem['input'])}"
+            # what was refused may be a password
+            got = "" if re.search(r"://[^/\s]*@", str(problem["input"])) else f", got {show(problem['input'])}"
+            return f"{self._at(place)}: {name}: {message}{got}"
         hint = ""
         if kind == "string_type" and isinstance(problem["input"], (int, float, bool)):
             hint = ' (put it in quotes: "...")'
@@ -144,12 +146,12 @@ class _Loader:
                 if not Path(script).is_file():
                     at = (*place, index)
                     problems.append(f"{self._at(at)}: {_dotted(at)}: no such file: {script}")
-        url = config.repository.url
-        for place, address in ((("repository", "url"), url), (("llm", "api_base"), config.llm and config.llm.api_base)):
-            if address and _CREDENTIALS.search(address):
-                problems.append(f"{self._at(place)}: {_dotted(place)}: holds a password or token; these belong in .env")
+        address, place = config.llm and config.llm.api_base, ("llm", "api_base")
+        if address and _CREDENTIALS.search(address):
+            problems.append(f"{self._at(place)}: {_dotted(place)}: holds a password or token; these belong in .env")
         if problems:
             raise ConfigError(problems)
+        url = config.repository.url
         if url is not None and _is_folder(url):
             url = str(self._absolute(url, ("repository", "url")))
         return config.model_copy(

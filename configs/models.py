@@ -20,7 +20,8 @@ MAX_TESTS = 20
 class Section(BaseModel):
     """Base of all sections: immutable, and a misspelt field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # an error must not show what was refused: a password in a URL, say
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
 class RepositoryConfig(Section):
@@ -29,11 +30,23 @@ class RepositoryConfig(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")
     """`owner/name`. Example: `more-itertools/more-itertools`."""
     url: str | None = None
-    """Where to clone from: a URL or a local path. Default: `https://github.com/<name>.git`."""
+    """Where to clone from: a URL or a local path. Default: `https://github.com/<name>.git`. It is stored with each
+    instance, so no password or token may be in it: GHAPI_TOKEN serves private repositories of GitHub, git's own
+    credential helpers and `~/.netrc` serve others."""
     branch: str | None = None
     """The main branch. Default: what the remote's HEAD points to."""
     languages: list[Literal["python", "c", "cpp", "cython", "cuda", "rust"]] = ["python"]
     """Languages whose files count as code. Anything but pure Python is rebuilt for each arm."""
+
+    @field_validator("url")
+    @classmethod
+    def _holds_no_secret(cls, url: str | None) -> str | None:
+        if url and re.match(r"https?://[^/@]*@|\w+://[^/@]*:[^/@]*@", url):
+            raise ValueError(
+                "holds a password or token; these belong in .env (GHAPI_TOKEN, for GitHub), a git credential helper or "
+                "~/.netrc, since the URL is stored with each instance"
+            )
+        return url
 
     @property
     def clone_url(self) -> str:

@@ -33,7 +33,7 @@ class Secrets(BaseSettings):
     aws_region: str | None = None
     """Region of Bedrock, for models `bedrock/...`; the AWS credentials are read by boto3 as ever. Not a secret."""
     ghapi_token: SecretStr | None = None
-    """GitHub, for pull request and issue texts."""
+    """GitHub, for pull request and issue texts, and to clone private repositories from there."""
     hf_token: SecretStr | None = None
     """Hugging Face Hub, for publishing."""
     modal_token_id: SecretStr | None = None

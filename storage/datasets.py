@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from configs.errors import UserError
+from configs.models import RepositoryConfig
 from storage.perf_commands import command_script
 from storage.store import Store
 from storage.tables import Instance, TestDurations
@@ -68,6 +69,10 @@ def read_records(path: str | Path) -> Iterator[tuple[str, Record | str]]:
         raise DatasetError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
+_FIELDS = {"url": "repo_url", "name": "repo"}
+"""Of the repository, as a record has them."""
+
+
 def read_instances(path: str | Path) -> tuple[list[Instance], list[str]]:
     """Instances of a store (a folder) or a file, and what is wrong with those left out, as `file:line: field: reason`.
 
@@ -122,10 +127,13 @@ def instance_from(record: Record) -> Instance | str:
     }
     known = {name: value for name, value in data.items() if name in Instance.model_fields}
     try:
-        return Instance.model_validate({**defaults, **known})
+        made = Instance.model_validate({**defaults, **known})
+        RepositoryConfig(name=made.repo, url=made.repo_url)
+        return made
     except ValidationError as error:
         first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        place = ".".join(map(str, first["loc"]))
+        return f"{_FIELDS.get(place, place)}: {first['msg']}"
 
 
 def _durations(value: Any) -> list[TestDurations]:

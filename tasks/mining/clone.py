@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from tasks.mining.judging import shallow_boundary
 from tasks.mining.mirror import make_mirror, update_mirror
 from tasks.mining.models import Clone
 from tasks.mining.objects import lfs_patterns, promisor, submodules
-from tasks.mining.transfer import ENVIRONMENT
+from tasks.mining.transfer import environment
 
 LOCK_TIMEOUT_S = 1800
 ANSWER_TIMEOUT_S = 300
@@ -31,6 +30,8 @@ _OUTSIDE = (
     "unexpected disconnect", "no space left",
 )  # fmt: skip
 """What git says, in lower case, when the fault lies outside and may pass."""
+
+_REFUSED = ("authentication", "could not read username", "permission denied", "error: 401", "error: 403")
 
 
 def clone_path(repo: str) -> str:
@@ -159,22 +160,28 @@ def _say(output: object) -> str:
 
 
 def _ls_remote(url: str, *patterns: str) -> str:
-    environment = {**os.environ, **ENVIRONMENT}
     found = git.cmd.Git().ls_remote(
-        "--symref", "--", url, *patterns, env=environment, kill_after_timeout=ANSWER_TIMEOUT_S
+        "--symref", "--", url, *patterns, env=environment(), kill_after_timeout=ANSWER_TIMEOUT_S
     )
     return _say(found)
 
 
 def _explain(repository: RepositoryConfig, url: str, error: Exception) -> MiningError:
     text = str(getattr(error, "stderr", "") or error).strip()
-    lower = text.lower()
+    # a project may be called `connection` or `ssl`
+    lower = text.lower().replace(url.lower(), "").replace(repository.name.lower(), "")
     if any(sign in lower for sign in _OUTSIDE):
         return MiningError(f"{repository.name}: {url} cannot be reached now: {text}", outside=True)
-    if "not found" in lower or "does not exist" in lower or "does not appear to be a git" in lower:
+    if any(sign in lower for sign in _REFUSED):
+        if repository.is_on_github:
+            advice = (
+                "GitHub asks for a password also where there is no such repository: check the name, or set GHAPI_TOKEN"
+            )
+            advice += " to a token that may read it"
+        else:
+            advice = "it asks for credentials: check the name, or let a git credential helper or ~/.netrc have them"
+    elif "not found" in lower or "does not exist" in lower or "does not appear to be a git" in lower:
         advice = "check repository.name and repository.url"
-    elif "authentication" in lower or "could not read username" in lower or "permission denied" in lower:
-        advice = "it asks for credentials: check the name, or give a URL that this machine may read"
     elif "dubious ownership" in lower:
         advice = "the folder belongs to another user: add it to git's safe.directory or copy it"
     else:

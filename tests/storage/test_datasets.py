@@ -61,6 +61,7 @@ def test_names_of_other_benchmarks(tmp_path):
         ({**LINE, "efficiency_test": [1]}, "efficiency_test.0: Input should be a valid string"),
         ({**LINE, "created_at": "yesterday"}, "created_at: Input should be a valid datetime"),
         (LINE, "instance_id: a__b-1 appears twice"),
+        ({**LINE, "repo_url": "https://me:pass@host/a/b"}, "repo_url: Value error, holds a password or token"),
     ],
 )
 def test_problems_name_file_line_and_field(tmp_path, record, problem):
