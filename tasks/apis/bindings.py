@@ -127,7 +127,8 @@ class Bindings:
                     if module in self._python:
                         continue  # a type that says it lives in a Python module: there is no file to put it in
                     home = made.setdefault(module, Module(module, False, path, Summary()))
-                    _define(home.summary.definitions, name, is_type=binding.is_type)
+                    is_class = binding.is_type or name.rpartition(".")[2] != binding.name.rpartition(".")[2]
+                    _define(home.summary.definitions, name, is_type=is_class)
         return made
 
     def _names(self, path: str, summary: NativeSummary, binding: Binding) -> Iterator[tuple[str, str]]:
@@ -142,7 +143,9 @@ class Bindings:
             yield self._place_module(path, binding.module), binding.name
         else:
             for module, prefix in self._owners(path, binding.table or short_name(binding.node), MAX_OWNERS):
-                yield module, f"{prefix}{binding.name}"
+                special = prefix and binding.name.startswith("__") and binding.name.endswith("__")
+                # called by syntax, or by others for the user: a special method goes by its class
+                yield module, prefix.removesuffix(".") if special else f"{prefix}{binding.name}"
 
     def _owners(self, path: str, table: str, depth: int) -> Iterator[tuple[str, str]]:
         """(module, `Class.` or nothing) of whatever holds a table of methods."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tasks.apis.native import summarise_native, variables
 
 PACKAGE = {"fast/__init__.py": ""}
@@ -27,6 +29,11 @@ Macro Meta Kind_TypeFull = {
     },},
     .size = 3,
 };
+"""
+TYPE_WITH_METHODS = """
+static PyObject *kind_dlpack(PyObject *self, PyObject *x) { return x; }
+static PyMethodDef kind_methods[] = {{"__dlpack__", kind_dlpack, METH_O, NULL}, {NULL}};
+PyTypeObject Kind_Type = { PyVarObject_HEAD_INIT(NULL, 0) .tp_name = "SAID", .tp_methods = kind_methods };
 """
 CALLED = """
 static PyObject *loop(PyObject *self) { return self; }
@@ -62,6 +69,12 @@ static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, "{name}", NULL, -1, 
 def test_a_type_inside_of_another_struct_after_broken_braces(world) -> None:
     apis, _ = world.find({**PACKAGE, "fast/kind.c": INNER_TYPE}, "fast/kind.c::load")
     assert apis == ["fast.kind"]
+
+
+@pytest.mark.parametrize(("said", "api"), [("fast.kind", "fast.kind"), ("fast.ext.kind", "fast.ext.kind")])
+def test_a_special_method_goes_by_its_class(world, said: str, api: str) -> None:
+    text = TYPE_WITH_METHODS.replace("SAID", said)
+    assert world.find({**PACKAGE, "fast/kind.c": text}, "fast/kind.c::kind_dlpack")[0] == [api]
 
 
 def test_an_instance_with_a_type_in_front_is_no_type() -> None:
