@@ -171,6 +171,7 @@ def parse_diff(rest: bytes, *, truncated: bool = False) -> list[FileDiff]:
         head, _, names = line.partition(b"\t")
         old_mode, new_mode, old_oid, new_oid, status = head[1:].decode("ascii").split(" ")
         first, _, second = names.partition(b"\t")
+        old_path = _path(first)
         # git prints a change of type (file, link, submodule) as a removal and an addition
         parts = 2 if status.startswith("T") else 1
         body = b"".join([b"diff --git %b\n" % part.rstrip(b"\n") for part in bodies[at : at + parts]])
@@ -178,8 +179,8 @@ def parse_diff(rest: bytes, *, truncated: bool = False) -> list[FileDiff]:
         files.append(
             FileDiff(
                 status=status[0],
-                path=_path(second or first),
-                old_path=_path(first),
+                path=_path(second) if second else old_path,
+                old_path=old_path,
                 old_oid=old_oid,
                 new_oid=new_oid,
                 old_mode=old_mode,

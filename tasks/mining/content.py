@@ -8,7 +8,7 @@ from dataclasses import replace
 import git
 
 from tasks.grammars import grammar_of
-from tasks.mining.changes import NO_BLOB, Change, FileDiff
+from tasks.mining.changes import MAX_RECORD_BYTES, NO_BLOB, Change, FileDiff
 from tasks.mining.functions import touched
 from tasks.mining.gitio import GitFailed, read_blob
 from tasks.mining.patches import split_patch
@@ -84,7 +84,11 @@ def _compiled_stem(path: str) -> str:
 
 
 def patches_of(repo: git.Repo, change: Change) -> tuple[str, str]:
-    """(code, tests). Raises Dropped if they cannot be read or are too long."""
+    """(code, tests) of a change read with context. Raises Dropped if they cannot be read or are too long."""
+    if change.problem:
+        raise Dropped(f"missing_object: {change.problem}")
+    if change.truncated:
+        raise Dropped(f"huge_diff: {change.diff_bytes / 2**20:.1f} MiB, more than {MAX_RECORD_BYTES >> 20}")
     try:
         code, tests = split_patch(repo, change)
     except GitFailed as error:

@@ -29,6 +29,12 @@ class Judged:
     additions: int = 0
     deletions: int = 0
 
+    def count(self, change: Change) -> None:
+        """The lines of its diff."""
+        counts = [file.line_counts() for file in change.files]
+        self.additions = sum(added for added, _ in counts)
+        self.deletions = sum(deleted for _, deleted in counts)
+
 
 class Filters:
     """The filters of a configuration, in the order in which they are asked.
@@ -51,10 +57,7 @@ class Filters:
     def judge(self, change: Change, inner: Inner | None = None) -> Judged:
         """The verdict, with a score for whatever touches code and is no revert, bot's or merge from upstream."""
         judged = Judged(kept=False, reason="")
-        for file in change.files:
-            added, deleted = file.line_counts()
-            judged.additions += added
-            judged.deletions += deleted
+        judged.count(change)
         judged.reason = self._by_kind(change) or self._by_files(change, judged)
         if judged.reason:
             return judged

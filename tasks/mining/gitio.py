@@ -31,9 +31,11 @@ FRUGAL = {
 }
 """How much memory a git process may take; by default it is as much as the packs hold."""
 DIFF_OPTIONS = (
-    "--raw", "-p", "--no-abbrev", "--full-index", "-M", "-l1000", "--diff-merges=first-parent", "--root", "-U3",
+    "--raw", "-p", "--no-abbrev", "--full-index", "-M", "-l1000", "--diff-merges=first-parent", "--root",
     "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short", "--ignore-submodules=none",
 )  # fmt: skip
+CONTEXT = "-U3"
+"""What a patch needs besides, to be applied."""
 
 
 class GitFailed(RuntimeError):

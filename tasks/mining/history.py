@@ -36,24 +36,28 @@ def first_parent_chain(
     """The main branch's steps with their parents, oldest first: the `newest` ones, by author date in
     `since <= date < until`. Raises MiningError."""
     chain: list[tuple[str, list[str]]] = []
-    rest = b""
     try:
-        for chunk in stream(repo, "log", "--first-parent", "--format=tformat:%at %H %P", head, "--"):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                seconds, _, shas = line.partition(b" ")
-                if since or until:
-                    day = read_date(seconds).date()
-                    if (since and day < since) or (until and day >= until):
-                        continue
-                sha, *parents = shas.decode("ascii").split()
-                chain.append((sha, parents))
+        for line in _lines(stream(repo, "log", "--first-parent", "--format=tformat:%at %H %P", head, "--")):
+            seconds, _, shas = line.partition(b" ")
+            if since or until:
+                day = read_date(seconds).date()
+                if (since and day < since) or (until and day >= until):
+                    continue
+            sha, *parents = shas.decode("ascii").split()
+            chain.append((sha, parents))
     except GitFailed as error:
         raise MiningError(
             f"the history of {head} cannot be read: {error}. If the branch was rewritten, run again to synchronise; "
             "if the clone lacks commits, remove it and clone anew"
         ) from error
     return dict(reversed(chain[: newest or len(chain)]))
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
 
 
 def read_changes(differ: Differ, shas: list[str]) -> Iterator[Change]:
@@ -134,12 +138,13 @@ def inner_commits(repo: git.Repo, head: str, after: str | None, look: Callable[[
     steps: dict[int, str] = {}
     step_of: dict[str, int] = {}  # commits whose children were seen, but not they themselves
     chain_next, step = head, 0
-    arguments = ["--topo-order", "--encoding=UTF-8", "--format=tformat:%x00%H%x00%P%x00%s", head]
+    # a subject is one line
+    arguments = ["--topo-order", "--encoding=UTF-8", "--format=tformat:%H%x00%P%x00%s", head]
     if after:
         arguments.append(f"^{after}")
     try:
-        for record, _ in split_records(stream(repo, "log", *arguments, "--")):
-            sha, parents, subject = record.decode("utf-8", "replace").rstrip("\n").split("\0", 2)
+        for line in _lines(stream(repo, "log", *arguments, "--")):
+            sha, parents, subject = line.decode("utf-8", "replace").split("\0", 2)
             others = parents.split()
             if sha == chain_next:
                 step += 1

@@ -40,6 +40,7 @@ class Judge:
         self._name = name
         self._version = version
         self._differ = Differ(repo)
+        self._whole = Differ(repo, context=True)
         self._boundary = shallow_boundary(repo)
         self.filters = Filters(rules)
 
@@ -50,6 +51,7 @@ class Judge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._differ.close()
+        self._whole.close()
 
     def rows(self, shas: list[str], inner: dict[str, Inner]) -> Iterator[Row]:
         """One row per change, in the order asked for; `inner` has the commits that merges among them brought in."""
@@ -64,15 +66,19 @@ class Judge:
         elif judged.kept and _REV.match(headline(change.subject, change.message)):
             judged.kept, judged.reason = False, "revert"
         functions: list[str] = []
-        patch = test_patch = ""
+        patch = test_patch = does = undoes = ""
         if judged.kept:
             try:
                 functions = functions_of(self._repo, judged.code, keep_new_code=self.filters.rules.keep_new_code)
-                patch, test_patch = patches_of(self._repo, change)
+                whole = self._with_context(change)
+                patch, test_patch = patches_of(self._repo, whole)
+                does, _ = patch_ids(whole)
+                judged.count(whole)  # git may pair equal lines otherwise: the numbers are those of the patch
             except Dropped as dropped:
                 judged.kept, judged.reason = False, str(dropped)
                 functions = []
-        does, undoes = patch_ids(change) if judged.kept or judged.reason == "revert" else ("", "")
+        elif judged.reason == "revert":
+            _, undoes = patch_ids(self._with_context(change))
         return {
             "repo": self._name,
             "sha": change.sha,
@@ -91,11 +97,15 @@ class Judge:
             "deletions": judged.deletions,
             "patch": patch,
             "test_patch": test_patch,
-            "patch_id": undoes if judged.reason == "revert" else does,
+            "patch_id": undoes or does,
             "functions_changed": functions,
             "kept": judged.kept,
             "reason": judged.reason,
         }
+
+    def _with_context(self, change: Change) -> Change:
+        """The change read once more: few are kept, and the lines around what differs cost git and us time in all."""
+        return next(read_changes(self._whole, [change.sha]))
 
 
 def shallow_boundary(repo: git.Repo) -> set[str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import git
 
 from tasks.mining.changes import Change, FileDiff, parse_diff
-from tasks.mining.gitio import DIFF_OPTIONS, stream
+from tasks.mining.gitio import CONTEXT, DIFF_OPTIONS, stream
 from tasks.mining.paths import is_test_path
 
 MAX_BINARY_BYTES = 4 << 20
@@ -54,7 +54,7 @@ def _binary_parts(repo: git.Repo, change: Change, files: Sequence[FileDiff]) -> 
         attributes.flush()
         data, size = [], 0
         show = stream(
-            repo, "show", *DIFF_OPTIONS, "--binary", "--format=", change.sha, "--",
+            repo, "show", *DIFF_OPTIONS, CONTEXT, "--binary", "--format=", change.sha, "--",
             settings=("-c", f"core.attributesFile={attributes.name}"),
         )  # fmt: skip
         for chunk in show:

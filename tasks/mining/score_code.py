@@ -146,11 +146,18 @@ class _Counter:
 
     def count(self, text: bytes) -> dict[str, int]:
         """How often each group is in the text."""
+        counts = dict.fromkeys(self._groups, 0)
+        matches = self._search.find_matches_as_indexes(text, overlapping=True)
+        if not matches:
+            return counts
         places: dict[str, list[int]] = {name: [] for name in self._groups}
-        for literal, start, _ in self._search.find_matches_as_indexes(text, overlapping=True):
+        for literal, start, _ in matches:
             for name in self._owners[literal]:
                 places[name].append(start)
-        return {name: group.count(text, places[name]) for name, group in self._groups.items()}
+        for name, found in places.items():
+            if found:
+                counts[name] = self._groups[name].count(text, found)
+        return counts
 
 
 _COUNTER = _Counter(_GROUPS)
@@ -210,8 +217,8 @@ def _lines_with(text: bytes, places: Sequence[int]) -> bytes:
     return b"\n\0\n".join(parts)
 
 
-_ADDED = re.compile(rb"\n\+(?!\+\+ )([^\n]*)")
-_REMOVED = re.compile(rb"\n-(?!-- )([^\n]*)")
+_ADDED = re.compile(rb"\n\+(?!\+\+ )([^\n]{0,%d})(?=\n)" % (MAX_LINE - 1))
+_REMOVED = re.compile(rb"\n-(?!-- )([^\n]{0,%d})(?=\n)" % (MAX_LINE - 1))
 
 
 def _sides(code: Sequence[FileDiff]) -> tuple[bytes, bytes, int]:
@@ -219,6 +226,6 @@ def _sides(code: Sequence[FileDiff]) -> tuple[bytes, bytes, int]:
     added: list[bytes] = []
     removed: list[bytes] = []
     for file in code:
-        added += [line for line in _ADDED.findall(file.body) if len(line) < MAX_LINE]
-        removed += [line for line in _REMOVED.findall(file.body) if len(line) < MAX_LINE]
+        added += _ADDED.findall(file.body)
+        removed += _REMOVED.findall(file.body)
     return b"\n".join(added)[:MAX_SIDE], b"\n".join(removed)[:MAX_SIDE], len(added) + len(removed)

@@ -234,6 +234,35 @@ def test_huge_diff_is_dropped_and_mining_goes_on(mining, repository, monkeypatch
     assert mining.row(huge).files == ["table.py"]
 
 
+def test_patches_have_context_though_the_first_reading_has_none(mining, repository):
+    lines = [f"def f{n}(xs):\n    return [x for x in xs][{n}]\n" for n in range(9)]
+    repository.commit("Add", {"sums.py": "".join(lines)})
+    lines[4] = "def f4(xs):\n    return xs[4]\n"
+    sha = repository.commit("Faster f4", {"sums.py": "".join(lines)})
+    lines[4] = "def f4(xs):\n    return [x for x in xs][4]\n"
+    revert = repository.commit("Revert what came last", {"sums.py": "".join(lines)})
+    mining.mine()
+    row = mining.row(sha)
+    hunk = row.patch[row.patch.index("\n@@") + 1 :].splitlines()
+    assert [line for line in hunk if line.startswith(" ")] == [
+        " def f3(xs):", "     return [x for x in xs][3]", " def f4(xs):",
+        " def f5(xs):", "     return [x for x in xs][5]", " def f6(xs):",
+    ]  # fmt: skip
+    assert (row.additions, row.deletions) == (1, 1)
+    assert row.reason == f"reverted: by {revert[:12]}"  # known by what it does, context included
+
+
+def test_a_patch_that_is_too_long_with_its_context_is_dropped(mining, repository, monkeypatch):
+    monkeypatch.setattr(changes.split_records, "__defaults__", (100_000,))
+    lines = [f"a{n} = '{'x' * 20_000}'\n" for n in range(9)]
+    repository.commit("Add", {"table.py": "".join(lines)})
+    lines[4] = "a4 = 1\n"
+    sha = repository.commit("Faster table", {"table.py": "".join(lines)})
+    after = repository.commit("Faster total", {"sums.py": FAST})
+    assert mining.mine().kept == [after]
+    assert mining.row(sha).reason.startswith("huge_diff: 0.1 MiB")
+
+
 def test_missing_objects_drop_their_change_only(mining, repository, tmp_path):
     lost = "def lost():\n    return 'this blob goes away'\n"
     first = repository.commit("Faster one", {"sums.py": FAST})
