@@ -11,8 +11,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 from storage.tables import Commit
 from tasks.mining.errors import MiningError
@@ -92,6 +94,20 @@ def _commits(found: Iterator[list[Row]]) -> Iterator[Batch]:
         yield [Commit(**row) for row in batch]
 
 
+@dataclass(frozen=True)
+class Line:
+    """What connects us with a worker."""
+
+    questions: BinaryIO
+    answers: BinaryIO
+
+    def close(self) -> None:
+        """Ends the worker, as soon as it wants to read or to write."""
+        for pipe in (self.questions, self.answers):
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
 class _Pool:
     """A thread per worker hands it range after range and passes its batches on, through a queue of bounded length."""
 
@@ -100,10 +116,10 @@ class _Pool:
         self._setup = setup
         self._regions = Regions([], count)
         self._inner: dict[str, Inner] = {}
-        self._workers = [_start() for _ in range(count)]
+        self._process, self._lines = _start(count)
         self._found: queue.Queue[list[Row] | MiningError | None] = queue.Queue(maxsize=2 * count)
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._serve, args=one) for one in enumerate(self._workers)]
+        self._threads = [threading.Thread(target=self._serve, args=one) for one in enumerate(self._lines)]
 
     def rows(self, regions: Regions, inner: dict[str, Inner]) -> Iterator[list[Row]]:
         """Rows of all regions, as they come."""
@@ -119,39 +135,31 @@ class _Pool:
                     raise error
                 case batch:
                     yield batch
+        self._process.wait()  # they end their gits, and then themselves
 
     def close(self) -> None:
         """End the processes, whatever they do."""
         self._stop.set()
-        for worker in self._workers:
-            worker.kill()
+        self._process.terminate()
+        self._process.wait()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
-        for worker in self._workers:
-            worker.wait()
-            for pipe in (worker.stdin, worker.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
+        for line in self._lines:
+            line.close()
 
-    def _serve(self, number: int, worker: subprocess.Popen[bytes]) -> None:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
+    def _serve(self, number: int, line: Line) -> None:
         try:
-            pickle.dump(self._setup, worker.stdin)
+            pickle.dump(self._setup, line.questions)
             while not self._stop.is_set() and (shas := self._regions.take(number)) is not None:
                 inner = {sha: self._inner[sha] for sha in shas if sha in self._inner}
-                pickle.dump(Range(shas, inner), worker.stdin)
-                worker.stdin.flush()
-                while (answer := pickle.load(worker.stdout)) is not None:
+                pickle.dump(Range(shas, inner), line.questions)
+                line.questions.flush()
+                while (answer := pickle.load(line.answers)) is not None:
                     self._put(MiningError(answer) if isinstance(answer, str) else answer)
-            with contextlib.suppress(OSError):
-                worker.stdin.close()  # it ends its git, and then itself
-            worker.wait()
+            line.close()
         except (OSError, EOFError, pickle.UnpicklingError):
-            status = worker.wait()
-            self._put(MiningError(f"a mining process ended with status {status}; run again to go on", outside=True))
+            self._put(MiningError("a mining process ended before its work was done; run again to go on", outside=True))
         self._put(None)
 
     def _put(self, item: list[Row] | MiningError | None) -> None:
@@ -161,12 +169,23 @@ class _Pool:
                 return
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start(count: int) -> tuple[subprocess.Popen[bytes], list[Line]]:
+    """The process that becomes so many workers, and the line to each."""
+    questions, answers = [os.pipe() for _ in range(count)], [os.pipe() for _ in range(count)]
+    theirs = [(asked[0], answered[1]) for asked, answered in zip(questions, answers, strict=True)]
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    # -P: a folder `tasks` where the user stands is not ours
-    return subprocess.Popen(
-        [sys.executable, "-P", "-c", "from tasks.mining.worker import main; main()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )
+    try:
+        # -P: a folder `tasks` where the user stands is not ours
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", f"import sys; from tasks.mining.worker import main; sys.exit(main({theirs}))"],
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # a stray print belongs with the errors
+            pass_fds=[end for pair in theirs for end in pair],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+    finally:
+        for pair in theirs:
+            for end in pair:
+                os.close(end)
+    ours = zip(questions, answers, strict=True)
+    return process, [Line(open(asked[1], "wb"), open(answered[0], "rb")) for asked, answered in ours]

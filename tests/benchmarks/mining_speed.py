@@ -10,6 +10,8 @@ all of it, functions and features included, and writes the table. `five` is the 
 commit. The last two are slow, so they get the newest `--sample` changes only. Wall is the median in seconds, CPU
 counts all processes, memory is the peak of the whole process tree (shared pages counted once). `incremental` is
 isobench again after all but the newest 10 changes were mined before.
+
+Where a clone lacks objects, `git log -p` ends at the first change that needs one. It then gets the list of the others.
 """
 
 from __future__ import annotations
@@ -27,16 +29,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
 import psutil
 from rich.console import Console
 from rich.table import Table
 
 from configs.models import MiningConfig, RepositoryConfig
 from storage.store import Store
+from storage.tables import Commit
 from tasks.mining.clone import sync_repository
 from tasks.mining.gitio import open_repository
 from tasks.mining.history import first_parent_chain
-from tasks.mining.mine import mine_repository
+from tasks.mining.mine import MISSING, mine_repository
 
 NAME = "bench/mark"
 
@@ -104,10 +108,21 @@ def measure(runs: Runs, work: Callable[[], object], changes: int, *, memory: boo
     runs.cpu.append(cpu_seconds() - cpu)
 
 
-def git_log(clone: Path, newest: int) -> None:
-    """The yardstick."""
-    command = ["git", "-C", str(clone), "log", "-p", "--first-parent", "--diff-merges=first-parent", f"-n{newest}"]
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+def git_log(clone: Path, shas: list[str], unreadable: set[str]) -> None:
+    """The yardstick: these changes, newest first."""
+    command = ["git", "-C", str(clone), "log", "-p", "--first-parent", "--diff-merges=first-parent"]
+    if unreadable:
+        lines = "".join(f"{sha}\n" for sha in reversed(shas) if sha not in unreadable)
+        command += ["--no-walk=unsorted", "--stdin"]
+        subprocess.run(command, input=lines.encode(), stdout=subprocess.DEVNULL, check=True)
+    else:
+        subprocess.run([*command, f"-n{len(shas)}", shas[-1]], stdout=subprocess.DEVNULL, check=True)
+
+
+def lacking(store: Store) -> set[str]:
+    """Changes that could not be diffed."""
+    rows = store.frame(Commit, NAME, columns=("sha", "reason"))
+    return set(rows.filter(pl.col("reason").str.starts_with(MISSING))["sha"])
 
 
 def isobench(store: Store, head: str, newest: int, code: str) -> None:
@@ -173,11 +188,13 @@ def main() -> None:
             measure(
                 results["isobench"], lambda: isobench(first, clone.head_sha, len(chain), "a"), len(chain), memory=True
             )
+        unreadable: set[str] = set()
         for turn in range(options.repeat):
-            measure(results["git log -p"], lambda: git_log(path, len(chain)), len(chain))
             fresh = Store(Path(folder) / f"turn{turn}")
             (fresh.work / "clones").symlink_to(store.work / "clones")
             measure(results["isobench"], lambda s=fresh: isobench(s, clone.head_sha, len(chain), "a"), len(chain))  # type: ignore[misc]
+            unreadable = unreadable or lacking(fresh)
+            measure(results["git log -p"], lambda u=unreadable: git_log(path, chain, u), len(chain) - len(unreadable))  # type: ignore[misc]
             if "incremental" in results and len(chain) > 10:
                 again = Store(Path(folder) / f"again{turn}")
                 (again.work / "clones").symlink_to(store.work / "clones")
@@ -187,7 +204,10 @@ def main() -> None:
             for name, work in (("pydriller", pydriller), ("five", five)):
                 if name in results:
                     measure(results[name], lambda w=work: w(path, sample), len(sample))  # type: ignore[misc]
-    Console(width=110).print(f"{source}: {len(chain)} changes, {os.cpu_count()} cores, Python {sys.version.split()[0]}")
+    lacks = f", {len(unreadable)} lack objects" if unreadable else ""
+    Console(width=110).print(
+        f"{source}: {len(chain)} changes{lacks}, {os.cpu_count()} cores, Python {sys.version.split()[0]}"
+    )
     Console(width=110).print(table(results))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from configs.models import MiningConfig, RepositoryConfig
@@ -70,29 +73,64 @@ def test_each_change_comes_once(repository, history, small_ranges, tmp_path):
     assert sorted(rows) == sorted(chain)
 
 
-def test_stopping_early_ends_the_workers(repository, history, small_ranges, tmp_path, monkeypatch):
-    started = []
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that became workers, with their lines."""
+    found = []
     start = workers._start
-    monkeypatch.setattr(workers, "_start", lambda: started.append(start()) or started[-1])
+    monkeypatch.setattr(workers, "_start", lambda count: found.append(start(count)) or found[-1])
+    return found
+
+
+def test_stopping_early_ends_the_workers(repository, history, small_ranges, tmp_path, started):
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
     found = judge_all(setup, chain, dict, processes=2)
     assert next(found)
+    ((process, lines),) = started
     found.close()
-    assert len(started) == 2
-    assert all(worker.poll() is not None for worker in started)
+    assert process.poll() is not None
+    assert all(line.answers.closed for line in lines)
 
 
-def test_a_worker_that_dies_is_an_outside_fault(repository, history, small_ranges, tmp_path, monkeypatch):
+def test_workers_end_when_they_are_told_to():
+    process, lines = workers._start(2)
+    deadline = time.monotonic() + 20
+    while len(children := psutil.Process(process.pid).children()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(timeout=20) == 1
+    assert len(children) == 2
+    assert not any(child.is_running() for child in children)
+    for line in lines:
+        line.close()
+
+
+def test_workers_end_with_their_parent(repository, history, small_ranges, tmp_path, started):
+    """However it ended: nobody holds the other end of their pipes then."""
+    setup, _ = setup_of(repository, Store(tmp_path / "store"))
+    process, lines = workers._start(2)
+    pickle.dump(setup, lines[0].questions)
+    for line in lines:
+        line.close()
+    assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("victim", ["all", "one"])
+def test_a_worker_that_dies_is_an_outside_fault(repository, history, small_ranges, tmp_path, monkeypatch, victim):
     start = workers._start
 
-    def doomed():
-        worker = start()
-        worker.kill()
-        return worker
+    def doomed(count):
+        process, lines = start(count)
+        if victim == "all":
+            process.kill()
+        else:
+            # it takes this for a question, and cannot read it
+            os.write(lines[0].questions.fileno(), b"nonsense")
+        return process, lines
 
     monkeypatch.setattr(workers, "_start", doomed)
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
-    with pytest.raises(MiningError, match="ended with status -9; run again") as caught:
+    with pytest.raises(MiningError, match="ended before its work was done; run again") as caught:
         list(judge_all(setup, chain, dict, processes=2))
     assert caught.value.outside
 
