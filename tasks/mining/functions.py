@@ -40,9 +40,9 @@ def touched(before: bytes, after: bytes, patch: bytes, path: str = "x.py", old_p
         try:
             old, new = read_both(before, old_lines, after, new_lines)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            held = by_indentation(before, old_lines) + by_indentation(after, new_lines)
-            existing = set(by_indentation(after, None))
-            return TouchedFile(list(dict.fromkeys(name for name in held if name in existing)), False, parsed=False)
+            gone, existing = by_indentation(before, old_lines), by_indentation(after, new_lines)
+            held = [name for side in (gone, existing) for name, holds in side.items() if holds and name in existing]
+            return TouchedFile(list(dict.fromkeys(held)), False, parsed=False)
     else:
         # Python that became Cython, or C that became C++ (or the other way round), is read by one reader, so that its
         # code compares

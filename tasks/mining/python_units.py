@@ -140,9 +140,9 @@ def _assigns_all(node: ast.Assign | ast.AugAssign) -> bool:
     return any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets)
 
 
-def by_indentation(source: bytes, lines: Lines | None) -> list[str]:
-    """Functions that hold the lines (None: all), by `def` lines and indentation: for files that do not parse."""
-    names: dict[str, None] = {}
+def by_indentation(source: bytes, lines: Lines) -> dict[str, bool]:
+    """Functions, and whether they hold one of the lines, by `def` and indentation: for files that do not parse."""
+    names: dict[str, bool] = {}
     scopes: list[tuple[int, str, str]] = []
     for number, line in enumerate(source.decode("utf-8", "replace").split("\n"), start=1):
         text = line.lstrip()
@@ -152,8 +152,10 @@ def by_indentation(source: bytes, lines: Lines | None) -> list[str]:
         while scopes and indent <= scopes[-1][0] and not text.startswith((")", "#")):
             scopes.pop()
         match = _DEF.match(line) if text.startswith(("def", "class", "async")) else None
-        if match and not any(kind != "class" for _, kind, _ in scopes):
+        if match and (not scopes or scopes[-1][1] == "class"):
             scopes.append((indent, "class" if match[2] == "class" else "def", match[3]))
-        if scopes and scopes[-1][1] == "def" and (lines is None or number in lines):
-            names[".".join(name for _, _, name in scopes)] = None
-    return list(names)
+            if scopes[-1][1] == "def":
+                names.setdefault(".".join(name for _, _, name in scopes), False)
+        if number in lines and scopes and scopes[-1][1] == "def":
+            names[".".join(name for _, _, name in scopes)] = True
+    return names
