@@ -18,6 +18,7 @@ from storage.schema import VERSION_KEY, conform
 from storage.tables import Row
 
 CACHE_BYTES = 96 * 2**20
+pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own pool keeps tens of MiB that were given back
 
 
 def write_part(fs: Any, path: str, table: pa.Table) -> None:
