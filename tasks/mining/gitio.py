@@ -23,9 +23,9 @@ SETTINGS = (
 )  # fmt: skip
 """What a line of the output depends on besides the history."""
 FRUGAL = {
-    "core.packedGitLimit": "32m",
+    "core.packedGitLimit": "16m",
     "core.packedGitWindowSize": "1m",
-    "core.deltaBaseCacheLimit": "8m",
+    "core.deltaBaseCacheLimit": "4m",
     # files above this are data or generated: git treats them as binary and does not hold them to compare lines
     "core.bigFileThreshold": "2m",
 }
