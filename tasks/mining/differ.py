@@ -19,7 +19,7 @@ RENEW = 5000
 """Changes that one process prints before another takes its place: git keeps every commit that it has read."""
 CACHE = ("-c", "core.deltaBaseCacheLimit=14m")
 """A process that prints thousands of changes fills it. 8m would cost a tenth more time, 24m gain a fiftieth."""
-LITTLE = ("-c", "core.deltaBaseCacheLimit=1m")
+LITTLE = ("-c", "core.deltaBaseCacheLimit=1m", "-c", "core.packedGitLimit=4m")
 NO_CONTEXT = "-U0"
 """git compares the lines between the first and the last difference only: a sixth less time, half as much to read."""
 

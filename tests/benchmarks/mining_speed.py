@@ -8,8 +8,8 @@ Example with fewer changes and without the slow ones:
 Methods take turns. `git log -p` prints the whole first-parent history to nowhere, in one process. `isobench` judges
 all of it, functions and features included, and writes the table. `five` is the customary way: five git processes per
 commit. The last two are slow, so they get the newest `--sample` changes only. Wall is the median in seconds, CPU
-counts all processes, memory is the peak of the whole process tree (shared pages counted once). `incremental` is
-isobench again after all but the newest 10 changes were mined before.
+counts all processes, memory is the peak of the whole process tree (shared pages counted once), `of it no files` without
+pages of libraries and packs. `incremental` is isobench again after all but the newest 10 changes were mined before.
 
 Where a clone lacks objects, `git log -p` ends at the first change that needs one. It then gets the list of the others.
 """
@@ -53,6 +53,7 @@ class Runs:
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     peak: int = 0
+    anonymous: int = 0
 
     @property
     def rate(self) -> float:
@@ -70,21 +71,27 @@ def cpu_seconds() -> float:
     return sum(os.times()[:4])
 
 
+def memory(pid: int) -> dict[str, int]:
+    """KiB by kind, of a process; nothing if it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except OSError:
+        return {}
+    return {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)}
+
+
 @contextmanager
 def peak_memory(runs: Runs) -> Iterator[None]:
-    """Watches the process tree: proportional set size, so pages that several share count once."""
+    """Watches the process tree: proportional set size, so pages that several share count once. `anonymous` leaves out
+    pages of files (libraries, packs), which the system takes back when it needs memory."""
     stop = threading.Event()
 
     def watch() -> None:
         me = psutil.Process()
         while not stop.wait(0.2):
-            total = 0
-            for process in (me, *me.children(recursive=True)):
-                try:
-                    total += process.memory_full_info().pss
-                except psutil.Error:
-                    continue
-            runs.peak = max(runs.peak, total)
+            sizes = [memory(process.pid) for process in (me, *me.children(recursive=True))]
+            runs.peak = max(runs.peak, sum(size.get("Pss", 0) for size in sizes))
+            runs.anonymous = max(runs.anonymous, sum(size.get("Pss_Anon", 0) for size in sizes))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -151,15 +158,17 @@ def five(clone: Path, shas: list[str]) -> None:
 
 def table(results: dict[str, Runs]) -> Table:
     """Rates, and how they compare with git's."""
-    shown = Table("method", "changes", "wall s", "changes/s", "of git's rate", "CPU ms each", "peak MiB")
+    shown = Table(
+        "method", "changes", "wall s", "changes/s", "of git's rate", "CPU ms each", "peak MiB", "of it no files"
+    )
     yardstick = results["git log -p"]
     for name, runs in results.items():
         if not runs.wall:
             continue
-        peak = f"{runs.peak / 2**20:.0f}" if runs.peak else ""
+        peak = [f"{size / 2**10:.0f}" if size else "" for size in (runs.peak, runs.anonymous)]
         wall = statistics.median(runs.wall)
         rates = [f"{runs.rate:,.0f}", f"{runs.rate / yardstick.rate:.2f}"] if name != "incremental" else ["", ""]
-        shown.add_row(name, str(runs.changes), f"{wall:.2f}", *rates, f"{runs.cpu_each:.2f}", peak)
+        shown.add_row(name, str(runs.changes), f"{wall:.2f}", *rates, f"{runs.cpu_each:.2f}", *peak)
     return shown
 
 
