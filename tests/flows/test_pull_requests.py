@@ -21,7 +21,6 @@ from tests.tasks.mining.hub import TOKEN, FakeHub
         ("https://github.com/a/b", True),
         ("git@github.com:a/b.git", True),
         ("ssh://git@github.com/a/b.git", True),
-        ("https://token@github.com/a/b", True),
         ("https://example.org/github.com/a/b", False),
         ("https://notgithub.com/a/b", False),
         ("/data/github.com/a/b", False),
