@@ -47,7 +47,7 @@ class CheckFailed(Exception):
 
 
 Line = tuple[int, int, bytes]
-"""When a line arrived, how long its reader had waited for a core until then, and the line."""
+"""When a line arrived, for how long its reader waited for a core while it was reading it, and the line."""
 
 
 def read_lines(stdout: Any, answers: queue.Queue[Line]) -> None:
@@ -56,16 +56,22 @@ def read_lines(stdout: Any, answers: queue.Queue[Line]) -> None:
     Who writes more lines than it was asked for is read no further, and then stands still with a full pipe.
     """
     read = getattr(stdout, "read1", stdout.read)
+    this = threading.get_native_id()
     parts: list[bytes] = []
     size = 0
     try:
+        # Taken by the reader itself: the kernel counts a wait when it is over, so whoever looks at a thread that is
+        # still waiting since an earlier answer would count that to the next one.
+        before = thread_wait_ns(this)
         while data := read(1 << 20):
-            waited = thread_wait_ns(threading.get_native_id())  # first: no wait after the arrival may count
+            waited = thread_wait_ns(this) - before  # first: no wait after the arrival may count
             arrived = time.perf_counter_ns()
             *lines, rest = data.split(b"\n")
             for line in lines:
                 answers.put_nowait((arrived, waited, b"".join([*parts, line, b"\n"])))
                 parts, size = [], 0
+            if lines:
+                before = thread_wait_ns(this)
             parts.append(rest)
             size += len(rest)
             if size > MAX_ANSWER:

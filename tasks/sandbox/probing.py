@@ -29,7 +29,7 @@ from tasks.sandbox.answers import (
     text_of,
 )
 from tasks.sandbox.models import ARM_DIR, Arm, Limits, Process, Sandbox
-from tasks.sandbox.usage import Watch, thread_wait_ns
+from tasks.sandbox.usage import Watch
 
 __all__ = ["CheckFailed", "Dialect", "ProbeError", "ProbeSession", "SetupInfo", "Spent", "Timed", "probe_text"]
 
@@ -150,8 +150,7 @@ class ProbeSession:
 
     def __enter__(self) -> ProbeSession:
         self._process = self._sandbox.start(self._command)
-        self._reader = threading.Thread(target=read_lines, args=(self._process.stdout, self._answers), daemon=True)
-        self._reader.start()
+        threading.Thread(target=read_lines, args=(self._process.stdout, self._answers), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -181,14 +180,17 @@ class ProbeSession:
         flags = [flag for flag in field(answer, "flags", list)[:20] if isinstance(flag, str) and flag in FLAGS]
         if self._watch.left_processes():
             flags.append("processes_left")
-        wall_ns, outside_ns = duration(answer, "wall_ns"), answer["outside_ns"]
+        wall_ns, elapsed_ns = duration(answer, "wall_ns"), answer["elapsed_ns"]
         waited, seen, used = duration(answer, "wait_ns"), self._watch.wait_ns(), self._watch.cpu_ns()
+        # A wait that began before the request is counted with it, since the kernel counts it when it ends: what is
+        # taken off for waits is never so much that less is left than the call itself says it took.
+        late_ns = answer["late_ns"] + max(0, (seen or 0) - waited)
         return Timed(
             wall_ns=wall_ns,
             cpu_ns=duration(answer, "cpu_ns") if used is None else used,
             cpu_bound=device == "cpu" and self._is_cpu_bound(duration(answer, "sleeps")),
             wait_ns=waited if seen is None else min(waited, seen),
-            outside_ns=max(min(wall_ns, outside_ns), outside_ns - max(0, (seen or 0) - waited)),
+            outside_ns=max(1, min(wall_ns, elapsed_ns), elapsed_ns - late_ns),
             gpu_ns=None if answer.get("gpu_ns") is None else duration(answer, "gpu_ns"),
             flags=flags,
         )
@@ -240,7 +242,8 @@ class ProbeSession:
 
     def ping(self) -> int:
         """Nanoseconds of an empty request, by the driver's clock: what `outside_ns` costs by itself."""
-        return int(self._ask("ping")["outside_ns"])
+        answer = self._ask("ping")
+        return max(1, int(answer["elapsed_ns"] - answer["late_ns"]))
 
     def _ask(self, op: str, **args: Any) -> dict[str, Any]:
         if not self._greeted:
@@ -258,11 +261,10 @@ class ProbeSession:
         nonce = secrets.token_hex(16)
         data = json.dumps({"id": nonce, "op": op, "args": args}).encode() + b"\n"
         self._watch.begin()
-        waited = thread_wait_ns(self._reader.native_id or 0)
         start = time.perf_counter_ns()
         try:
             self._send(data)
-            arrived, waited_then, line = self._answers.get(timeout=timeout_s)
+            arrived, waited, line = self._answers.get(timeout=timeout_s)
         except queue.Empty:
             self.close()
             raise ProbeError("timeout", f"{op} took longer than {timeout_s:g} s") from None
@@ -272,9 +274,9 @@ class ProbeSession:
             raise self._died(op)
         self._watch.end()
         # An answer may lie there while the machine is busy and the thread that reads it has to wait for a core.
-        outside_ns = max(1, arrived - start - max(0, waited_then - waited))
+        elapsed_ns, late_ns = arrived - start, max(0, waited)
         used = self._watch.cpu_ns()
-        self._spent[op] += outside_ns if used is None or self._device != "cpu" else used
+        self._spent[op] += max(1, elapsed_ns - late_ns) if used is None or self._device != "cpu" else used
         try:
             answer = json.loads(line)
             genuine = isinstance(answer, dict) and answer.get("id") == nonce
@@ -284,7 +286,7 @@ class ProbeSession:
             raise self._broken(f"an answer to {op} that is not the probe's")
         if answer.get("ok") is not True:
             raise self._failure(op, answer)
-        return {**answer, "outside_ns": outside_ns}
+        return {**answer, "elapsed_ns": elapsed_ns, "late_ns": late_ns}
 
     def _refuse_unasked(self, op: str) -> None:
         """Whoever speaks without being asked prepares an answer, or wants to fill the driver's memory."""

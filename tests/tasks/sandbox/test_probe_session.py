@@ -1,6 +1,7 @@
 """A probe in a real sandbox: what it answers, and what it survives."""
 
 import ast
+import itertools
 import json
 import sys
 import textwrap
@@ -106,6 +107,17 @@ def test_setup_run_result_check(lab):
     probe.run()
     with pytest.raises(CheckFailed, match="lists differ"):
         probe.check(blob, probe.result())
+
+
+def test_waits_leave_at_least_what_the_call_took(lab, monkeypatch):
+    """A wait that began before the request, and ended in it, can look longer than the request."""
+    waits = itertools.count(step=10**12)
+    monkeypatch.setattr("tasks.sandbox.answers.thread_wait_ns", lambda thread: next(waits))
+    probe = lab.probe()
+    probe.setup(1)
+    timed = probe.run()
+    assert 0 < timed.wall_ns == timed.outside_ns
+    assert probe.ping() > 0
 
 
 def test_batches_use_distinct_workloads(lab):

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import queue
 import subprocess
 import sys
 
+import pytest
+
+from tasks.sandbox import answers
+from tasks.sandbox.answers import Line, read_lines
 from tasks.sandbox.usage import Meter, Watch, thread_wait_ns
 
 CHILD = """
@@ -68,3 +73,28 @@ def test_what_cannot_be_seen_is_not_measured() -> None:
     watch.end()
     assert (watch.cpu_ns(), watch.wait_ns(), watch.left_processes(), watch.idle_ns) == (None, None, False, 0)
     assert thread_wait_ns(0) == 0
+
+
+def test_a_line_does_not_count_what_its_reader_waited_before_it_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = 0
+
+    class Pipe:
+        """Answers, each in two parts; the reader waits 5 for a core at each part, and 1000 after each answer."""
+
+        parts = [b"one", b" line\n", b"another", b" line\n", b""]  # noqa: RUF012
+
+        def read(self, size: int) -> bytes:
+            nonlocal waited
+            waited += 5
+            return self.parts.pop(0)
+
+    class Answers(queue.Queue[Line]):
+        def put_nowait(self, item: Line) -> None:
+            nonlocal waited
+            super().put_nowait(item)
+            waited += 1000
+
+    monkeypatch.setattr(answers, "thread_wait_ns", lambda thread: waited)
+    found = Answers()
+    read_lines(Pipe(), found)
+    assert [found.get()[1:] for _ in range(3)] == [(10, b"one line\n"), (10, b"another line\n"), (0, b"")]
