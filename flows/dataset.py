@@ -87,17 +87,20 @@ def _build(config: Config, run: Run, until: Stage) -> DatasetSummary:
 def _candidates(config: Config, run: Run, kept: list[str]) -> list[Commit]:
     """Mined changes that go on, best first, after the model (if there is one) has had its say."""
     repo = config.repository.name
-    commits = {commit.sha: commit for commit in run.store.rows(Commit, repo)}
-    for sha, commit in commits.items():
-        if sha not in kept:
-            run.note("mining", sha, "dropped", commit.reason, repo=repo)
+    judged = run.store.frame(Commit, repo, columns=("score", "reason"))  # of all changes: patches are for the chosen
+    going = set(kept)
+    for sha, reason in judged.select("sha", "reason").iter_rows():
+        if sha not in going:
+            run.note("mining", sha, "dropped", reason, repo=repo)
+    scores = dict(judged.select("sha", "score").iter_rows())
     limit = config.mining.max_candidates or len(kept)
     for sha in kept[:limit]:
         # its row may by now hold the reason of a model, which is the next stage's
-        run.note("mining", sha, "kept", f"score {commits[sha].score:g}", repo=repo)
+        run.note("mining", sha, "kept", f"score {scores[sha]:g}", repo=repo)
     for sha in kept[limit:]:
         run.note("mining", sha, "dropped", f"max_candidates: {limit}", repo=repo)
     chosen = kept[:limit]
+    commits = {commit.sha: commit for commit in run.store.rows(Commit, repo, sha=chosen)}
     _fetch_pull_requests(config, run, [commits[sha] for sha in chosen])
     if config.llm:
         items = {sha: {"repository": config.repository, "sha": sha, "llm": config.llm} for sha in chosen}

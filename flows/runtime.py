@@ -84,6 +84,7 @@ class Run:
         self.executed = 0
         self.cached = 0
         self._funnel: dict[tuple[str, str], Funnel] = {}
+        self._written: dict[tuple[str, str], Funnel] | None = None
         self._storage = _result_storage(store)
         if os.environ.get(TEMPORARY_SERVER):  # every change of a task's state is an event, for a UI that nobody opens
             EventsWorker.set_client_override(NullEventsClient)
@@ -194,8 +195,11 @@ class Run:
 
     def close(self) -> None:
         """Write calls that wait, and of the funnel the rows that are new or changed since an earlier run of its id."""
-        known = {(row.stage, row.key): row for row in self.store.rows(Funnel, run_id=self.run_id)}
-        self.store.append(row for key, row in self._funnel.items() if known.get(key) != row)
+        if self._written is None:
+            self._written = {(row.stage, row.key): row for row in self.store.rows(Funnel, run_id=self.run_id)}
+        new = {key: row for key, row in self._funnel.items() if self._written.get(key) != row}
+        self.store.append(new.values())
+        self._written |= new
         calls.flush(self.store)
 
     def publish_report(self) -> None:

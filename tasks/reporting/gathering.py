@@ -15,7 +15,6 @@ from storage.tables import (
     Calibration,
     Commit,
     Comparison,
-    Funnel,
     Instance,
     LlmCall,
     Measurement,
@@ -25,7 +24,7 @@ from storage.tables import (
 )
 from tasks.reporting import svg
 from tasks.reporting.calibrations import Finding, conclusions, findings
-from tasks.reporting.tables import funnel_reasons, funnel_table, scores_table
+from tasks.reporting.tables import funnel_counts, funnel_reasons, funnel_table, scores_table
 
 MOST_ARMS = 16
 """Strips per perf test: base, human and the first patches; the rest is counted, not drawn."""
@@ -136,15 +135,12 @@ def gather(store: Store) -> View:
 
 
 def _funnel(store: Store) -> list[StageView]:
-    newest = {(row.repo, row.stage, row.key): row for row in store.rows(Funnel)}
-    by_stage: dict[str, list[Funnel]] = defaultdict(list)
-    for row in newest.values():
-        by_stage[row.stage].append(row)
+    counts = funnel_counts(store)
     views = []
-    for stage in funnel_table(newest.values()):
+    for stage in funnel_table(store):
         parts = [(name, stage[name]) for name in ("kept", "dropped", "failed")]
         title = f"{stage['stage']}: " + ", ".join(f"{count} {name}" for name, count in parts)
-        views.append(StageView(stage, svg.bar(parts, title), funnel_reasons(by_stage[stage["stage"]])))
+        views.append(StageView(stage, svg.bar(parts, title), funnel_reasons(counts[stage["stage"]])))
     return views
 
 

@@ -20,13 +20,12 @@ def funnel_table(source: Store | Iterable[Funnel], run_id: str | None = None, re
 
     `source` is a store or rows at hand; `run_id` keeps one run, else all runs are shown together, each item once.
     """
-    stages: dict[str, list[Funnel]] = {}
-    for row in _funnel(source, run_id):
-        stages.setdefault(row.stage, []).append(row)
     table = []
-    for stage in _in_order(stages):
-        outcomes = Counter(row.outcome for row in stages[stage])
-        fallen = funnel_reasons(stages[stage])
+    for stage, counts in funnel_counts(source, run_id).items():
+        outcomes: Counter[str] = Counter()
+        for (outcome, _), count in counts.items():
+            outcomes[outcome] += count
+        fallen = funnel_reasons(counts)
         why = [f"{reason} ({count})" for _, reason, count in fallen[:reasons]]
         if len(fallen) > reasons:
             why.append(f"and {len(fallen) - reasons} more")
@@ -42,14 +41,21 @@ def funnel_table(source: Store | Iterable[Funnel], run_id: str | None = None, re
     return table
 
 
-def funnel_reasons(rows: Iterable[Funnel]) -> list[tuple[str, str, int]]:
-    """`(outcome, reason, count)` of what was dropped or failed, most frequent first.
+def funnel_counts(source: Store | Iterable[Funnel], run_id: str | None = None) -> dict[str, Counter[tuple[str, str]]]:
+    """Stage -> how many items have this outcome and this reason; stages in order, arguments as in `funnel_table`.
 
     A reason's detail (what follows `: `) is left out, so that `max_files: 31` and `max_files: 40` count as one.
     """
-    counts = Counter((row.outcome, _kind(row.reason)) for row in rows if row.outcome != "kept")
+    stages: dict[str, Counter[tuple[str, str]]] = {}
+    for stage, outcome, reason in _funnel(source, run_id):
+        stages.setdefault(stage, Counter())[outcome, _kind(reason)] += 1
+    return {stage: stages[stage] for stage in _in_order(stages)}
+
+
+def funnel_reasons(counts: Counter[tuple[str, str]]) -> list[tuple[str, str, int]]:
+    """`(outcome, reason, count)` of what was dropped or failed in a stage, most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [(outcome, reason, count) for (outcome, reason), count in ordered]
+    return [(outcome, reason, count) for (outcome, reason), count in ordered if outcome != "kept"]
 
 
 def latest_runs(store: Store) -> list[str]:
@@ -128,11 +134,17 @@ def to_markdown(rows: Sequence[Mapping[str, Any]], empty: str = "Nothing yet.") 
     return "\n".join([*lines, *("| " + " | ".join(_cell(row.get(name)) for name in names) + " |" for row in rows)])
 
 
-def _funnel(source: Store | Iterable[Funnel], run_id: str | None) -> list[Funnel]:
-    rows = source.rows(Funnel) if isinstance(source, Store) else list(source)
-    if run_id is not None:
-        return [row for row in rows if row.run_id == run_id]
-    return list({(row.repo, row.stage, row.key): row for row in rows}.values())
+def _funnel(source: Store | Iterable[Funnel], run_id: str | None) -> Iterable[tuple[str, str, str]]:
+    """Stage, outcome and reason of each item. A store may hold one per change of long histories: no models for them."""
+    if isinstance(source, Store):
+        frame = source.frame(Funnel, keys={} if run_id is None else {"run_id": run_id})
+        if run_id is None:
+            frame = frame.unique(subset=["repo", "stage", "key"], keep="last", maintain_order=True)
+        return frame.select("stage", "outcome", "reason").iter_rows()
+    rows = [row for row in source if run_id in (None, row.run_id)]
+    return [
+        (row.stage, row.outcome, row.reason) for row in {(row.repo, row.stage, row.key): row for row in rows}.values()
+    ]
 
 
 def _in_order(stages: Iterable[str]) -> list[str]:
