@@ -1,12 +1,12 @@
-"""Where tasks that others published come in the ranking of repositories that nobody labelled here.
+"""Where tasks that others published come in the ranking.
 
     python -m tests.benchmarks.mining_published ~/clones/Pillow ~/clones/pydantic ~/clones/dask
     python -m tests.benchmarks.mining_published --counts ~/clones/xarray ~/clones/astropy ~/clones/datasets
 
 The tasks are those of GSO (an id names the commit) and SWE-fficiency (an id names the pull request), as far as
-ids were found in public texts. A commit inside of a merge counts as the merge. A change ranks behind all others of its
-score. Tasks of Pillow, pydantic and dask were read when features were chosen; the others were not: `--counts` prints
-no more of them than how many come where.
+ids are known from public texts. A commit inside of a merge counts as the merge. A change ranks behind all others of its
+score. Of numpy and tornado other changes were labelled here. Tasks of Pillow, pydantic and dask were read when features
+were chosen; those of the rest were not: `--counts` prints no more of them than how many come where.
 """
 
 from __future__ import annotations
@@ -26,9 +26,16 @@ GSO: dict[str, tuple[str, ...]] = {
     "Pillow": ("63f398b", "d8af3fc", "f854676", "fd8ee84", "4bc33d3"),
     "pydantic": ("4a09447", "ac9e6ee", "addf1f9", "c2647ab"),
     "datasets": ("5994036", "c5464b3", "ef3b5dd"),
-    "tokenizers": ("076319d", "bfd9cde"),
+    "tokenizers": ("076319d", "bfd9cde", "fc76ad4"),
     "llama-cpp-python": ("218d361", "2bc1d97"),
-}
+    # the labels come from these two
+    "numpy": (
+        "09db9c7", "1b861a2", "1fcda82", "22ab9aa", "248c60e", "2dfd21e", "330057f", "382b3ff", "567b57d", "68eead8",
+        "728fedc", "794f474", "7ff7ec7", "83c780d", "8dd6761", "ac5c664", "b862e4f", "ba89ef9", "be52f19", "cb0d7cd",
+        "cb461ba", "cedba62", "e801e7a", "ee75c87", "eb21b25", "ef5e545", "f9c45f8", "19bfa3f",
+    ),
+    "tornado": ("9a18f6c", "ac13ee5", "d4eb8eb", "1b464c4", "4d4c1e0"),
+}  # fmt: skip
 SWE_FFICIENCY: dict[str, tuple[int, ...]] = {
     "dask": (
         5501, 5553, 5884, 5890, 5891, 5933, 5940, 6186, 6293, 6491, 6669, 7023, 7104, 7172, 7403, 10356, 10428, 10922,
@@ -85,15 +92,16 @@ def main() -> None:
             history = score_history(path, head)
             falling = sorted(-scored.score for scored in history.values())
             ranked: list[tuple[float, bool]] = []
-            for task, step in tasks_of(repo, path.name, head, set(history)).items():
+            name = path.name.removesuffix(".git")
+            for task, step in tasks_of(repo, name, head, set(history)).items():
                 scored = history[step]
                 ranked.append((bisect_right(falling, -scored.score) / len(falling), scored.kept))
                 title = str(repo.git.log("-1", "--format=%s", step))
                 view.add_row(
-                    path.name, task, step[:10], f"{ranked[-1][0]:.1%}", f"{scored.score:g}",
+                    name, task, step[:10], f"{ranked[-1][0]:.1%}", f"{scored.score:g}",
                     "keeps" if scored.kept else "drops", f"{title}: {', '.join(scored.features)}",
                 )  # fmt: skip
-        total.add_row(path.name, f"{len(history):,}", *_counts(ranked))
+        total.add_row(name, f"{len(history):,}", *_counts(ranked))
         every += ranked
     total.add_row("all", "", *_counts(every))
     console = Console(width=150)
