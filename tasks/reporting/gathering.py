@@ -24,7 +24,7 @@ from storage.tables import (
 )
 from tasks.reporting import svg
 from tasks.reporting.calibrations import Finding, conclusions, findings
-from tasks.reporting.tables import funnel_counts, funnel_reasons, funnel_table, scores_table
+from tasks.reporting.tables import funnel_counts, funnel_reasons, funnel_row, scores_table
 
 MOST_ARMS = 16
 """Strips per perf test: base, human and the first patches; the rest is counted, not drawn."""
@@ -135,12 +135,12 @@ def gather(store: Store) -> View:
 
 
 def _funnel(store: Store) -> list[StageView]:
-    counts = funnel_counts(store)
     views = []
-    for stage in funnel_table(store):
-        parts = [(name, stage[name]) for name in ("kept", "dropped", "failed")]
-        title = f"{stage['stage']}: " + ", ".join(f"{count} {name}" for name, count in parts)
-        views.append(StageView(stage, svg.bar(parts, title), funnel_reasons(counts[stage["stage"]])))
+    for stage, counts in funnel_counts(store).items():
+        row = funnel_row(stage, counts)
+        parts = [(name, row[name]) for name in ("kept", "dropped", "failed")]
+        title = f"{stage}: " + ", ".join(f"{count} {name}" for name, count in parts)
+        views.append(StageView(row, svg.bar(parts, title), funnel_reasons(counts)))
     return views
 
 

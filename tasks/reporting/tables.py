@@ -20,25 +20,25 @@ def funnel_table(source: Store | Iterable[Funnel], run_id: str | None = None, re
 
     `source` is a store or rows at hand; `run_id` keeps one run, else all runs are shown together, each item once.
     """
-    table = []
-    for stage, counts in funnel_counts(source, run_id).items():
-        outcomes: Counter[str] = Counter()
-        for (outcome, _), count in counts.items():
-            outcomes[outcome] += count
-        fallen = funnel_reasons(counts)
-        why = [f"{reason} ({count})" for _, reason, count in fallen[:reasons]]
-        if len(fallen) > reasons:
-            why.append(f"and {len(fallen) - reasons} more")
-        table.append(
-            {
-                "stage": stage,
-                "kept": outcomes["kept"],
-                "dropped": outcomes["dropped"],
-                "failed": outcomes["failed"],
-                "why": "; ".join(why),
-            }
-        )
-    return table
+    return [funnel_row(stage, counts, reasons) for stage, counts in funnel_counts(source, run_id).items()]
+
+
+def funnel_row(stage: str, counts: Counter[tuple[str, str]], reasons: int = 3) -> dict[str, Any]:
+    """One row of `funnel_table`."""
+    outcomes: Counter[str] = Counter()
+    for (outcome, _), count in counts.items():
+        outcomes[outcome] += count
+    fallen = funnel_reasons(counts)
+    why = [f"{reason} ({count})" for _, reason, count in fallen[:reasons]]
+    if len(fallen) > reasons:
+        why.append(f"and {len(fallen) - reasons} more")
+    return {
+        "stage": stage,
+        "kept": outcomes["kept"],
+        "dropped": outcomes["dropped"],
+        "failed": outcomes["failed"],
+        "why": "; ".join(why),
+    }
 
 
 def funnel_counts(source: Store | Iterable[Funnel], run_id: str | None = None) -> dict[str, Counter[tuple[str, str]]]:

@@ -180,17 +180,16 @@ class ProbeSession:
         flags = [flag for flag in field(answer, "flags", list)[:20] if isinstance(flag, str) and flag in FLAGS]
         if self._watch.left_processes():
             flags.append("processes_left")
-        wall_ns, elapsed_ns = duration(answer, "wall_ns"), answer["elapsed_ns"]
+        wall_ns, outside_ns = duration(answer, "wall_ns"), answer["outside_ns"]
         waited, seen, used = duration(answer, "wait_ns"), self._watch.wait_ns(), self._watch.cpu_ns()
-        # A wait that began before the request is counted with it, since the kernel counts it when it ends: what is
-        # taken off for waits is never so much that less is left than the call itself says it took.
-        late_ns = answer["late_ns"] + max(0, (seen or 0) - waited)
         return Timed(
             wall_ns=wall_ns,
             cpu_ns=duration(answer, "cpu_ns") if used is None else used,
             cpu_bound=device == "cpu" and self._is_cpu_bound(duration(answer, "sleeps")),
             wait_ns=waited if seen is None else min(waited, seen),
-            outside_ns=max(1, min(wall_ns, elapsed_ns), elapsed_ns - late_ns),
+            # The kernel counts a wait when it ends, also one that began before the request: what is taken off for waits
+            # never leaves less than the call itself says it took.
+            outside_ns=max(1, min(wall_ns, answer["elapsed_ns"]), outside_ns - max(0, (seen or 0) - waited)),
             gpu_ns=None if answer.get("gpu_ns") is None else duration(answer, "gpu_ns"),
             flags=flags,
         )
@@ -242,8 +241,7 @@ class ProbeSession:
 
     def ping(self) -> int:
         """Nanoseconds of an empty request, by the driver's clock: what `outside_ns` costs by itself."""
-        answer = self._ask("ping")
-        return max(1, int(answer["elapsed_ns"] - answer["late_ns"]))
+        return int(self._ask("ping")["outside_ns"])
 
     def _ask(self, op: str, **args: Any) -> dict[str, Any]:
         if not self._greeted:
@@ -274,9 +272,10 @@ class ProbeSession:
             raise self._died(op)
         self._watch.end()
         # An answer may lie there while the machine is busy and the thread that reads it has to wait for a core.
-        elapsed_ns, late_ns = arrived - start, max(0, waited)
+        elapsed_ns = arrived - start
+        outside_ns = max(1, elapsed_ns - max(0, waited))
         used = self._watch.cpu_ns()
-        self._spent[op] += max(1, elapsed_ns - late_ns) if used is None or self._device != "cpu" else used
+        self._spent[op] += outside_ns if used is None or self._device != "cpu" else used
         try:
             answer = json.loads(line)
             genuine = isinstance(answer, dict) and answer.get("id") == nonce
@@ -286,7 +285,7 @@ class ProbeSession:
             raise self._broken(f"an answer to {op} that is not the probe's")
         if answer.get("ok") is not True:
             raise self._failure(op, answer)
-        return {**answer, "elapsed_ns": elapsed_ns, "late_ns": late_ns}
+        return {**answer, "elapsed_ns": elapsed_ns, "outside_ns": outside_ns}
 
     def _refuse_unasked(self, op: str) -> None:
         """Whoever speaks without being asked prepares an answer, or wants to fill the driver's memory."""
