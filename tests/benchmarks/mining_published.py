@@ -6,9 +6,9 @@
 The tasks are those of GSO (an id names the commit) and SWE-fficiency (an id names the pull request), as far as
 ids were found in public texts; those of numpy, tornado and the third of tokenizers were written down from memory, and
 kept where they name a commit: no list is whole, and one of them may not be GSO's. A commit inside of a merge counts as
-the merge. A change ranks behind all others of its score. Of numpy and tornado other changes were labelled here. Tasks of
-Pillow, pydantic and dask were read when features were chosen; those of the rest were not: `--counts` prints no more of
-them than how many come where.
+the merge. A change ranks behind all others of its score. Of numpy and tornado other changes were labelled here. Tasks
+of Pillow, pydantic and dask were read when features were chosen; those of the rest were not: `--counts` prints no more
+of them than how many come where.
 """
 
 from __future__ import annotations
