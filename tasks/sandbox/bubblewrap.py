@@ -23,17 +23,24 @@ USER_ID = 1000
 """User and group inside, whoever runs the sandbox outside."""
 _ALIVE = "owner"
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+HOST_NAME = "sandbox"
 _ETC = (
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "alternatives",
-    "mime.types",
-    "fonts",
-    "nsswitch.conf",
-)
-_ETC_NETWORK = ("ssl", "ca-certificates", "ca-certificates.conf", "pki", "hosts", "resolv.conf", "gai.conf", "services")
+    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "locale.alias", "alternatives", "mime.types",
+    "magic", "fonts", "nsswitch.conf", "protocols", "services", "os-release", "debian_version", "terminfo", "OpenCL",
+    "openmpi", "openmpi-*", "java-*", "python3*",
+)  # fmt: skip
+"""Settings that programs of the system do not start without, or fall back from: public, and nobody's secrets."""
+_ETC_NETWORK = (
+    "ssl/certs", "ssl/openssl.cnf", "pki/tls/certs", "pki/tls/cert.pem", "pki/ca-trust", "ca-certificates",
+    "ca-certificates.conf", "hosts", "resolv.conf", "gai.conf",
+)  # fmt: skip
+"""Never a folder that holds private keys: run by root, a command may read what root may."""
+_FILES = {
+    "passwd": f"sandbox:x:{USER_ID}:{USER_ID}::{WORK_DIR}:/bin/sh\n",
+    "group": f"sandbox:x:{USER_ID}:\n",
+    "hosts": f"127.0.0.1 localhost {HOST_NAME}\n::1 localhost ip6-localhost ip6-loopback\n",
+}
+"""Files of /etc that name nobody of the host; `hosts` is the machine's own where there is a network."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Bubblewrap:
     disable_userns: bool
     seccomp_file: Path | None
     etc: Path
-    """Folder with a `passwd` and a `group` that name nobody of the host, and the file that this process locks."""
+    """Folder with the `_FILES`, and the file that this process locks."""
     flock: str | None
     """util-linux's `flock`."""
 
@@ -59,8 +66,8 @@ def find_bubblewrap() -> Bubblewrap | None:
     known = subprocess.run([path, "--help"], capture_output=True, text=True, check=False).stdout
     folder = private_folder()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / "passwd").write_text(f"sandbox:x:{USER_ID}:{USER_ID}::{WORK_DIR}:/bin/sh\n")
-    (folder / "group").write_text(f"sandbox:x:{USER_ID}:\n")
+    for name, text in _FILES.items():
+        (folder / name).write_text(text)
     _hold(folder / _ALIVE)
     filter_file = None
     if (code := seccomp.program()) is not None:
@@ -116,7 +123,7 @@ def arguments(
     """The whole command line: bubblewrap, its options, and the command."""
     argv = [
         found.path, "--unshare-user", "--uid", str(USER_ID), "--gid", str(USER_ID), "--unshare-pid", "--unshare-ipc",
-        "--unshare-uts", "--hostname", "sandbox", "--unshare-cgroup-try", "--die-with-parent", "--new-session",
+        "--unshare-uts", "--hostname", HOST_NAME, "--unshare-cgroup-try", "--die-with-parent", "--new-session",
     ]  # fmt: skip
     if not command.network:
         argv.append("--unshare-net")
@@ -165,11 +172,13 @@ def _system(found: Bubblewrap, command: Command) -> list[str]:
             argv += ["--symlink", os.readlink(folder), folder]
         elif os.path.isdir(folder):
             argv += ["--ro-bind", folder, folder]
-    for name in (*_ETC, *(_ETC_NETWORK if command.network else ())):
-        if os.path.exists(f"/etc/{name}"):
-            argv += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
-    for name in ("passwd", "group"):
-        argv += ["--ro-bind", str(found.etc / name), f"/etc/{name}"]
+    for pattern in (*_ETC, *(_ETC_NETWORK if command.network else ())):
+        for path in sorted(glob.glob(f"/etc/{pattern}")):
+            if os.path.exists(path):
+                argv += ["--ro-bind", path, path]
+    for name in _FILES:
+        if name != "hosts" or not command.network:
+            argv += ["--ro-bind", str(found.etc / name), f"/etc/{name}"]
     argv += ["--proc", "/proc", "--dev", "/dev"]
     if command.gpus:
         argv += ["--ro-bind", "/sys", "/sys"]  # the driver looks up its devices' PCI addresses

@@ -10,7 +10,7 @@ import contextlib
 import uuid
 from typing import Any, Literal
 
-from tasks.sandbox.bubblewrap import USER_ID
+from tasks.sandbox.bubblewrap import HOST_NAME, USER_ID
 from tasks.sandbox.docker_process import DockerProcess
 from tasks.sandbox.engine import (
     HOST_LABEL,
@@ -24,9 +24,10 @@ from tasks.sandbox.engine import (
     sweep,
 )
 from tasks.sandbox.janitor import start_janitor
-from tasks.sandbox.models import WORK_DIR, Command, SandboxError
+from tasks.sandbox.models import FIRST_TO_END, WORK_DIR, Command, SandboxError
 from tasks.sandbox.opened import OpenSandbox
 from tasks.sandbox.owners import OWNER
+from tasks.sandbox.seccomp import docker_profile
 from tasks.sandbox.streams import MEBIBYTE
 
 _VARIABLES = {"HOME": WORK_DIR, "LANG": "C.UTF-8"}
@@ -47,6 +48,9 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
         self._client = connect()
         with engine_errors():
             sweep(self._client)
+            # An engine whose kernel cannot filter would refuse every container that asks for it.
+            filters = any("name=seccomp" in option for option in self._client.info().get("SecurityOptions") or ())
+        self._seccomp = [f"seccomp={docker_profile()}"] if filters else []
         start_janitor()
         super().__init__()
 
@@ -60,8 +64,7 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
                 working_dir=command.cwd,
                 environment={**_VARIABLES, **command.variables},
                 stdin_open=True,
-                hostname="sandbox",
-                network_disabled=not command.network,
+                hostname=HOST_NAME,
                 entrypoint=[],
                 labels={OWNER_LABEL: OWNER, HOST_LABEL: host(), SANDBOX_LABEL: self._id},
                 healthcheck={"test": ["NONE"]},
@@ -85,12 +88,15 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
         size = f"size={limits.tmp_mb}m,nosuid,nodev,exec"
         config = self._client.api.create_host_config(
             network_mode="host" if command.network else "none",
+            # Programs that look up the name of their own host are many.
+            extra_hosts=None if command.network else {HOST_NAME: "127.0.0.1"},
             read_only=True,
             init=True,
             cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
+            security_opt=["no-new-privileges", *self._seccomp],
             mem_limit=memory,
             memswap_limit=memory,
+            oom_score_adj=FIRST_TO_END,
             pids_limit=limits.pids + 1,  # the init process counts too
             cpuset_cpus=None if command.cpus is None else ",".join(map(str, command.cpus)),
             device_requests=[docker.types.DeviceRequest(count=-1, capabilities=[["gpu"]])] if command.gpus else None,

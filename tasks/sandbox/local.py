@@ -11,7 +11,7 @@ from typing import Literal
 
 from tasks.sandbox import bubblewrap, cgroups, plain
 from tasks.sandbox.local_process import Launch, LocalProcess, spawn
-from tasks.sandbox.models import WORK_DIR, Command, Limits, SandboxError
+from tasks.sandbox.models import FIRST_TO_END, WORK_DIR, Command, Limits, SandboxError
 from tasks.sandbox.opened import OpenSandbox
 from tasks.sandbox.owners import private_folder
 
@@ -27,8 +27,8 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
     """Runs commands on this machine. Works as root and as a normal user.
 
     With bubblewrap: own user, process, network, IPC and host-name namespaces; only the system, the interpreter and the
-    command's mounts are visible, read-only; /tmp, /work and /dev/shm are private and of limited size; a small seccomp
-    filter keeps a process from changing its cores or priority. Memory and process limits hold for the whole tree where
+    command's mounts are visible, read-only; /tmp, /work and /dev/shm are private and of limited size; a seccomp
+    filter holds it to calls that do no harm and keep its cores and priority. Memory and process limits hold for the whole tree where
     control groups are writable; else per process (memory) and per user namespace (processes, not as root).
     Without bubblewrap: only resource limits, a process group and a private folder.
     """
@@ -101,6 +101,7 @@ def _shell(limits: Limits, group: cgroups.Group | None) -> tuple[str, ...]:
     """A shell that joins the control group, sets limits and becomes the command: 1 ms, and safe in threads."""
     # ulimit counts files in 512-byte blocks and memory in KiB.
     steps = ["ulimit -c 0", f"ulimit -f {limits.tmp_mb * 2048}"]
+    steps.append(f"{{ echo {FIRST_TO_END} > /proc/self/oom_score_adj || true; }} 2>/dev/null")
     if group is None:
         steps.append(f"ulimit -d {limits.memory_mb * 1024}")
     else:

@@ -14,6 +14,9 @@ ENV_DIR = "/env"
 """Where a local environment (a virtual environment) is mounted, read-only."""
 WORK_DIR = "/work"
 """A private, empty, writable folder (tmpfs); the working directory of perf tests."""
+FIRST_TO_END = 800
+"""Added to the kernel's score (1000 at most) of whom it ends where the whole machine is out of memory: commands in
+sandboxes go before their driver and anything else, the largest first."""
 
 
 class Frozen(BaseModel):
