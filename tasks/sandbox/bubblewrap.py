@@ -16,14 +16,12 @@ from pathlib import Path
 
 from tasks.sandbox import seccomp
 from tasks.sandbox.models import WORK_DIR, Command, Mount
+from tasks.sandbox.names import HOST_NAME, USER_ID, names, write_names
 from tasks.sandbox.owners import private_folder
 
 MEBIBYTE = 1024 * 1024
-USER_ID = 1000
-"""User and group inside, whoever runs the sandbox outside."""
 _ALIVE = "owner"
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-HOST_NAME = "sandbox"
 _ETC = (
     "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "locale.alias", "alternatives", "mime.types",
     "magic", "fonts", "nsswitch.conf", "protocols", "services", "os-release", "debian_version", "terminfo", "OpenCL",
@@ -35,12 +33,6 @@ _ETC_NETWORK = (
     "ca-certificates.conf", "hosts", "resolv.conf", "gai.conf",
 )  # fmt: skip
 """Never a folder that holds private keys: run by root, a command may read what root may."""
-_FILES = {
-    "passwd": f"sandbox:x:{USER_ID}:{USER_ID}::{WORK_DIR}:/bin/sh\n",
-    "group": f"sandbox:x:{USER_ID}:\n",
-    "hosts": f"127.0.0.1 localhost {HOST_NAME}\n::1 localhost ip6-localhost ip6-loopback\n",
-}
-"""Files of /etc that name nobody of the host; `hosts` is the machine's own where there is a network."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ class Bubblewrap:
     disable_userns: bool
     seccomp_file: Path | None
     etc: Path
-    """Folder with the `_FILES`, and the file that this process locks."""
+    """Folder of `write_names`, and the file that this process locks."""
     flock: str | None
     """util-linux's `flock`."""
 
@@ -66,8 +58,7 @@ def find_bubblewrap() -> Bubblewrap | None:
     known = subprocess.run([path, "--help"], capture_output=True, text=True, check=False).stdout
     folder = private_folder()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name, text in _FILES.items():
-        (folder / name).write_text(text)
+    write_names(folder)
     _hold(folder / _ALIVE)
     filter_file = None
     if (code := seccomp.program()) is not None:
@@ -176,9 +167,8 @@ def _system(found: Bubblewrap, command: Command) -> list[str]:
         for path in sorted(glob.glob(f"/etc/{pattern}")):
             if os.path.exists(path):
                 argv += ["--ro-bind", path, path]
-    for name in _FILES:
-        if name != "hosts" or not command.network:
-            argv += ["--ro-bind", str(found.etc / name), f"/etc/{name}"]
+    for mount in names(found.etc, command.network):
+        argv += ["--ro-bind", str(mount.source), mount.target]
     argv += ["--proc", "/proc", "--dev", "/dev"]
     if command.gpus:
         argv += ["--ro-bind", "/sys", "/sys"]  # the driver looks up its devices' PCI addresses

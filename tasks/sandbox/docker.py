@@ -10,7 +10,6 @@ import contextlib
 import uuid
 from typing import Any, Literal
 
-from tasks.sandbox.bubblewrap import HOST_NAME, USER_ID
 from tasks.sandbox.docker_process import DockerProcess
 from tasks.sandbox.engine import (
     HOST_LABEL,
@@ -25,6 +24,7 @@ from tasks.sandbox.engine import (
 )
 from tasks.sandbox.janitor import start_janitor
 from tasks.sandbox.models import FIRST_TO_END, WORK_DIR, Command, SandboxError
+from tasks.sandbox.names import HOST_NAME, USER_ID, names, names_folder
 from tasks.sandbox.opened import OpenSandbox
 from tasks.sandbox.owners import OWNER
 from tasks.sandbox.seccomp import docker_profile
@@ -88,8 +88,6 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
         size = f"size={limits.tmp_mb}m,nosuid,nodev,exec"
         config = self._client.api.create_host_config(
             network_mode="host" if command.network else "none",
-            # Programs that look up the name of their own host are many.
-            extra_hosts=None if command.network else {HOST_NAME: "127.0.0.1"},
             read_only=True,
             init=True,
             cap_drop=["ALL"],
@@ -110,7 +108,7 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
             log_config=docker.types.LogConfig(type="none"),
             mounts=[
                 docker.types.Mount(mount.target, str(mount.source.resolve()), type="bind", read_only=mount.read_only)
-                for mount in command.mounts
+                for mount in (*names(names_folder(), command.network), *command.mounts)
             ],
         )
         return config
