@@ -28,8 +28,9 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
 
     With bubblewrap: own user, process, network, IPC and host-name namespaces; only the system, the interpreter and the
     command's mounts are visible, read-only; /tmp, /work and /dev/shm are private and of limited size; a seccomp
-    filter holds it to calls that do no harm and keep its cores and priority. Memory and process limits hold for the whole tree where
-    control groups are writable; else per process (memory) and per user namespace (processes, not as root).
+    filter holds it to calls that do no harm and keep its cores and priority. Memory and process limits hold for the
+    whole tree where control groups are writable; else per process (memory) and per user namespace (processes, not as
+    root), and `overuse` watches the sum.
     Without bubblewrap: only resource limits, a process group and a private folder.
     """
 

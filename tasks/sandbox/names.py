@@ -31,9 +31,7 @@ def write_names(folder: Path) -> None:
 
 def names(folder: Path, network: bool) -> list[Mount]:
     """The files as mounts; with a network, hosts are found as the machine finds them."""
-    return [
-        Mount(source=folder / name, target=f"/etc/{name}") for name in _FILES if name != "hosts" or not network
-    ]
+    return [Mount(source=folder / name, target=f"/etc/{name}") for name in _FILES if name != "hosts" or not network]
 
 
 @lru_cache

@@ -17,16 +17,23 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.sandbox.answers import (
     END,
+    MAX_RESULT,
     MAX_UNASKED,
+    OVERLONG,
+    SMALL,
+    Bound,
     CheckFailed,
     ErrorKind,
     Line,
     ProbeError,
     duration,
     field,
+    line_of,
     maybe,
+    parsed,
     read_lines,
     text_of,
+    write_all,
 )
 from tasks.sandbox.models import ARM_DIR, Arm, Limits, Process, Sandbox
 from tasks.sandbox.usage import Watch
@@ -38,6 +45,10 @@ Dialect = Literal["isobench", "gso", "command"]
 FLAGS = frozenset({"threads_left", "no_gpu_clock"})
 """Flags that a probe may raise; others are dropped, because some flags speak of base and not of the arm."""
 START_TIMEOUT_S = 60.0
+MAX_TRACE = 16 * SMALL
+"""Bytes of an answer that lists executed lines."""
+PIPE_BYTES = 60_000
+"""A request of this size fits a pipe that nobody reads."""
 HELPERS_SHARE = 0.02
 HELPERS_SLACK_NS = 500_000
 """CPU time of further threads and processes, of all of a call's and in any case, that still counts as one thread."""
@@ -144,13 +155,15 @@ class ProbeSession:
         self._process: Process | None = None
         self._greeted = False
         self._answers: queue.Queue[Line] = queue.Queue(MAX_UNASKED)
+        self._bound = Bound()
         self._watch = Watch()
         self._spent: dict[str, int] = defaultdict(int)
         self._device = "cpu"
 
     def __enter__(self) -> ProbeSession:
         self._process = self._sandbox.start(self._command)
-        threading.Thread(target=read_lines, args=(self._process.stdout, self._answers), daemon=True).start()
+        reading = (self._process.stdout, self._answers, self._bound)
+        threading.Thread(target=read_lines, args=reading, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -162,11 +175,11 @@ class ProbeSession:
         if process is not None:
             process.close(timeout_s=0.2)
 
-    def load(self, script: str, dialect: Dialect = "isobench") -> None:
+    def load(self, script: str, dialect: Dialect = "isobench", timeout_s: float | None = None) -> None:
         """Execute the script's top level, imports included."""
         if dialect == "command":
             raise ProbeError("syntax", "a command is no script")
-        self._ask("load", script=script, dialect=dialect)
+        self._ask("load", timeout_s, script=script, dialect=dialect)
 
     def setup(self, seed: int, count: int = 1, digest: bool = True) -> SetupInfo:
         """Build the workloads of `seed`, `seed + 1`, ... (`count` of them); untimed."""
@@ -215,42 +228,55 @@ class ProbeSession:
         self._watch.idle_ns = 0
         return found
 
-    def result(self, index: int = 0) -> bytes:
-        """Result of call `index` of the last run, for `check` of another session. Never read by the driver."""
+    def result(self, index: int = 0, most: int = MAX_RESULT) -> bytes:
+        """Result of call `index` of the last run, for `check` of another session. Never read by the driver.
+
+        `most`: bytes; a larger one is `protocol`, and is not read to its end.
+        """
+        self._bound.most = line_of(most)
         try:
             return base64.b64decode(field(self._ask("result", index=index), "blob", str), validate=True)
         except ValueError as error:
             raise self._broken(f"the result is not base64: {error}") from error
+        finally:
+            self._bound.most = SMALL
 
     def result_digest(self, index: int = 0) -> str:
         """Hash of what `result` would give: equal digests need no comparison."""
         return str(field(self._ask("digest", index=index), "digest", str))
 
-    def check(self, reference: bytes, candidate: bytes) -> None:
+    def check(self, reference: bytes, candidate: bytes, timeout_s: float | None = None) -> None:
         """Compare two results with the script's check_equivalence. Raises CheckFailed if it rejects the candidate.
 
         Meant for a process of its own, with the base code, that never ran an experiment (`checker=True`).
         """
         blobs = {name: base64.b64encode(blob).decode() for name, blob in (("r", reference), ("c", candidate))}
-        self._ask("check", reference=blobs["r"], candidate=blobs["c"])
+        self._ask("check", timeout_s, reference=blobs["r"], candidate=blobs["c"])
 
     def trace(self, seed: int, with_setup: bool = True) -> dict[str, list[int]]:
         """Lines that one experiment (and its setup) executes, by path relative to the checkout."""
+        self._bound.most = MAX_TRACE
         lines = field(self._ask("trace", seed=seed, with_setup=with_setup), "lines", dict)
+        self._bound.most = SMALL
         return {str(path): [int(number) for number in numbers] for path, numbers in lines.items()}
 
     def ping(self) -> int:
         """Nanoseconds of an empty request, by the driver's clock: what `outside_ns` costs by itself."""
         return int(self._ask("ping")["outside_ns"])
 
-    def _ask(self, op: str, **args: Any) -> dict[str, Any]:
-        if not self._greeted:
-            self._greeted = True
-            hello = self._exchange("hello", START_TIMEOUT_S, checker=self._checker)
-            assert self._process is not None
-            # Nothing of the arm has run yet: this process id is the probe's own.
-            self._watch.start(self._process.pid, field(hello, "pid", int))
-        return self._exchange(op, self._timeout_s, **args)
+    def greet(self) -> None:
+        """Wait until the process stands ready: nothing of the arm has run yet."""
+        if self._greeted:
+            return
+        self._greeted = True
+        hello = self._exchange("hello", START_TIMEOUT_S, checker=self._checker)
+        assert self._process is not None
+        # Nothing of the arm has run yet: this process id is the probe's own.
+        self._watch.start(self._process.pid, field(hello, "pid", int))
+
+    def _ask(self, op: str, timeout_s: float | None = None, **args: Any) -> dict[str, Any]:
+        self.greet()
+        return self._exchange(op, min(timeout_s or self._timeout_s, self._timeout_s), **args)
 
     def _exchange(self, op: str, timeout_s: float, **args: Any) -> dict[str, Any]:
         if self._process is None:
@@ -261,31 +287,46 @@ class ProbeSession:
         self._watch.begin()
         start = time.perf_counter_ns()
         try:
-            self._send(data)
-            arrived, waited, line = self._answers.get(timeout=timeout_s)
+            self._send(data, timeout_s)
+            arrived, waited, line = self._await(start, timeout_s)
         except queue.Empty:
             self.close()
-            raise ProbeError("timeout", f"{op} took longer than {timeout_s:g} s") from None
+            raise ProbeError("timeout", f"{op} took longer than {timeout_s:.3g} s") from None
         except OSError:
             line = END
         if line == END:
             raise self._died(op)
+        if line == OVERLONG:
+            raise self._broken(f"an answer to {op} of more than {self._bound.most >> 20} MiB")
         self._watch.end()
         # An answer may lie there while the machine is busy and the thread that reads it has to wait for a core.
         elapsed_ns = arrived - start
         outside_ns = max(1, elapsed_ns - max(0, waited))
         used = self._watch.cpu_ns()
         self._spent[op] += outside_ns if used is None or self._device != "cpu" else used
-        try:
-            answer = json.loads(line)
-            genuine = isinstance(answer, dict) and answer.get("id") == nonce
-        except (ValueError, RecursionError):
-            genuine = False
-        if not genuine:
+        answer = parsed(line)
+        if not isinstance(answer, dict) or answer.get("id") != nonce:
             raise self._broken(f"an answer to {op} that is not the probe's")
         if answer.get("ok") is not True:
             raise self._failure(op, answer)
         return {**answer, "elapsed_ns": elapsed_ns, "outside_ns": outside_ns}
+
+    def _await(self, start_ns: int, timeout_s: float) -> Line:
+        """The next line. Raises queue.Empty after `timeout_s`.
+
+        Time in which the process was kept from running by others is not its own, and is added: up to the time that any
+        call may take, or as much again.
+        """
+        own_s = timeout_s
+        while True:
+            passed_s = (time.perf_counter_ns() - start_ns) / 1e9
+            try:
+                return self._answers.get(timeout=max(0.0, own_s - passed_s))
+            except queue.Empty:
+                longer_s = min(timeout_s + self._watch.waited_s(), max(2 * timeout_s, self._timeout_s))
+                if longer_s <= max(own_s + 0.01, passed_s):
+                    raise
+                own_s = longer_s
 
     def _refuse_unasked(self, op: str) -> None:
         """Whoever speaks without being asked prepares an answer, or wants to fill the driver's memory."""
@@ -304,12 +345,18 @@ class ProbeSession:
             return self._broken(f"a failure of {op} that is not the probe's")
         return ProbeError(cast(ErrorKind, kind), message, trace)
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes, timeout_s: float) -> None:
+        """Write a request. What does not fit the pipe may meet a process that does not read: queue.Empty, then."""
         assert self._process is not None
-        view = memoryview(data)
-        while view:
-            view = view[self._process.stdin.write(view) :]
-        self._process.stdin.flush()
+        stdin = self._process.stdin
+        if len(data) <= PIPE_BYTES:
+            write_all(stdin, data)
+            return
+        writing = threading.Thread(target=write_all, args=(stdin, data, True), daemon=True)
+        writing.start()
+        writing.join(timeout_s)
+        if writing.is_alive():
+            raise queue.Empty
 
     def _died(self, op: str) -> ProbeError:
         process, self._process = self._process, None

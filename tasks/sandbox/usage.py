@@ -99,6 +99,14 @@ class Watch:
         """The answer has come."""
         self._after = self._meter.read() if self._meter else None
 
+    def waited_s(self) -> float:
+        """For how long the request that is pending has been kept from running by others, so far; 0 if unknown."""
+        now = self._meter.read() if self._meter else None
+        if self._before is None or now is None:
+            return 0.0
+        helpers = max(0, (now.cpu_ns - self._before.cpu_ns) - (now.main_cpu_ns - self._before.main_cpu_ns))
+        return max(0, now.wait_ns - self._before.wait_ns - helpers) / 1e9
+
     def wait_ns(self) -> int | None:
         """How long the last request waited for its core at most, not for its own threads and children."""
         helpers = self.helpers_ns()

@@ -103,6 +103,12 @@ class Race:
     """The metric that decides; empty where time does."""
     base_failure: str = ""
     """Why base itself could not be timed: then nothing is known about any arm."""
+    own_s: dict[str, float] = field(default_factory=dict)
+    """Wall time that arms took beyond base's for the same: see `patience`."""
+    extra_s: float = 0.0
+    """How much later than planned the session ends for it."""
+    base_load_s: float | None = None
+    """How long base's last process took to load the perf test."""
 
     def drop(self, name: str, status: Status, reason: str) -> None:
         """Take an arm out of the race; the first reason stays."""

@@ -1,49 +1,23 @@
-"""One round: every arm once on the same workload, then every result against base's. And the processes behind it."""
+"""One round: every arm once on the same workload, then every result against base's."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
-from configs.models import TimingConfig
-from tasks.sandbox.models import Arm, Limits, Sandbox
-from tasks.sandbox.probing import CheckFailed, Dialect, ProbeError, ProbeSession, SetupInfo, Spent, Timed
+from tasks.sandbox.probing import CheckFailed, ProbeError, ProbeSession, SetupInfo, Spent, Timed
 from tasks.timing.models import Race, Sample, Status
+from tasks.timing.patience import beyond, charge, limit
+from tasks.timing.processes import ProcessSet, Track, status_of
 
 BUSY_FLOOR_NS = 250_000_000
 BUSY_SHARE = 4
 """An arm is out that uses this much CPU time between its calls of one round, and this many times base's call on top."""
-
-
-@dataclass(frozen=True)
-class Track:
-    """What stays the same for a whole session."""
-
-    sandbox: Sandbox
-    work: Path
-    arms: dict[str, Arm]
-    """By name; `base` is among them."""
-    script: str
-    dialect: Dialect
-    timing: TimingConfig
-    limits: Limits
-
-    def probe(self, name: str, cpus: tuple[int, ...] | None, hash_seed: int, checker: bool = False) -> ProbeSession:
-        """A process of one arm, not yet started."""
-        return ProbeSession(
-            self.sandbox,
-            self.arms[name],
-            self.work,
-            cpus=cpus,
-            limits=self.limits,
-            hash_seed=hash_seed,
-            timeout_s=self.timing.call_timeout_s,
-            checker=checker,
-        )
+RESULT_TIMES, RESULT_BYTES = 4, 16 * 1024 * 1024
+"""A result of an arm may be so many times as large as base's, and RESULT_BYTES in any case: it passes the driver."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +46,6 @@ class Heat:
         if name in self.numbers:
             return self.seed, self.numbers[name], self.offset + self.result
         return self.seed + self.offset, self.number, self.result
-
-
-def status_of(error: ProbeError) -> Status:
-    """A probe's failure as the status of its arm."""
-    return "timeout" if error.kind == "timeout" else "error"
 
 
 @dataclass
@@ -108,6 +77,9 @@ class Referee:
     def __init__(self, track: Track) -> None:
         self._track = track
         self._probe: ProbeSession | None = None
+        self._baseline: tuple[bytes, Status, str] | None = None
+        self.own_s: float | None = None
+        """How long the comparison of a result of base's with itself took; None before there was one."""
 
     def __enter__(self) -> Referee:
         return self
@@ -116,19 +88,28 @@ class Referee:
         if self._probe is not None:
             self._probe.close()
 
+    def baseline(self, reference: bytes) -> tuple[Status, str]:
+        """What the script says of base's result and itself; the first one tells how long a comparison takes."""
+        if self._baseline is None or self._baseline[0] != reference:
+            start = time.monotonic()
+            self._baseline = (reference, *self._compare(reference, reference, None))
+            self.own_s = self.own_s or time.monotonic() - start
+        return self._baseline[1:]
+
     def judge(self, reference: bytes, candidate: bytes) -> tuple[Status, str]:
-        """(`ok`, "") or how the candidate failed."""
+        """(`ok`, "") or how the candidate failed. One that breaks the process, or holds it up, costs only itself."""
         if candidate == reference:
             return "ok", ""
-        return self.compare(reference, candidate)
+        if self.own_s is None:
+            self.baseline(reference)
+        return self._compare(reference, candidate, limit(self.own_s, self._track.timing.call_timeout_s))
 
-    def compare(self, reference: bytes, candidate: bytes) -> tuple[Status, str]:
-        """Like judge, but always asks the script. A candidate that breaks the process costs only that process."""
+    def _compare(self, reference: bytes, candidate: bytes, timeout_s: float | None) -> tuple[Status, str]:
         try:
             if self._probe is None:
                 self._probe = self._track.probe("base", None, 0, checker=True).__enter__()
                 self._probe.load(self._track.script, self._track.dialect)
-            self._probe.check(reference, candidate)
+            self._probe.check(reference, candidate, timeout_s)
         except CheckFailed as error:
             return "incorrect", str(error)
         except ProbeError as error:
@@ -137,57 +118,6 @@ class Referee:
             self._probe = None
             return status_of(error), f"check_equivalence: {error}"
         return "ok", ""
-
-
-class ProcessSet:
-    """One process per arm, started together, each with the perf test loaded. An arm that cannot load drops out."""
-
-    def __init__(
-        self,
-        track: Track,
-        race: Race,
-        names: Sequence[str],
-        cpus: Mapping[str, tuple[int, ...]] | None,
-        hash_seed: int,
-    ) -> None:
-        """`cpus`: cores of each arm; None leaves the choice to the system."""
-        self._race = race
-        self._stack = ExitStack()
-        self.crossed: ProcessSet | None = None
-        """The same arms on each other's cores, where a protocol swaps them; ends with this set."""
-        self.probes: dict[str, ProbeSession] = {}
-        with ExitStack() as stack:  # so that those already started end if one cannot be
-            for name in names:
-                self.probes[name] = stack.enter_context(track.probe(name, cpus[name] if cpus else None, hash_seed))
-            for name in names:
-                self.ask(name, "load", track.script, track.dialect)
-            self._stack = stack.pop_all()
-
-    def __enter__(self) -> ProcessSet:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.crossed is not None:
-            self._stack.push(self.crossed.__exit__)
-        self._stack.close()
-
-    def ask(self, name: str, method: str, *args: object) -> object:
-        """Call a method of the arm's probe; None, and the arm out of the race, if it fails."""
-        if name not in self.probes or not self._race.alive(name):
-            return None
-        try:
-            answer: object = getattr(self.probes[name], method)(*args)
-        except ProbeError as error:
-            self.probes[name].close()
-            self._race.timed_out |= error.kind == "timeout"
-            detail = error.traceback.strip().splitlines()
-            reason = f"{method}: {error}" + (f" | {detail[-1]}" if error.kind == "died" and detail else "")
-            if name == "base":
-                self._race.base_failure = reason
-            else:
-                self._race.drop(name, status_of(error), reason)
-            return None
-        return answer if answer is not None else True
 
 
 def play(
@@ -208,14 +138,17 @@ def play(
     infos: dict[str, object] = {}
     timings: dict[str, object] = {}
     started: dict[str, datetime] = {}
+    run_s: dict[str, float] = {}
+    processes.taken_s.clear()
     before = {name: processes.probes[name].spent() for name in heat.order}
     for name in heat.order:
         seed, number, _ = heat.batch(name)
         infos[name] = processes.ask(name, "setup", seed, number, False)
 
     def run(name: str) -> None:
-        started[name] = datetime.now(UTC)
+        started[name], start = datetime.now(UTC), time.monotonic()
         timings[name] = processes.ask(name, "run", heat.batch(name)[1], device)
+        run_s[name] = time.monotonic() - start
 
     ready = [name for name in heat.order if infos[name] is not None]
     if heat.together and len(ready) > 1:
@@ -232,9 +165,7 @@ def play(
     for name in heat.order:
         timed = timings.get(name)
         if isinstance(timed, Timed) and isinstance(infos[name], SetupInfo):
-            judged = (
-                _Judged("ok") if name == "base" else _judge(processes, name, heat.batch(name)[2], reference, referee)
-            )
+            judged = _judge(processes, name, heat.batch(name)[2], reference, referee)
             if race.alive(name):
                 found[name] = timed, judged
                 race.drop(name, judged.status, judged.reason)
@@ -248,8 +179,19 @@ def play(
             race.samples.append(_sample(name, position, heat, *found[name], spent[name], started[name], company_ns))
     if "base" in found:
         call = found["base"][0]
+        _charge(processes, race, heat, referee, run_s)
         _drop_busy(race, {name: of_round.idle_ns for name, of_round in spent.items()}, call.wall_ns - call.wait_ns)
     return reference
+
+
+def _charge(processes: ProcessSet, race: Race, heat: Heat, referee: Referee, run_s: dict[str, float]) -> None:
+    """Book what arms took beyond base: of their calls, and of all that is done one after the other."""
+    budget_s = processes.budget_s
+    # Of the arms' calls, those with more workloads than base may take as many times as long.
+    alike_s = {name: seconds / heat.batch(name)[1] * heat.number for name, seconds in run_s.items()}
+    charge(race, beyond(alike_s), budget_s, at_once=heat.together)
+    rest_s = {name: seconds - run_s.get(name, 0.0) for name, seconds in processes.taken_s.items()}
+    charge(race, beyond(rest_s, rest_s["base"] + (referee.own_s or 0.0)), budget_s)
 
 
 def _drop_busy(race: Race, idle_ns: dict[str, int], wall_ns: int) -> None:
@@ -280,14 +222,20 @@ def _judge(processes: ProcessSet, name: str, index: int, reference: Reference, r
     `other_result_type`: base's result is plain data and the arm's is something that only the script can store, or the
     other way round. That may be honest, or an object that does its work while it is stored.
     """
+    if name == "base":
+        return _Judged("ok")
     digest = processes.ask(name, "result_digest", index)
     if digest == reference.digest:
         return _Judged("ok")
-    candidate = processes.ask(name, "result", index) if digest is not None else None
-    expected = reference.fetch()
-    if not isinstance(candidate, bytes) or expected is None:
+    expected = reference.fetch() if digest is not None else None
+    if expected is None:
         return _Judged("error", "no result")
-    return _Judged(*referee.judge(expected, candidate), ("other_result_type",) * (candidate[:1] != expected[:1]))
+    candidate = processes.ask(name, "result", index, max(RESULT_BYTES, RESULT_TIMES * len(expected)))
+    if not isinstance(candidate, bytes):
+        return _Judged("error", "no result")
+    with processes.counted(name):
+        found = referee.judge(expected, candidate)
+    return _Judged(*found, ("other_result_type",) * (candidate[:1] != expected[:1]))
 
 
 def _sample(

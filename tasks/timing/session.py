@@ -23,8 +23,8 @@ from tasks.timing.judgement import Judgement
 from tasks.timing.leasing import Reserve, leased_cores
 from tasks.timing.machine import fingerprint, session_fingerprint
 from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Session, Verdict
+from tasks.timing.processes import Track
 from tasks.timing.protocols import PROTOCOLS
-from tasks.timing.rounds import Track
 from tasks.timing.stats import Interval
 from tasks.timing.verdict import judge, questions_for
 

@@ -29,8 +29,9 @@ from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 from tasks.timing.clocks import call_times
 from tasks.timing.leasing import leased_cores, pinning
+from tasks.timing.processes import ProcessSet, Track
 from tasks.timing.protocols.common import new_race
-from tasks.timing.rounds import Heat, ProcessSet, Referee, Track, play
+from tasks.timing.rounds import Heat, Referee, play
 from tests.benchmarks.timing_workloads import environment
 from tests.benchmarks.turns import take_turns
 from tests.hacks.lab import HUMAN, Lab, script_of

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.models import CommandConfig
-from tasks.sandbox.answers import END, MAX_UNASKED, Line, read_lines
+from tasks.sandbox.answers import END, MAX_UNASKED, OVERLONG, Bound, Line, read_lines
 from tasks.sandbox.commands.metrics import DEFAULTS
 from tasks.sandbox.models import ARM_DIR, Arm, Limits, Mount, Process, Sandbox
 
@@ -24,6 +24,8 @@ CLIENT_DIR = "/client"
 MARGIN_S = 30.0
 """What the driver waits longer than the runner should take."""
 START_TIMEOUT_S = 60.0
+MAX_ANSWER = 64 * 1024 * 1024
+"""Bytes of an answer at most: the runner keeps 4 MiB of what a client prints, and JSON may write six for each."""
 PATIENCE_S = 8.0
 """More than the runner's own GRACE_S."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -100,7 +102,8 @@ class CommandSession:
 
     def __enter__(self) -> CommandSession:
         self._process = self._sandbox.start(self._command)
-        threading.Thread(target=read_lines, args=(self._process.stdout, self._answers), daemon=True).start()
+        reading = (self._process.stdout, self._answers, Bound(MAX_ANSWER))
+        threading.Thread(target=read_lines, args=reading, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -166,6 +169,8 @@ class CommandSession:
             raise CommandError("timeout", f"no answer to {op} within {patience_s:g} s") from None
         except OSError:
             arrived, line = 0, END
+        if line == OVERLONG:
+            raise self._broken(op)
         if line == END:
             process, self._process = self._process, None
             ended = process.close(timeout_s=1.0)

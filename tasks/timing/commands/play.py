@@ -9,8 +9,9 @@ that completes fewer requests than base, or fewer than LEAST_TOKENS of its token
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 import numpy as np
@@ -20,9 +21,10 @@ from tasks.sandbox.commands.metrics import better
 from tasks.sandbox.commands.parsing import OutputError, parse_output
 from tasks.sandbox.commands.running import CommandError, CommandSession, Ran, parse_spec, wanted_metrics
 from tasks.timing.models import ArmState, MetricValue, Race, Sample
+from tasks.timing.patience import beyond, charge
+from tasks.timing.processes import Track
 from tasks.timing.protocols.common import Needed
 from tasks.timing.protocols.planning import FEWEST_ROUNDS, plan
-from tasks.timing.rounds import Track
 from tasks.timing.spending import Looks
 
 LEAST_TOKENS = 0.9
@@ -39,11 +41,11 @@ def commands(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
         return race
     race.primary = wanted_metrics(spec)[0]
     player = _Player(track, race, spec, cores)
-    start = time.monotonic()
+    whole_s = player.left_s
     player.play_set(1)  # how long a round takes
-    round_s = time.monotonic() - start
+    round_s = whole_s - player.left_s
     timing = track.timing
-    rounds = max(FEWEST_ROUNDS, min(timing.min_rounds, int((player.deadline - start) / max(round_s, 1e-6))))
+    rounds = max(FEWEST_ROUNDS, min(timing.min_rounds, int(whole_s / max(round_s, 1e-6))))
     blocks = plan(rounds, timing.max_rounds, timing.processes)
     if player.per_round:
         blocks = [[1] * sum(block) for block in blocks]
@@ -52,7 +54,7 @@ def commands(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
     for index, block in enumerate(blocks):
         for count in block:
             player.play_set(count)
-        final = index == len(blocks) - 1 or bool(race.base_failure) or time.monotonic() > player.deadline
+        final = index == len(blocks) - 1 or bool(race.base_failure) or player.left_s < 0
         open_arms = needed(race, taken.at(player.rounds, final))
         player.keep(open_arms)
         if not open_arms or final:
@@ -75,12 +77,18 @@ class _Player:
         self._names = list(track.arms)
         self._sets = self._rounds = 0
         self.per_round = spec.server is None or spec.server_per == "round"
-        self.deadline = time.monotonic() + track.timing.budget_s
+        self._deadline = time.monotonic() + track.timing.budget_s
+        self._taken_s: dict[str, float] = defaultdict(float)
 
     @property
     def rounds(self) -> int:
         """Rounds so far."""
         return self._rounds
+
+    @property
+    def left_s(self) -> float:
+        """Seconds of the budget that are left (see `patience`)."""
+        return self._deadline + self._race.extra_s - time.monotonic()
 
     def keep(self, open_arms: set[str]) -> None:
         """Go on with base, human if some patch is still compared with it, and the arms that are not settled."""
@@ -96,8 +104,11 @@ class _Player:
             sessions: dict[str, CommandSession] = {}
             if not self.per_round:
                 for name in self._alive():
-                    if (session := self._open(stack, name)) is not None:
+                    with self._counted(name):
+                        session = self._open(stack, name)
+                    if session is not None:
                         sessions[name] = session
+                self._charge()
             for _ in range(rounds):
                 if not self._out():
                     self._play(sessions)
@@ -107,7 +118,7 @@ class _Player:
         done: dict[str, dict[str, float]] = {}
         for position, index in enumerate(self._rng.permutation(len(names))):
             name = names[index]
-            with ExitStack() as stack:
+            with ExitStack() as stack, self._counted(name):
                 session = self._open(stack, name) if self.per_round else sessions.get(name)
                 started_at = datetime.now(UTC)
                 try:
@@ -126,7 +137,22 @@ class _Player:
                 break
         if "base" in done:
             self._keep(done)
+        self._charge()
         self._rounds += 1
+
+    @contextmanager
+    def _counted(self, name: str) -> Iterator[None]:
+        """Count the time of the block as spent on this arm."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._taken_s[name] += time.monotonic() - start
+
+    def _charge(self) -> None:
+        """Book what arms took beyond base since this was last asked."""
+        charge(self._race, beyond(self._taken_s), self._track.timing.budget_s)
+        self._taken_s.clear()
 
     def _keep(self, done: dict[str, dict[str, float]]) -> None:
         base = done["base"]
@@ -167,7 +193,7 @@ class _Player:
 
     def _out(self) -> bool:
         others = [name for name in self._alive() if name != "base"]
-        return not others or (self._rounds > 1 and time.monotonic() > self.deadline)
+        return not others or (self._rounds > 1 and self.left_s < 0)
 
     def _sample(self, name: str, position: int, seed: int, ran: Ran, started_at: datetime) -> Sample:
         return Sample(

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tasks.timing.models import Race
+from tasks.timing.processes import Track
 from tasks.timing.protocols.common import Needed
 from tasks.timing.protocols.duet import duet
 from tasks.timing.protocols.interleaved import interleaved
 from tasks.timing.protocols.sequential import sequential
-from tasks.timing.rounds import Track
 
 Protocol = Callable[[Track, tuple[int, ...], Needed], Race]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tasks.timing.models import ArmState, Race
-from tasks.timing.rounds import Track
+from tasks.timing.processes import Track
 
 Needed = Callable[[Race, float], set[str]]
 """(race, confidence of this look) -> arms whose questions are still open."""

@@ -16,9 +16,10 @@ from contextlib import ExitStack
 
 from configs.errors import UserError
 from tasks.timing.models import Race
+from tasks.timing.processes import ProcessSet, Track
 from tasks.timing.protocols.common import Needed, new_race
 from tasks.timing.protocols.interleaved import Runner, run_looks
-from tasks.timing.rounds import ProcessSet, Referee, Track
+from tasks.timing.rounds import Referee
 
 
 def duet(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:

@@ -20,10 +20,11 @@ from collections.abc import Iterator, Sequence
 from tasks.sandbox.probing import SetupInfo
 from tasks.timing.leasing import pinning
 from tasks.timing.models import Race, Sample
+from tasks.timing.processes import ProcessSet, Track
 from tasks.timing.protocols.common import Needed, generator, in_order, new_race
 from tasks.timing.protocols.planning import SHARED_S, SHORT_S, Costs, batches, first_block, plan, rounds_per_set
 from tasks.timing.protocols.sharing import may_share
-from tasks.timing.rounds import Heat, ProcessSet, Referee, Reference, Track, play
+from tasks.timing.rounds import Heat, Referee, Reference, play
 from tasks.timing.spending import Looks
 
 
@@ -93,7 +94,7 @@ class Runner:
     def out(self) -> bool:
         """Whether no further round will be played: base failed, nobody is left, or the time is up."""
         alive = [name for name in self._names if name != "base" and self.race.alive(name)]
-        return not alive or (self._played > 1 and time.monotonic() > self._deadline)
+        return not alive or (self._played > 1 and self._left_s() < 0)
 
     def calibrate(self) -> list[list[int]]:
         """Play the first warm-up, choose the batches, and plan the session by how long a round takes.
@@ -104,12 +105,12 @@ class Runner:
         processes = self._start_set()
         try:
             race.fresh = self.track.dialect == "gso" or self._same_for_all_seeds(processes)
-            start = time.monotonic()
+            start = self._clock()
             reference = self.play(processes, warmup=True)
-            round_s = time.monotonic() - start
+            round_s = self._clock() - start
             result = reference.fetch() if reference else None
             if result is not None:
-                status, reason = self.referee.compare(result, result)
+                status, reason = self.referee.baseline(result)
                 if status != "ok":
                     race.base_failure = f"check_equivalence rejects base's own result: {reason}"
             race.one_core = self._shares(race.samples)
@@ -123,7 +124,7 @@ class Runner:
             return [[1] * sum(block) for block in plan(timing.min_rounds, timing.max_rounds, 1)]
         self._first = processes
         costs = Costs(self._start_s + round_s, round_s)
-        rounds, sets = first_block(timing.min_rounds, timing.processes, self._deadline - time.monotonic(), costs)
+        rounds, sets = first_block(timing.min_rounds, timing.processes, self._left_s(), costs)
         return plan(rounds, timing.max_rounds, sets, rounds_per_set(costs))
 
     def play_set(self, rounds: int) -> None:
@@ -146,9 +147,9 @@ class Runner:
 
     def _start_set(self) -> ProcessSet:
         names = [name for name in self._names if self.race.alive(name)]
-        start = time.monotonic()
+        start = self._clock()
         processes = self._start(names, self._hash_seed())
-        self._start_s = time.monotonic() - start
+        self._start_s = self._clock() - start
         self._sets += 1
         return processes
 
@@ -188,6 +189,14 @@ class Runner:
         self.counted += not warmup
         return reference
 
+    def _clock(self) -> float:
+        """Seconds of a clock that stands still while an arm takes time of its own (see `patience`)."""
+        return time.monotonic() - self.race.extra_s
+
+    def _left_s(self) -> float:
+        """Seconds of the budget that are left."""
+        return self._deadline - self._clock()
+
     def _seed(self) -> int:
         return int(self.rng.integers(2**31))
 
@@ -215,9 +224,9 @@ class Runner:
         short = any(sample.wall_ns - sample.wait_ns < short_s * 1e9 for sample in self.race.samples)
         if not short and (self.race.one_core or not self._sharing):
             return round_s
-        first, start = len(self.race.samples), time.monotonic()
+        first, start = len(self.race.samples), self._clock()
         self.play(processes, warmup=True)
-        round_s = time.monotonic() - start
+        round_s = self._clock() - start
         latest = {sample.arm: sample for sample in self.race.samples[first:]}
         self.race.one_core = self._shares(list(latest.values()))
         if "base" not in latest or len(latest) < 2:

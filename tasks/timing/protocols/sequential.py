@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tasks.timing.models import Race
+from tasks.timing.processes import ProcessSet, Track
 from tasks.timing.protocols.common import Needed, generator, in_order, new_race
-from tasks.timing.rounds import Heat, ProcessSet, Referee, Reference, Track, play
+from tasks.timing.rounds import Heat, Referee, Reference, play
 
 SEQUENTIAL_RUNS = 5
 """Fresh processes per arm."""

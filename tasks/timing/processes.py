@@ -1,0 +1,127 @@
+"""The processes behind a session: one per arm, started together and asked in turn; who fails is out of the race."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.models import TimingConfig
+from tasks.sandbox.models import Arm, Limits, Sandbox
+from tasks.sandbox.probing import Dialect, ProbeError, ProbeSession
+from tasks.timing.models import Race, Status
+from tasks.timing.patience import beyond, charge, limit
+
+
+@dataclass(frozen=True)
+class Track:
+    """What stays the same for a whole session."""
+
+    sandbox: Sandbox
+    work: Path
+    arms: dict[str, Arm]
+    """By name; `base` is among them."""
+    script: str
+    dialect: Dialect
+    timing: TimingConfig
+    limits: Limits
+
+    def probe(self, name: str, cpus: tuple[int, ...] | None, hash_seed: int, checker: bool = False) -> ProbeSession:
+        """A process of one arm, not yet started."""
+        return ProbeSession(
+            self.sandbox,
+            self.arms[name],
+            self.work,
+            cpus=cpus,
+            limits=self.limits,
+            hash_seed=hash_seed,
+            timeout_s=self.timing.call_timeout_s,
+            checker=checker,
+        )
+
+
+def status_of(error: ProbeError) -> Status:
+    """A probe's failure as the status of its arm."""
+    return "timeout" if error.kind == "timeout" else "error"
+
+
+class ProcessSet:
+    """One process per arm, started together, each with the perf test loaded. An arm that cannot load drops out."""
+
+    def __init__(
+        self,
+        track: Track,
+        race: Race,
+        names: Sequence[str],
+        cpus: Mapping[str, tuple[int, ...]] | None,
+        hash_seed: int,
+    ) -> None:
+        """`cpus`: cores of each arm; None leaves the choice to the system."""
+        self._race, self._timing = race, track.timing
+        self._stack = ExitStack()
+        self.taken_s: dict[str, float] = defaultdict(float)
+        """Wall time that was spent on each arm since this was last asked."""
+        self.crossed: ProcessSet | None = None
+        """The same arms on each other's cores, where a protocol swaps them; ends with this set."""
+        self.probes: dict[str, ProbeSession] = {}
+        with ExitStack() as stack:  # so that those already started end if one cannot be
+            for name in names:
+                self.probes[name] = stack.enter_context(track.probe(name, cpus[name] if cpus else None, hash_seed))
+            for name in names:
+                self.ask(name, "greet")  # all, before any code of an arm can keep the others from it
+            self._load(track)
+            self._stack = stack.pop_all()
+
+    def _load(self, track: Track) -> None:
+        """Base first: what it takes says how long others may take."""
+        for name in sorted(self.probes, key=lambda name: name != "base"):
+            timeout_s = limit(self._race.base_load_s, self._timing.call_timeout_s) if name != "base" else None
+            before_s = self.taken_s[name]
+            if self.ask(name, "load", track.script, track.dialect, timeout_s) is not None and name == "base":
+                self._race.base_load_s = self.taken_s[name] - before_s
+        taken_s, self.taken_s = self.taken_s, defaultdict(float)
+        charge(self._race, beyond(taken_s, self._race.base_load_s), self._timing.budget_s)
+
+    def __enter__(self) -> ProcessSet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.crossed is not None:
+            self._stack.push(self.crossed.__exit__)
+        self._stack.close()
+
+    @property
+    def budget_s(self) -> float:
+        """Of the session."""
+        return self._timing.budget_s
+
+    @contextmanager
+    def counted(self, name: str) -> Iterator[None]:
+        """Count the time of the block as spent on this arm."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.taken_s[name] += time.monotonic() - start
+
+    def ask(self, name: str, method: str, *args: object) -> object:
+        """Call a method of the arm's probe; None, and the arm out of the race, if it fails."""
+        if name not in self.probes or not self._race.alive(name):
+            return None
+        try:
+            with self.counted(name):
+                answer: object = getattr(self.probes[name], method)(*args)
+        except ProbeError as error:
+            self.probes[name].close()
+            self._race.timed_out |= error.kind == "timeout" and method != "load"
+            detail = error.traceback.strip().splitlines()
+            reason = f"{method}: {error}" + (f" | {detail[-1]}" if error.kind == "died" and detail else "")
+            if name == "base":
+                self._race.base_failure = reason
+            else:
+                self._race.drop(name, status_of(error), reason)
+            return None
+        return answer if answer is not None else True
