@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from configs.escaping import for_markdown
 from storage.store import Store
 from storage.tables import Funnel, Instance, OptAtK, Score
 
@@ -168,7 +169,4 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = " ".join(str(value).split())
-    for char, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\\", "\\\\"), ("|", "\\|"), ("`", "\\`")):
-        text = text.replace(char, escaped)
-    return text.replace("[", "\\[").replace("*", "\\*").replace("_", "\\_")
+    return for_markdown(value)
