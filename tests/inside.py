@@ -19,3 +19,9 @@ INSIDE = (
     "tasks/perftests/pytest_source/discovery.py",
     "tasks/perftests/pytest_source/workload.py",
 )
+BROUGHT = {
+    "tasks/sandbox/encoding.py": ("numpy",),
+    "tasks/perftests/pytest_source/discovery.py": ("pytest",),
+    "tasks/perftests/pytest_source/workload.py": ("pytest", "_pytest"),
+}
+"""What a file imports where the arm's environment holds it, inside a function."""
