@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from configs.errors import UserError
 
@@ -281,6 +282,20 @@ def _build(
     return run_build(config, store, chosen, verbose, until)
 
 
+class _Command(TyperCommand):
+    """A command during which nothing that others print steers the terminal; its `--help` has colours."""
+
+    def invoke(self, ctx: Any) -> Any:
+        from flows.commands.streams import guard
+
+        guard()
+        return super().invoke(ctx)
+
+
+for _declared in (*app.registered_commands, *batch.registered_commands):
+    _declared.cls = _Command
+
+
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 some items failed (listed), 2 the user's mistake, 130 interrupted."""
     try:
@@ -295,10 +310,17 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as error:
-        if not hasattr(error, "show"):  # usage errors of the command line know how to show themselves
-            raise
-        error.show()
-        code = 2
+        from flows.commands.terminal import complain, crash, note
+
+        code = 1
+        if hasattr(error, "format_message"):  # a usage error of the command line
+            code = 2
+            if message := error.format_message():
+                context = getattr(error, "ctx", None)
+                note(context.get_usage() if context else "`isobench --help` says what there is")
+                complain(message)
+        else:
+            crash(error)
     if code == INTERRUPTED:  # Typer, too, may have turned Ctrl-C into it
         from flows.commands.terminal import leave
 

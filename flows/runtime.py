@@ -21,6 +21,7 @@ from prefect.states import State
 from prefect.tasks import Task
 from pydantic import BaseModel
 
+from configs.escaping import for_markdown
 from configs.variables import TEMPORARY_SERVER
 from storage.ids import content_hash
 from storage.store import Store
@@ -209,8 +210,12 @@ class Run:
             self.call("report", write_report, out="report", stale=lambda report: report.is_gone(self.store.root))
 
     def publish_table(self, key: str, rows: list[dict[str, Any]], description: str) -> None:
-        """Publish a table artifact, for the Prefect UI."""
-        create_table_artifact(table=rows, key=_slug(key), description=description)
+        """Publish a table artifact, for the Prefect UI, which reads texts in cells as Markdown."""
+        create_table_artifact(
+            table=[{name: _cell(value) for name, value in row.items()} for row in rows],
+            key=_slug(key),
+            description=for_markdown(description),
+        )
 
     def _count(self, state: State[Any]) -> None:
         if state.name == "Cached":
@@ -302,8 +307,11 @@ class _Meter:
     def _publish(self) -> None:
         progress = 100.0 * self._done / self._total
         if self._artifact is None:
-            text = f"{self._stage}: items done"
-            self._artifact = create_progress_artifact(progress, key=_slug(f"{self._stage}-progress"), description=text)
+            self._artifact = create_progress_artifact(
+                progress,
+                key=_slug(f"{self._stage}-progress"),
+                description=for_markdown(f"{self._stage}: items done"),
+            )
         else:
             update_progress_artifact(self._artifact, progress)
 
@@ -331,6 +339,10 @@ def _why(state: State[Any]) -> str:
     if isinstance(error, BaseException):
         return f"{type(error).__name__}: {error}"
     return state.message or str(state.name)
+
+
+def _cell(value: Any) -> Any:
+    return value if value is None or isinstance(value, (bool, int, float)) else for_markdown(value)
 
 
 def _slug(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from configs.errors import UserError
+from configs.escaping import for_json_line
 from storage.store import Store
 from storage.tables import Commit, Instance, Statement
 
@@ -29,7 +30,7 @@ def export(store: Store, path: str | Path, layout: Layout = "isobench", repo: st
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False) as file:
             for record in records(store, layout, repo):
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                file.write(for_json_line(record) + "\n")
                 count += 1
         os.chmod(file.name, 0o644)
         os.replace(file.name, path)

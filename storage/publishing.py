@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.errors import UserError
+from configs.escaping import for_json_line, for_markdown
 from configs.models import PublishingConfig
 from storage.exports import complete_instances
 from storage.schema import WRITTEN_AT, arrow_schema
@@ -73,9 +74,10 @@ def write_parquet(rows: list[Instance], path: Path) -> None:
 
 def dataset_card(rows: list[Instance], name: str) -> str:
     """README.md of the dataset, with the metadata that the Hub reads."""
-    repos = "\n".join(f"| {repo} | {count} |" for repo, count in sorted(Counter(row.repo for row in rows).items()))
+    counts = sorted(Counter(row.repo for row in rows).items())
+    repos = "\n".join(f"| {for_markdown(repo)} | {count} |" for repo, count in counts)
     return f"""---
-pretty_name: {name.rpartition("/")[2]}
+pretty_name: {for_json_line(name.rpartition("/")[2])}
 task_categories:
 - other
 tags:
@@ -88,7 +90,7 @@ configs:
     path: data/test-*
 ---
 
-# {name}
+# {for_markdown(name)}
 
 {len(rows)} commits that made real code faster, each with perf tests that prove it. Made by isobench.
 

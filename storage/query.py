@@ -34,7 +34,6 @@ DEFAULT_COLUMNS: dict[str, tuple[str, ...]] = {
 BEST_FIRST = {"commits": "score"}
 """Tables that are shown by a column, largest first; the others in the order of writing."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _HASHES = {"sha", "test_id", "session_id", "prediction_id"}
 _SIMPLE = re.compile(r"\s*(not\s+)?(\w+)\s*(?:(==|=|!=|<>|<=|>=|<|>)\s*(.*?))?\s*", re.IGNORECASE | re.DOTALL)
 _COMPARE = {"==": "eq", "=": "eq", "!=": "ne", "<>": "ne", "<=": "le", ">=": "ge", "<": "lt", ">": "gt"}
@@ -212,7 +211,6 @@ def _plain(name: str, value: Any, full: bool) -> Any:
         value = " > ".join(value) if name == "evidence" else ", ".join(map(str, value))
     if not isinstance(value, str):
         return value
-    value = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", value)  # a commit message must not steer the terminal
     if full:
         return value
     if name in _HASHES:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-import re
 import threading
 import uuid
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from configs.errors import UserError
+from configs.escaping import for_file_name
 from storage.parts import read_part, write_part
 from storage.schema import WRITTEN_AT, SchemaError, arrow_schema
 from storage.tables import TABLES, Row, partition_of
@@ -44,7 +44,7 @@ class Store:
         """`run` goes into part names, to tell by eye who wrote what. Raises StoreError for a URL nobody can open."""
         place = str(root).removeprefix("file://")
         self.root = place if "://" in place else str(Path(place).expanduser().resolve())
-        self.run = re.sub(r"[^\w.-]+", "-", run).lstrip(".") or "run"
+        self.run = for_file_name(run.lstrip("."), "run")
         try:
             self._fs, self._path = fsspec.core.url_to_fs(self.root)
         except (ImportError, ValueError) as error:
@@ -173,7 +173,7 @@ class Store:
 
 def _folder(partition: str) -> str:
     """The partition as a folder name: records of a file by a stranger may name any repository."""
-    return re.sub(r"[^\w.-]", "-", partition, flags=re.ASCII)[:120]
+    return for_file_name(partition)
 
 
 def _now() -> datetime:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
 from configs.errors import UserError
 from flows.commands.running import finish, print_dataset, require, running
-from flows.commands.terminal import complain, out, table
+from flows.commands.terminal import complain, heading, say, show_text, table
 
 if TYPE_CHECKING:
     from configs.models import Config
@@ -45,10 +46,10 @@ def run_batch_export(
     written = export_requests(Store(loaded.store), file, chosen)
     if written.total:
         stages = ", ".join(f"{count} {stage}" for stage, count in written.stages.items())
-        out.print(f"{written.total} requests wait for an answer ({stages}): {file}", soft_wrap=True)
-        out.print(f"Their answers go back with: isobench batch import {config} ANSWERS.jsonl", soft_wrap=True)
+        say(f"{written.total} requests wait for an answer ({stages}): {file}")
+        say(f"Their answers go back with: isobench batch import {quote(str(config))} ANSWERS.jsonl")
     else:
-        out.print(f"No request waits for an answer; {file} is empty.", soft_wrap=True)
+        say(f"No request waits for an answer; {file} is empty.")
     return finish(summary)
 
 
@@ -61,13 +62,9 @@ def run_batch_import(config: Path, file: Path, store: str | None, settings: Sequ
     done = import_answers(Store(loaded.store), file)
     for problem in done.problems:
         complain(problem)
-    out.print(
-        f"{done.answers} answers imported, {len(done.problems)} lines not used, {done.still_open} requests still open.",
-        soft_wrap=True,
-    )
+    say(f"{done.answers} answers imported, {len(done.problems)} lines not used, {done.still_open} requests still open.")
     if done.still_open == 0 and done.answers:
-        again = "Run the stages again: they go on from the answers, and may ask for repairs or for what follows."
-        out.print(again, soft_wrap=True)
+        say("Run the stages again: they go on from the answers, and may ask for repairs or for what follows.")
     return 1 if done.problems else 0
 
 
@@ -79,16 +76,16 @@ def run_show_prompt(item: str | None, store: str, stage: str | None) -> int:
     from tasks.llm.asked import find_asked
 
     for found in find_asked(Store(store), item, stage):
-        out.rule(f"{found.call.stage} {found.call.item[:12]}", align="left")
         call = found.call
-        out.print(f"model: {call.model}   prompt: {call.prompt}   request: {call.request_key}", soft_wrap=True)
-        out.print(f"outcome: {call.outcome}", markup=False, soft_wrap=True)
+        heading(f"{call.stage} {call.item[:12]}")
+        say(f"model: {call.model}   prompt: {call.prompt}   request: {call.request_key}")
+        say(f"outcome: {call.outcome}")
         for message in found.messages:
-            out.rule(message["role"], style="dim", align="left")
-            out.print(message["content"], markup=False, soft_wrap=True)
+            heading(message["role"], faint=True)
+            show_text(message["content"])
         if found.reply is not None:
-            out.rule("answer", style="dim", align="left")
-            out.print(found.reply, markup=False, soft_wrap=True)
+            heading("answer", faint=True)
+            show_text(found.reply)
     return 0
 
 

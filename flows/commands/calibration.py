@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
-from flows.commands.terminal import err, out, table
+from flows.commands.terminal import changing, note, say, table
 
 if TYPE_CHECKING:
     from tasks.reporting.calibrations import Finding
@@ -27,19 +28,14 @@ def run_calibrate(store: str, minutes: float, sandbox: Literal["local", "docker"
     box = SandboxConfig(kind=sandbox or "local")
     require(box)
     kept = Store(store, run="calibrate")
-    err.print(
-        f"Comparing code of known speed for {minutes:g} minutes; Ctrl-C ends it and keeps what was measured.",
-        soft_wrap=True,
-    )
+    note(f"Comparing code of known speed for {minutes:g} minutes; Ctrl-C ends it and keeps what was measured.")
     code, start, done = 0, time.monotonic(), []
     try:
-        with err.status("the first comparison") as status:
+        with changing("the first comparison") as change:
             for row in calibrate(kept, box, minutes):
                 done.append(row)
-                line = f"{len(done)} comparisons, {time.monotonic() - start:.0f} s: {row.true_ratio:g}x, {row.verdict}"
-                status.update(line)
-                if not err.is_terminal:
-                    err.print(line)
+                spent = time.monotonic() - start
+                change(f"{len(done)} comparisons, {spent:.0f} s: {row.true_ratio:g}x, {row.verdict}")
     except KeyboardInterrupt:
         code = INTERRUPTED
     if not done:
@@ -49,11 +45,9 @@ def run_calibrate(store: str, minutes: float, sandbox: Literal["local", "docker"
     found = findings(everything)
     table(f"Machine {machine}, {box.kind} sandbox, {len(everything)} comparisons", [_row(item) for item in found])
     for sentence in conclusions(found):
-        out.print(f"- {sentence}", markup=False, soft_wrap=True)
-    out.print(
-        f"`isobench report {store}` draws them; `isobench show calibrations --store {store}` lists them.",
-        soft_wrap=True,
-    )
+        say(f"- {sentence}")
+    named = quote(store)
+    say(f"`isobench report {named}` draws them; `isobench show calibrations --store {named}` lists them.")
     return code
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.commands.terminal import complain, out, table
+from flows.commands.terminal import complain, say, table
 
 
 def run_report(store: str, folder: Path) -> int:
@@ -14,7 +14,7 @@ def run_report(store: str, folder: Path) -> int:
     from tasks.reporting.report import write_report
 
     page = write_report(Store(store), folder)
-    out.print(f"Report: {page}")
+    say(f"Report: {page}")
     return 0
 
 
@@ -43,7 +43,7 @@ def run_validate(files: Sequence[Path], settings: list[str]) -> int:
             complain(str(error))
             bad += 1
         else:
-            out.print(f"{path}: ok")
+            say(f"{path}: ok")
     return 2 if bad else 0
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
 from configs.errors import UserError
-from flows.commands.terminal import Bars, complain, out, table, warn
+from flows.commands.terminal import Bars, complain, say, table, warn
 from flows.server import CONSOLE_LEVEL, prefect_server, server_folder
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ def running(store: str, verbose: bool) -> Iterator[None]:
     from configs.secrets import export_secrets
 
     export_secrets()
-    warnings.showwarning = lambda message, *_, **__: warn(str(message))
     with prefect_server(server_folder(store)):
         from flows.runtime import watched_by
 
@@ -85,9 +84,8 @@ def run_build(config: Path, store: str | None, settings: list[str], verbose: boo
         summary = build_dataset(loaded, until=until)
     print_dataset(summary)
     if summary.waiting:
-        out.print(
-            f"{summary.waiting} items wait for an answer: isobench batch export {config} requests.jsonl", soft_wrap=True
-        )
+        named = quote(str(config))
+        say(f"{summary.waiting} items wait for an answer: isobench batch export {named} requests.jsonl")
     return finish(summary)
 
 
@@ -156,7 +154,7 @@ def _print_evaluation(summary: EvaluationSummary) -> None:
     for problem in summary.problems:
         warn(problem)
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
-    out.print(f"{summary.predictions} predictions on {len(summary.instances)} instances: {statuses}")
+    say(f"{summary.predictions} predictions on {len(summary.instances)} instances: {statuses}")
     table(
         "Opt@K: share of instances where one of K samples reaches the human",
         [
@@ -178,8 +176,8 @@ def finish(*summaries: Summary) -> int:
     executed, cached = sum(s.executed for s in summaries), sum(s.cached for s in summaries)
     page = Path(summaries[0].store) / "report" / "index.html"
     if page.is_file():
-        out.print(f"Report: {page}")
-    out.print(f"Task runs: {executed} executed, {cached} from the cache. Store: {summaries[0].store}")
+        say(f"Report: {page}")
+    say(f"Task runs: {executed} executed, {cached} from the cache. Store: {summaries[0].store}")
     for summary in summaries:
         for item, reason in summary.failures.items():
             complain(f"{item}: {reason}")

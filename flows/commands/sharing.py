@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import UserError
-from flows.commands.terminal import complain, out
+from flows.commands.terminal import complain, say
 
 if TYPE_CHECKING:
     from storage.exports import Layout
@@ -34,7 +34,7 @@ def run_export(store: str, file: Path, layout: Layout, repo: str | None) -> int:
         export(opened, file, layout, repo)
     else:
         raise UserError(f"{file}: expected a name that ends in .jsonl or .parquet")
-    out.print(f"{len(rows)} instances: {file}")
+    say(f"{len(rows)} instances: {file}")
     return 0
 
 
@@ -51,5 +51,5 @@ def run_publish(config: Path, store: str | None, settings: list[str]) -> int:
     except OSError as error:  # what the Hub's client raises, too
         complain(f"nothing was published, the Hub cannot be reached or has a fault; run the command again: {error}")
         return 1
-    out.print(f"Published: {url}")
+    say(f"Published: {url}")
     return 0

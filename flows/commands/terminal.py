@@ -1,4 +1,8 @@
-"""How runs look in a terminal: progress bars, tables, messages. Without a terminal, plain lines."""
+"""How runs look in a terminal: progress bars, tables, messages. Without a terminal, plain lines.
+
+The only door to the terminal: every text that is printed goes through `for_terminal` here, and is never read as rich's
+markup. What others print (libraries, logs, tracebacks) passes `streams.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,112 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
+
+from configs.escaping import for_terminal
+from flows.commands.streams import behind
 
 if TYPE_CHECKING:
     from flows.runtime import Advance
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class Screen(Console):
+    """A console that reads no markup and no emoji codes, and writes past the guard of the standard streams."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **settings)
+
+    @property  # type: ignore[misc]
+    def file(self) -> IO[str]:
+        """Where it writes."""
+        return behind(super().file)
+
+    @property
+    def encoding(self) -> str:
+        """Of where it writes: without it, tables are drawn in characters that not every stream has."""
+        return (getattr(self.file, "encoding", None) or "utf-8").lower()
+
+
+out = Screen()
+err = Screen(stderr=True)
 WIDE = 100_000
 """Columns that a table in a file or a pipe may have."""
+
+
+def say(message: str) -> None:
+    """A result, on stdout."""
+    out.print(_indented(for_terminal(message)), soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """How things go, on stderr."""
+    err.print(_indented(for_terminal(message)), soft_wrap=True)
+
+
+def complain(message: str) -> None:
+    """Say what went wrong, on stderr."""
+    err.print(Text.assemble(("error:", "bold red"), " ", _indented(for_terminal(message))), soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Say what the user should know, on stderr."""
+    err.print(Text.assemble(("warning:", "yellow"), " ", _indented(for_terminal(message))), soft_wrap=True)
+
+
+def heading(words: str, *, faint: bool = False) -> None:
+    """A line across the screen, above a text."""
+    out.rule(Text(for_terminal(words)), style="dim" if faint else "rule.line", align="left")
+
+
+def show_text(text: str) -> None:
+    """A text of many lines as it is, on stdout."""
+    out.print(Text(for_terminal(text)), soft_wrap=True)
+
+
+def crash(error: BaseException) -> None:
+    """The traceback of a fault of ours, on stderr."""
+    err.print(Text(for_terminal("".join(traceback.format_exception(error)).rstrip())), soft_wrap=True)
+
+
+@contextmanager
+def changing(words: str) -> Iterator[Callable[[str], None]]:
+    """A line on stderr that changes: call what this gives with its new words. Without a terminal, a line each."""
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False)
+    with _progress(*columns, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(for_terminal(words), total=None)
+
+        def change(to: str) -> None:
+            progress.update(task, description=for_terminal(to))
+            if not err.is_terminal:
+                note(to)
+
+        yield change
+
+
+def _progress(*columns: ProgressColumn, **settings: Any) -> Progress:
+    """Bars on stderr. What others print meanwhile passes the guard; rich would read it for colours and links."""
+    return Progress(*columns, console=err, redirect_stdout=False, redirect_stderr=False, **settings)
+
+
+def _indented(text: str) -> str:
+    """Further lines of a message, pushed in: none of them can pass for a message of its own."""
+    return text.replace("\n", "\n  ")
 
 
 class Bars:
@@ -36,11 +129,9 @@ class Bars:
             with _lines(name, total) as advance:
                 yield advance
             return
-        columns = (
-            TextColumn("{task.description:<13}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
-        )  # fmt: skip
-        with Progress(*columns, console=err) as progress:
-            task = progress.add_task(name, total=total)
+        stage = TextColumn("{task.description:<13}", markup=False)
+        with _progress(stage, BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()) as progress:
+            task = progress.add_task(for_terminal(name), total=total)
 
             def advance(done: int | None = None, total: int | None = None) -> None:
                 if done is None:
@@ -65,10 +156,10 @@ def _lines(name: str, items: int) -> Iterator[Advance]:
             of = of if total is None else total
             if time.monotonic() - last > 15:
                 last = time.monotonic()
-                err.print(f"{name}: {count}/{of}")
+                note(f"{name}: {count}/{of}")
 
     yield advance
-    err.print(f"{name}: {of} done in {time.monotonic() - started:.1f} s")
+    note(f"{name}: {of} done in {time.monotonic() - started:.1f} s")
 
 
 def table(
@@ -85,10 +176,10 @@ def table(
     `widen`, what goes to a file or a pipe is as wide as its texts, unless COLUMNS says how wide it may be.
     """
     if not rows:
-        out.print(f"{title}: nothing yet")
+        say(f"{title}: nothing yet")
         return
     names = list(columns or rows[0])
-    wide = Console(highlight=False, width=WIDE)
+    wide = Screen(width=WIDE)
     shown = _table(title, rows, names, out.width, cut=False, stacked=False)
     if widen and not out.is_terminal and "COLUMNS" not in os.environ:
         wide.print(shown)
@@ -102,12 +193,12 @@ def _table(
     title: str, rows: Sequence[Mapping[str, Any]], names: list[str], width: int, *, cut: bool, stacked: bool
 ) -> Table:
     """`stacked`: there is no room for long headers above short numbers."""
-    shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    shown = Table(title=Text(for_terminal(title)), title_justify="left", title_style="bold", header_style="bold")
     for name in names:
         numeric = all(isinstance(row[name], (int, float)) or row[name] is None for row in rows)
         longest = max(len(_cell(row[name])) for row in rows)
         shown.add_column(
-            name.replace("_", "\n" if numeric and stacked else " "),
+            Text(for_terminal(name.replace("_", "\n" if numeric and stacked else " "))),
             justify="right" if numeric else "left",
             overflow="ellipsis" if cut else "fold",
             no_wrap=numeric or name == names[0],  # the texts between them wrap where the terminal is narrow
@@ -126,17 +217,7 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
-    return str(value)
-
-
-def complain(message: str) -> None:
-    """Say what went wrong, on stderr."""
-    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
-
-
-def warn(message: str) -> None:
-    """Say what the user should know, on stderr."""
-    err.print(f"[yellow]warning:[/] {escape(message)}", soft_wrap=True)
+    return for_terminal(value)
 
 
 def leave(code: int) -> NoReturn:
@@ -147,10 +228,12 @@ def leave(code: int) -> NoReturn:
     stopping = sys.modules.get("tasks.llm.stopping")
     if stopping is not None and (number := stopping.under_way()):
         answers = "1 answer" if number == 1 else f"{number} answers"
-        err.print(f"\nWaiting for {answers} already paid for; Ctrl-C again leaves them.")
+        err.print()
+        note(f"Waiting for {answers} already paid for; Ctrl-C again leaves them.")
         with suppress(KeyboardInterrupt):
             stopping.wait_for_answers()
-    err.print("\nInterrupted. Finished work is in the store; the same command goes on from there.")
+    err.print()
+    note("Interrupted. Finished work is in the store; the same command goes on from there.")
     sys.stdout.flush()
     sys.stderr.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # threads left behind complain that Prefect's server is gone

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import git
 
+from configs.escaping import for_file_name
 from configs.models import LLMConfig, RepositoryConfig
 from storage.store import Store
 from storage.tables import Api, Commit, Contract
@@ -42,7 +43,7 @@ def find_apis(repository: RepositoryConfig, sha: str, llm: LLMConfig | None, sto
     commit = rows[0]
     if not commit.functions_changed:
         return FoundApis(sha=sha, apis=[], reason="no_function_changed: only imports, comments or other languages")
-    with open_clone(store.work / "clones" / f"{repository.name.replace('/', '__')}.git") as repo:
+    with open_clone(store.work / "clones" / f"{for_file_name(repository.name.replace('/', '__'))}.git") as repo:
         with _ONE_AT_A_TIME:
             traced = _trace(repo, commit, store)
         if not traced.found:

@@ -10,6 +10,8 @@ from tempfile import NamedTemporaryFile
 
 import git
 
+from configs.escaping import for_file_name
+
 _MTIME = 946_684_800
 """Time stamp of every file of every arm (2000-01-01), so that none tells when, and so which, it is."""
 _QUIET = {
@@ -27,7 +29,7 @@ class TreeError(RuntimeError):
 
 def clone_path(repo: str) -> str:
     """Folder of a repository's clone, relative to `Store.work`: where mining keeps it."""
-    return f"clones/{repo.replace('/', '__')}.git"
+    return f"clones/{for_file_name(repo.replace('/', '__'))}.git"
 
 
 def has_commit(clone: Path, sha: str) -> bool:

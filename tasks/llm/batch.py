@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from configs.errors import UserError
+from configs.escaping import for_json_line
 from storage.store import Store
 from storage.tables import LlmCall
 from tasks.llm.cache import Reply, ReplyCache
@@ -54,7 +55,7 @@ def export_requests(store: Store, path: Path, form: Format) -> Exported:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8") as file:
             for request in waiting:
-                file.write(json.dumps(line(request), ensure_ascii=False) + "\n")
+                file.write(for_json_line(line(request)) + "\n")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     return Exported(path, dict(Counter(request.stage for request in waiting)))

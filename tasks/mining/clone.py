@@ -10,6 +10,7 @@ import git
 from filelock import FileLock, Timeout
 
 from configs.demo.build import DEMO_URL, build_demo_repository
+from configs.escaping import for_file_name
 from configs.models import RepositoryConfig
 from storage.store import Store
 from tasks.mining.errors import MiningError
@@ -36,7 +37,7 @@ _REFUSED = ("authentication", "could not read username", "permission denied", "e
 
 def clone_path(repo: str) -> str:
     """Folder of a repository's clone, relative to `Store.work`."""
-    return f"clones/{repo.replace('/', '__')}.git"
+    return f"clones/{for_file_name(repo.replace('/', '__'))}.git"
 
 
 def sync_repository(repository: RepositoryConfig, store: Store) -> Clone:

@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+from configs.escaping import for_html
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 MARKERS = ("circle", "square", "diamond", "triangle")
@@ -102,7 +104,7 @@ def bar(parts: Sequence[tuple[str, int]], title: str) -> Markup:
     for name, count in parts:
         width = 100 * count / total
         if count:
-            rects.append(f'<rect class="{escape(name)}" x="{start:.2f}" width="{width:.2f}" height="10"/>')
+            rects.append(f'<rect class="{for_html(name)}" x="{start:.2f}" width="{width:.2f}" height="10"/>')
         start += width
     return _svg(title, rects, 100, 10, 'class="bar" preserveAspectRatio="none"')
 
@@ -136,12 +138,12 @@ def strips(rows: Sequence[Strip], title: str, width: int = 760, most: int = 160)
     )
     for index, row in enumerate(rows):
         y = step * index + 5
-        shapes.append(f'<text class="label" x="{left - 10}" y="{y + 13}">{escape(_cut(row.label, 26))}</text>')
-        shapes.append(f'<path class="ticks {escape(row.kind)}" d="{_ticks(axis, row.values, y, most)}"/>')
+        shapes.append(f'<text class="label" x="{left - 10}" y="{y + 13}">{for_html(_cut(row.label, 26))}</text>')
+        shapes.append(f'<path class="ticks {for_html(row.kind)}" d="{_ticks(axis, row.values, y, most)}"/>')
         if row.wrong:
             shapes.append(f'<path class="ticks wrong" d="{_ticks(axis, row.wrong, y, most)}"/>')
         x = axis.x(row.median)
-        shapes.append(f'<line class="median {escape(row.kind)}" x1="{x}" x2="{x}" y1="{y - 2}" y2="{y + 20}"/>')
+        shapes.append(f'<line class="median {for_html(row.kind)}" x1="{x}" x2="{x}" y1="{y - 2}" y2="{y + 20}"/>')
         shapes.append(f'<text class="value" x="{width}" y="{y + 13}">{seconds(row.median)}</text>')
     return _svg(title, shapes, width, bottom + 22, 'class="strips"')
 
@@ -225,7 +227,7 @@ def _cut(text: str, most: int) -> str:
 
 
 def _svg(title: str, shapes: Iterable[str], width: float, height: float, attributes: str) -> Markup:
-    name = escape(title)
+    name = for_html(title)
     return Markup(
         f'<svg role="img" aria-label="{name}" viewBox="0 0 {width:g} {height:g}" {attributes}>'
         f"<title>{name}</title>{''.join(shapes)}</svg>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from storage.store import Store
@@ -122,18 +122,6 @@ def scores_table(store: Store, run_id: str | None = None) -> list[dict[str, Any]
     ]
 
 
-def to_markdown(rows: Sequence[Mapping[str, Any]], empty: str = "Nothing yet.") -> str:
-    """A Markdown table, for artifacts. Text is escaped: it comes from commits, patches and models."""
-    if not rows:
-        return empty
-    names = list(rows[0])
-    lines = [
-        "| " + " | ".join(name.replace("_", " ") for name in names) + " |",
-        "|" + "|".join(" ---: " if _numeric(rows, name) else " --- " for name in names) + "|",
-    ]
-    return "\n".join([*lines, *("| " + " | ".join(_cell(row.get(name)) for name in names) + " |" for row in rows)])
-
-
 def _funnel(source: Store | Iterable[Funnel], run_id: str | None) -> Iterable[tuple[str, str, str]]:
     """Stage, outcome and reason of each item. A store may hold one per change of long histories: no models for them."""
     if isinstance(source, Store):
@@ -157,18 +145,3 @@ def _kind(reason: str) -> str:
 
 def _percent(share: float) -> float:
     return round(100 * share, 1)
-
-
-def _numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
-    return all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    text = " ".join(str(value).split())
-    for char, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\\", "\\\\"), ("|", "\\|"), ("`", "\\`")):
-        text = text.replace(char, escaped)
-    return text.replace("[", "\\[").replace("*", "\\*").replace("_", "\\_")

@@ -196,4 +196,4 @@ class CommandSession:
 
 @lru_cache
 def _text() -> str:
-    return "__isobench_runner__ = True\n" + (Path(__file__).parent / "runner.py").read_text()
+    return (Path(__file__).parent / "runner.py").read_text()

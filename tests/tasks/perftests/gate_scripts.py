@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tasks.perftests.gates import judging, running, text, world
+from tests.speed import sized
 
+WORDS = sized(3000)
 GOOD = """
 import random
 from kit.words import Counter
@@ -23,7 +25,7 @@ def experiment(text):
 
 def check_equivalence(reference, candidate):
     assert reference == candidate
-"""
+""".replace("3000", str(WORDS))
 GSO = """
 import timeit, random, json
 from kit.words import Counter
@@ -54,7 +56,7 @@ def run_test(eqcheck=False, reference=False, prefix=""):
     text = setup()
     execution_time, result = timeit.timeit(lambda: experiment(text), number=1), None
     return execution_time
-"""
+""".replace("3000", str(WORDS))
 
 
 def changed(old: str, new: str, script: str = GOOD) -> str:
@@ -65,6 +67,7 @@ def changed(old: str, new: str, script: str = GOOD) -> str:
 
 TOP = "return Counter.top(text, 40)"
 RNG = "rng = random.Random(seed)"
+PAGE = f'    return " ".join(f"w{{rng.randrange(200)}}" for _ in range({WORDS}))'
 SORTED = "sorted(counts.items(), key=lambda item: (-item[1], item[0]))"
 BAD = {
     "parses": changed(TOP, "return Counter.top(text, 40"),
@@ -85,24 +88,24 @@ BAD = {
         TOP, "seen[text] = seen.get(text, 0) + 1\n    return [*Counter.top(text, 40), seen[text]]"
     ).replace("def setup", "seen = {}\n\n\ndef setup"),
     "seeds": changed("random.Random(seed)", "random.Random(1)"),
-    "duration": changed("range(3000)", "range(30)"),
+    "duration": changed(f"range({WORDS})", "range(3)"),
     "check": changed("assert reference == candidate", "assert len(reference) == len(candidate)"),
     "coverage": changed(TOP, "return [sorted(text) for _ in range(10)]"),
     "order": changed(
-        '    return " ".join(f"w{rng.randrange(200)}" for _ in range(3000))',
+        PAGE,
         "    pool.extend(random.Random(seed).choices(range(900), k=200) if not pool else [])\n"
-        '    return " ".join(f"w{rng.choice(pool)}" for _ in range(3000))',
+        f'    return " ".join(f"w{{rng.choice(pool)}}" for _ in range({WORDS}))',
     ).replace("def setup", "pool = []\n\n\ndef setup"),
     "setup": changed(
-        "    return \" \".join(f\"w{rng.randrange(200)}\" for _ in range(3000))",
-        '    text = " ".join(f"w{rng.randrange(200)}" for _ in range(3000))\n'
+        PAGE,
+        PAGE.replace("return", "text =") + "\n"
         "    assert all(Counter.top(text, 40) for _ in range(5))\n    return text",
     ),
     "human_runs": changed("Counter\n", "Counter, explode\n").replace("return C", "return explode(), C"),
     "lines": changed("import Counter", "import middle").replace(
-        TOP, "words = text.split()\n    return [middle(words[n : n + 9]) for n in range(2900)]"
-    ),
-    "screen": changed("rng.randrange(200)}", "rng.randrange(3)}"),
+        TOP, "words = text.split()\n    return [middle(words[n : n + 9]) for n in range(len(words) - 9)]"
+    ).replace(f"range({WORDS})", f"range({3 * WORDS})"),
+    "screen": changed("rng.randrange(200)}", "rng.randrange(3)}").replace(f"range({WORDS})", f"range({3 * WORDS})"),
 }  # fmt: skip
 
 

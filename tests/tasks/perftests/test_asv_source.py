@@ -137,7 +137,7 @@ def test_benchmarks_that_execute_the_change_are_offered_with_their_parameters(be
     assert "\nCOMPARE = True\n" in found["Words.time_top(200, 'many')"].script
     assert "\nCOMPARE = False\n" in found["time_top_of_chance"].script
     for name in ("Words.time_top(200, 'many')", "Lines.time_top_that_uses_up", "time_top_of_chance"):
-        verdict = judge(found[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=0.0005))
+        verdict = judge(found[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=1e-5))
         assert verdict.accepted, (name, verdict.reason)
         assert verdict.covered == ["kit/words.py::Counter.top"]
 

@@ -9,7 +9,8 @@ from tasks.perftests.changed import Targets, find_targets
 from tasks.perftests.gates import Bench, judge, screening
 from tasks.perftests.models import Proposal
 from tasks.sandbox import Environment, open_sandbox
-from tests.tasks.perftests.gate_scripts import BAD, GOOD, GSO, WITHOUT, changed
+from tests.speed import sized
+from tests.tasks.perftests.gate_scripts import BAD, GOOD, GSO, WITHOUT, WORDS, changed
 
 
 def script(text: str, dialect: str = "isobench") -> Proposal:
@@ -148,10 +149,10 @@ def test_in_containers(gate: str | None, bench: Bench, config: PerfTestConfig, d
     assert verdict.gate == gate, verdict.reason
 
 
-SIZED = GOOD.replace("def setup", "SIZE = 30\n\n\ndef setup").replace("range(3000)", "range(SIZE)")
+SIZED = changed("def setup", "SIZE = 30\n\n\ndef setup").replace(f"range({WORDS})", "range(SIZE)").replace("40)", "3)")
 
 
-@pytest.mark.parametrize(("size", "longest"), [(30, 2.0), (60_000, 0.02)])
+@pytest.mark.parametrize(("size", "longest"), [(30, 2.0), (sized(120_000), 0.01)], ids=["too short", "too long"])
 def test_a_script_that_offers_its_size_is_resized(size: int, longest: float, bench: Bench) -> None:
     config = PerfTestConfig(min_duration_s=0.0005, max_duration_s=longest, screen_rounds=0)
     verdict = judge(script(SIZED.replace("SIZE = 30", f"SIZE = {size}")), bench, config)

@@ -84,7 +84,7 @@ def test_needs_nothing_from_outside(page):
     assert "@import" not in style
     assert "prefers-color-scheme: dark" in style
     (policy,) = [meta["content"] for meta in page.all("meta") if "http-equiv" in meta]
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'"
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def test_accessible(page):
@@ -150,11 +150,11 @@ def test_thousands_of_measurements_stay_a_small_page(filled, tmp_path):
     assert after < before + 120_000
 
 
-def test_forbidden_characters_are_replaced(filled, tmp_path):
+def test_forbidden_characters_are_written_out(filled, tmp_path):
     (commit, *_) = filled.rows(Commit)
     filled.append([commit.model_copy(update={"repo": "a/\x00\x08b", "sha": "f" * 40})])
     text = write_report(filled, tmp_path / "out").read_text(encoding="utf-8")
-    assert "a/\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b" in text
+    assert r"a/\x00\x08b" in text
     assert "\x00" not in text
 
 

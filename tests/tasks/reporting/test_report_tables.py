@@ -7,7 +7,7 @@ import pytest
 from storage.store import Store
 from storage.tables import Funnel
 from tasks.reporting.digests import digest
-from tasks.reporting.tables import funnel_table, instances_table, latest_runs, opt_table, scores_table, to_markdown
+from tasks.reporting.tables import funnel_table, instances_table, latest_runs, opt_table, scores_table
 
 
 def row(stage: str, key: str, outcome: str, reason: str = "", run_id: str = "r1") -> Funnel:
@@ -64,17 +64,6 @@ def test_instances_opt_and_scores(filled):
     assert len(broken) == 3
     assert all(line["speedup_human"] is None and "flag clock" in line["reason"] for line in broken)
     assert scores_table(filled, "other") == []
-
-
-def test_markdown_is_a_table_and_hostile_text_stays_text():
-    rows = [{"a_b": "x|y <script> [link](z) `c` *d* _e_\nnext", "n": 1.23456}, {"a_b": None, "n": None}]
-    assert to_markdown(rows).splitlines() == [
-        "| a b | n |",
-        "| --- | ---: |",
-        "| x\\|y &lt;script&gt; \\[link](z) \\`c\\` \\*d\\* \\_e\\_ next | 1.235 |",
-        "| - | - |",
-    ]
-    assert to_markdown([]) == "Nothing yet."
 
 
 def test_the_digest_is_of_rows_and_not_of_parts(filled, tmp_path):

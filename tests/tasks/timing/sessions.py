@@ -8,6 +8,7 @@ from storage.store import Store
 from tasks.sandbox.models import Arm, Environment
 from tasks.timing.models import Session
 from tasks.timing.session import run_session
+from tests.speed import sized
 
 SLOW = """
 def total(values):
@@ -32,9 +33,12 @@ def experiment(state):
 def check_equivalence(reference, candidate):
     assert reference == candidate, f"{reference} != {candidate}"
 """
-LONG = SCRIPT.replace("[r.randrange(10**6) for _ in range(4_000)]", "list(range(r.randrange(999), 300_000))")
-"""With SLOW never so short that there are batches, whose size depends on the machine."""
+VALUES = sized(300_000)
+LONG = SCRIPT.replace("[r.randrange(10**6) for _ in range(4_000)]", f"list(range(r.randrange(999), {VALUES}))")
+"""With SLOW it takes about 0.15 s."""
 QUICK = TimingConfig(min_rounds=4, max_rounds=4, processes=2, budget_s=30, seed=1)
+ALONE = QUICK.model_copy(update={"share_core": False})
+"""Calls of more than 5 ms are no batches then, and else those of more than 50 ms: LONG is far from it."""
 
 
 def arm(store: Store, name: str, body: str) -> Arm:

@@ -10,7 +10,8 @@ from storage.store import Store
 from storage.tables import Comparison, Machine, Measurement
 from tasks.timing.models import Session
 from tasks.timing.protocols.sequential import SEQUENTIAL_RUNS
-from tests.tasks.timing.sessions import FAST, LONG, QUICK, SCRIPT, SLOW, session
+from tests.speed import sized
+from tests.tasks.timing.sessions import ALONE, FAST, LONG, QUICK, SCRIPT, SLOW, VALUES, session
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_arms_drop_out_with_their_status_and_the_others_go_on(store):
 
 
 def test_every_round_has_every_arm_once_on_the_same_fresh_seed(store):
-    found = session(store, {"base": SLOW, "human": SLOW, "patch:equal": SLOW}, LONG)
+    found = session(store, {"base": SLOW, "human": SLOW, "patch:equal": SLOW}, LONG, ALONE)
     measured = store.rows(Measurement, session_id=found.session_id)
     by_round = {}
     for row in measured:
@@ -72,9 +73,9 @@ def test_every_round_has_every_arm_once_on_the_same_fresh_seed(store):
 
 
 def test_seeds_cannot_be_known_beforehand_unless_asked_for(store):
-    timing = QUICK.model_copy(update={"seed": None, "min_rounds": 2, "max_rounds": 2, "processes": 1})
+    timing = ALONE.model_copy(update={"seed": None, "min_rounds": 2, "max_rounds": 2, "processes": 1})
     seeds = []
-    for chosen in (timing, timing, QUICK, QUICK):
+    for chosen in (timing, timing, ALONE, ALONE):
         found = session(store, {"base": SLOW, "human": SLOW}, LONG, timing=chosen)
         seeds.append([row.seed for row in store.rows(Measurement, session_id=found.session_id, arm="base")])
     assert seeds[0] != seeds[1]
@@ -90,8 +91,9 @@ def test_short_calls_are_batched_on_distinct_workloads(store):
 
 
 def test_an_arm_much_faster_than_base_gets_larger_batches_that_base_shares_one_call_of(store):
-    script = LONG.replace("300_000", "60_000")
-    found = session(store, {"base": SLOW.replace("range(8)", "range(60)"), "human": FAST, "patch:a": FAST}, script)
+    script = LONG.replace(str(VALUES), str(VALUES // 5))
+    bodies = {"base": SLOW.replace("range(8)", "range(60)"), "human": FAST, "patch:a": FAST}
+    found = session(store, bodies, script, ALONE)
     assert found.number == 1
     measured = [row for row in store.rows(Measurement, session_id=found.session_id) if not row.warmup]
     by_round = {}
@@ -109,7 +111,7 @@ def test_an_arm_much_faster_than_base_gets_larger_batches_that_base_shares_one_c
 
 
 def test_any_call_of_a_larger_batch_may_be_the_one_that_is_compared(store):
-    script = SCRIPT.replace("range(4_000)", "range(16_000)")
+    script = SCRIPT.replace("range(4_000)", f"range({sized(16_000)})")
     wrong = "calls = 0\ndef total(values):\n    global calls\n    calls += 1\n    return sum(values) + calls % 2\n"
     timing = QUICK.model_copy(update={"min_rounds": 12, "max_rounds": 12})
     found = session(

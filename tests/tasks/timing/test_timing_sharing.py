@@ -79,7 +79,13 @@ def test_counted_calls_of_one_thread_share_the_core_and_wait_for_each_other(stor
 
 @pytest.mark.parametrize(
     ("human", "settings"),
-    [(THREADS, {}), (SLEEPS, {}), (SLOW, {"share_core": False}), (SLOW, {"cores": 2}), (SLOW, {"call_timeout_s": 0.5})],
+    [
+        (THREADS, {}),
+        (SLEEPS, {}),
+        (SLOW, {"share_core": False}),
+        (SLOW, {"cores": 2}),
+        (SLOW, {"call_timeout_s": 0.35}),
+    ],
     ids=["further thread", "sleeps", "not wanted", "two cores each", "too long for one time limit"],
 )
 def test_calls_that_cannot_be_told_apart_do_not_share(store, human, settings):
