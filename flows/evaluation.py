@@ -18,8 +18,9 @@ from flows.runtime import Run
 from flows.sessions import time_all
 from flows.summaries import EvaluationSummary
 from flows.workers import task_runner
-from storage.datasets import dialect_of, read_instances
-from storage.ids import content_hash, patch_id, perf_test_id
+from storage.datasets import read_instances
+from storage.ids import content_hash, patch_id
+from storage.scripts import perf_tests_of
 from storage.store import Store
 from storage.tables import Instance, Prediction, Score
 from tasks.agents.predictions import file_digest
@@ -233,15 +234,13 @@ def _time(run: Run, instances: list[Instance], arms: dict[str, list[Arm]], setti
     for row in instances:
         if row.instance_id not in arms:
             continue
-        for script in row.efficiency_test:
-            dialect = dialect_of(script)
-            test_id = perf_test_id(row.repo, row.head_commit, script, dialect)
-            key = f"{row.instance_id} {test_id}"
+        for test in perf_tests_of(row):
+            key = f"{row.instance_id} {test.test_id}"
             owner[key] = row.instance_id
             items[key] = {
-                "repo": row.repo, "instance_id": row.instance_id, "arms": arms[row.instance_id], "test_id": test_id,
-                "script": script, "dialect": dialect, "timing": settings.timing, "scoring": settings.scoring,
-                "sandbox": settings.sandbox,
+                "repo": row.repo, "instance_id": row.instance_id, "arms": arms[row.instance_id],
+                "test_id": test.test_id, "script": test.script, "dialect": test.dialect,
+                "timing": settings.timing, "scoring": settings.scoring, "sandbox": settings.sandbox,
             }  # fmt: skip
     sessions: dict[str, list[str]] = {}
     for key, session in time_all(run, items, owner, settings.scoring).items():
