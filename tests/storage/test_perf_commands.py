@@ -8,7 +8,6 @@ from configs.models import CommandConfig
 from storage.datasets import dialect_of, instance_from
 from storage.perf_commands import command_script
 
-
 SCRIPT = "def setup(seed): ...\ndef experiment(state): ...\ndef check_equivalence(reference, candidate): ...\n"
 
 
