@@ -53,9 +53,8 @@ def check_out(
                     for left in folder.parent.glob(f".{arm_id}-*"):  # of a process that was killed
                         shutil.rmtree(left, ignore_errors=True)
                     write_tree(clone, sha, temporary)
-                    if patch is not None:
-                        if notes := apply_patch(temporary, patch):
-                            forgiven.write_text("; ".join(notes))
+                    if patch is not None and (notes := apply_patch(temporary, patch)):
+                        forgiven.write_text("; ".join(notes))
                     roots = import_paths(temporary, environment_config, record.roots if record else [])
                     generated = environment_folder(work, environment.env_id) / "generated"
                     if generated.is_dir() and not compiled:

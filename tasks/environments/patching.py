@@ -58,7 +58,7 @@ def apply_patch(folder: Path, patch: str) -> list[str]:
 
 def _readings(data: bytes, diff: Diff, tool: _Git) -> Iterator[_Reading]:
     """From the strictest to the most forgiving; the later ones are made only if the earlier ones fail."""
-    levels = (0, 1) if diff.lacks_prefixes else (1, 0) if diff.may_lack_prefixes else (1,)
+    levels = (0,) if diff.lacks_prefixes else (1, 0) if diff.may_lack_prefixes else (1,)
     for number in (0, 1) if b"\r\n" in data else (0,):
         text, notes = (
             (data, diff.uncounted) if number == 0 else (data.replace(b"\r\n", b"\n"), ["line ends of CRLF read as LF"])
