@@ -121,7 +121,7 @@ LINK = (
     [
         ("--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-not there\n+x\n", "a.py"),
         ("--- a/none.py\n+++ b/none.py\n@@ -1 +1 @@\n-1\n+x\n", "none.py"),
-        ("this is no patch\n", "No valid patches"),
+        ("this is no patch\n", "no unified diff"),
         ("--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n", "corrupt patch"),
         (NEW_FILE.format("../outside.py"), "invalid path"),
         (NEW_FILE.format(".git/config"), "invalid path"),
@@ -247,11 +247,19 @@ def test_attributes_of_a_repository_do_not_decide_what_an_arm_holds(history: Any
     """Patches speak of what git keeps; what it would write into a work tree is another text."""
     ran = tmp_path / "ran"
     base = history.commit({"x.py": "a = 1  # $Id$\nb = 2\n", "utf16.txt": "é\n", "sub/y.py": "y\n"})
-    base = history.commit({".gitattributes": ATTRIBUTES, "sub/.gitattributes": "* eol=crlf\n"})
+
+    def commit(files: dict[str, str]) -> str:
+        for name, text in files.items():
+            (history.source / name).write_text(text)
+        history.git("add", *files)  # and no more: the work tree's other files are not as the attributes want them
+        history.git("commit", "-q", "-m", "change")
+        return str(history.git("rev-parse", "HEAD").strip())
+
+    base = commit({".gitattributes": ATTRIBUTES, "sub/.gitattributes": "* eol=crlf\n"})
     history.git("config", "filter.leave.smudge", f"touch {ran}; cat")
     history.git("config", "core.autocrlf", "true")
     plain = {name: history.git("show", f"{base}:{name}").encode() for name in ("x.py", "utf16.txt", "sub/y.py")}
-    head = history.commit({"x.py": "a = 2  # $Id$\nb = 2\n"})
+    head = commit({"x.py": "a = 2  # $Id$\nb = 2\n"})
     patch = history.diff(base, head)
 
     files = _files(history, _check_out(history, base, None, "base"))
