@@ -136,7 +136,22 @@ def _evaluate(
         statuses=Counter(row.status for row in mine),
         opt_at_k=ranked.rows if ranked else [],
         problems=[*problems, *(loaded.problems if loaded else [])],
+        missing=[*run.missing, *_missing(instances, tried, mine)],
+        forgiven=sum(row.stage == "checkouts" and row.outcome == "kept" for row in run.rows()),
     )
+
+
+def _missing(instances: list[Instance], tried: list[Instance], scores: list[Score]) -> list[str]:
+    """What an evaluation was asked for and did not do, each with the reason."""
+    if not instances:
+        return ["the dataset holds no instance that can be used: nothing was timed"]
+    if not tried:
+        return [f"no prediction is for one of the {len(instances)} instances of the dataset: nothing was timed"]
+    untimed = Counter(row.reason for row in scores if row.status == "not_timed")
+    found = [f"{count} predictions were not timed: {reason}" for reason, count in sorted(untimed.items())]
+    if scores and untimed.total() == len(scores):
+        found.append(f"nothing was timed, so none of the {len(scores)} predictions has an answer")
+    return found
 
 
 def _attempts(store: Store, prediction_ids: list[str]) -> dict[str, list[Prediction]]:
@@ -169,6 +184,7 @@ def _arms(
             }
             for row in ready
         },
+        lacking="failed",
     )  # fmt: skip
     wanted = []
     for row in ready:
