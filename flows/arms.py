@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
-from flows.runtime import Run
+from flows.runtime import Run, first_few
 from tasks.environments.models import missing
 from tasks.environments.stage import build_environment, check_out
 from tasks.mining.models import Clone
@@ -39,10 +39,16 @@ def clone_of(run: Run, repository: RepositoryConfig) -> Clone:
     )
 
 
-def build_environments(run: Run, items: Mapping[str, Mapping[str, Any]], repo: str = "") -> dict[str, Environment]:
-    """Item -> its environment. An item whose environment does not build is noted in the funnel with its reason.
+def build_environments(
+    run: Run,
+    items: Mapping[str, Mapping[str, Any]],
+    repo: str = "",
+    lacking: Literal["dropped", "failed"] = "dropped",
+) -> dict[str, Environment]:
+    """Item -> its environment. An item whose environment does not build is noted in the funnel with its reason and log.
 
-    A cached environment whose folder or image is gone is built again.
+    `lacking` is what that means for the item: a candidate is dropped, an instance that has to be timed has failed. That
+    none could be built is missed by the run. A cached environment whose folder or image is gone is built again.
     """
     work = run.store.work
     built = run.map(
@@ -53,8 +59,15 @@ def build_environments(run: Run, items: Mapping[str, Mapping[str, Any]], repo: s
         stale=lambda result: result.environment is not None and missing(result.environment, work),
     )
     for key, result in built.items():
-        run.note(STAGE, key, "kept" if result.environment else "dropped", result.reason, repo=repo)
-    return {key: result.environment for key, result in built.items() if result.environment}
+        reason = result.reason
+        if not result.environment and result.log and (work / result.log).is_file():
+            reason = f"{reason} (log: {work / result.log})"
+        run.note(STAGE, key, "kept" if result.environment else lacking, reason, repo=repo)
+    found = {key: result.environment for key, result in built.items() if result.environment}
+    if items and not found:
+        reasons = dict.fromkeys(row.reason for row in run.rows() if row.stage == STAGE and row.key in items)
+        run.missing.append(f"none of {len(items)} environments could be built: {first_few(reasons, 3)}")
+    return found
 
 
 def check_out_arms(
@@ -81,6 +94,8 @@ def check_out_arms(
     for key, arm in by_key.items():
         result = made.get(key)
         if result is not None and result.arm is not None:
+            if result.reason:
+                run.note("checkouts", key, "kept", result.reason, repo=repo)
             arms.setdefault(arm.item, {})[arm.name] = result.arm
         elif result is not None:
             failed[arm.item, arm.name] = f"{result.status}: {result.reason}"

@@ -79,6 +79,7 @@ def _build(config: Config, run: Run, until: Stage) -> DatasetSummary:
             _prove(config, run, until, commits, summary)
     run.publish_report()
     summary.executed, summary.cached, summary.failures = run.executed, run.cached, run.failures()
+    summary.missing = run.missing
     summary.waiting = run.waiting()
     run.publish_table("funnel", funnel_table(run.rows()), f"What each stage kept and dropped: {repo}")
     return summary

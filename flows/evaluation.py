@@ -18,8 +18,9 @@ from flows.runtime import Run
 from flows.sessions import time_all
 from flows.summaries import EvaluationSummary
 from flows.workers import task_runner
-from storage.datasets import dialect_of, read_instances
-from storage.ids import content_hash, patch_id, perf_test_id
+from storage.datasets import read_instances
+from storage.ids import content_hash, patch_id
+from storage.scripts import perf_tests_of
 from storage.store import Store
 from storage.tables import Instance, Prediction, Score
 from tasks.agents.predictions import file_digest
@@ -135,7 +136,22 @@ def _evaluate(
         statuses=Counter(row.status for row in mine),
         opt_at_k=ranked.rows if ranked else [],
         problems=[*problems, *(loaded.problems if loaded else [])],
+        missing=[*run.missing, *_missing(instances, tried, mine)],
+        forgiven=sum(row.stage == "checkouts" and row.outcome == "kept" for row in run.rows()),
     )
+
+
+def _missing(instances: list[Instance], tried: list[Instance], scores: list[Score]) -> list[str]:
+    """What an evaluation was asked for and did not do, each with the reason."""
+    if not instances:
+        return ["the dataset holds no instance that can be used: nothing was timed"]
+    if not tried:
+        return [f"no prediction is for one of the {len(instances)} instances of the dataset: nothing was timed"]
+    untimed = Counter(row.reason for row in scores if row.status == "not_timed")
+    found = [f"{count} predictions were not timed: {reason}" for reason, count in sorted(untimed.items())]
+    if scores and untimed.total() == len(scores):
+        found.append(f"nothing was timed, so none of the {len(scores)} predictions has an answer")
+    return found
 
 
 def _attempts(store: Store, prediction_ids: list[str]) -> dict[str, list[Prediction]]:
@@ -168,6 +184,7 @@ def _arms(
             }
             for row in ready
         },
+        lacking="failed",
     )  # fmt: skip
     wanted = []
     for row in ready:
@@ -233,15 +250,13 @@ def _time(run: Run, instances: list[Instance], arms: dict[str, list[Arm]], setti
     for row in instances:
         if row.instance_id not in arms:
             continue
-        for script in row.efficiency_test:
-            dialect = dialect_of(script)
-            test_id = perf_test_id(row.repo, row.head_commit, script, dialect)
-            key = f"{row.instance_id} {test_id}"
+        for test in perf_tests_of(row):
+            key = f"{row.instance_id} {test.test_id}"
             owner[key] = row.instance_id
             items[key] = {
-                "repo": row.repo, "instance_id": row.instance_id, "arms": arms[row.instance_id], "test_id": test_id,
-                "script": script, "dialect": dialect, "timing": settings.timing, "scoring": settings.scoring,
-                "sandbox": settings.sandbox,
+                "repo": row.repo, "instance_id": row.instance_id, "arms": arms[row.instance_id],
+                "test_id": test.test_id, "script": test.script, "dialect": test.dialect,
+                "timing": settings.timing, "scoring": settings.scoring, "sandbox": settings.sandbox,
             }  # fmt: skip
     sessions: dict[str, list[str]] = {}
     for key, session in time_all(run, items, owner, settings.scoring).items():

@@ -84,6 +84,8 @@ class Run:
         self.run_id = run_id
         self.executed = 0
         self.cached = 0
+        self.missing: list[str] = []
+        """What was wanted and was not made at all, each with the reason."""
         self._funnel: dict[tuple[str, str], Funnel] = {}
         self._written: dict[tuple[str, str], Funnel] | None = None
         self._storage = _result_storage(store)

@@ -19,10 +19,13 @@ class Summary(BaseModel):
     failures: dict[str, str] = {}
     """`stage item` -> reason, of items that met a fault (not of items that were judged and dropped)."""
 
+    missing: list[str] = []
+    """What was wanted and was not made at all, each with the reason."""
+
     @property
     def exit_code(self) -> int:
-        """0 if nothing failed, else 1."""
-        return 1 if self.failures else 0
+        """0 if nothing failed and nothing is missing, else 1."""
+        return 1 if self.failures or self.missing else 0
 
 
 class DatasetSummary(Summary):
@@ -53,8 +56,10 @@ class EvaluationSummary(Summary):
     """One row per model and k: the rows of table `opt_at_k`."""
     problems: list[str] = []
     """Lines of the dataset or of prediction files that could not be used, with file, line and reason."""
+    forgiven: int = 0
+    """Patches that git does not take as they are; the funnel says of each how it was read (stage `checkouts`)."""
 
     @property
     def exit_code(self) -> int:
-        """0 if nothing failed and every input line was used, else 1."""
-        return 1 if self.failures or self.problems else 0
+        """0 if nothing failed, every input line was used and every prediction has its answer, else 1."""
+        return 1 if self.failures or self.problems or self.missing else 0

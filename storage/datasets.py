@@ -1,74 +1,47 @@
-"""Reading instances and predictions from files: JSON Lines, JSON, Parquet; tolerant of how the field writes them."""
+"""Instances from files: tolerant of how the field writes them, and plain about what cannot be used."""
 
 from __future__ import annotations
 
-import ast
 import json
-from collections.abc import Iterator, Mapping
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
-from configs.errors import UserError
-from configs.models import RepositoryConfig
+from configs.models import EnvironmentConfig, RepositoryConfig
+from storage.ids import perf_test_id
 from storage.perf_commands import command_script
+from storage.records import DatasetError, Record, is_file, read_records
+from storage.scripts import WRITE, dialect_of, problem_of
 from storage.store import Store
 from storage.tables import Instance, TestDurations
-
-Record = dict[str, Any]
+from storage.texts import storable, told
 
 ALIASES = {
-    "head_commit": ("opt_commit", "opt_hash", "commit"),
-    "patch": ("gt_diff", "gt_patch"),
-    "efficiency_test": ("tests", "efficiency_tests", "perf_tests", "prob_script"),
+    "instance_id": ("task_id",),
+    "repo": ("repo_name", "repository"),
+    "repo_url": ("clone_url",),
+    "head_commit": ("opt_commit", "opt_hash", "gt_hash", "commit", "commit_hash"),
+    "patch": ("gt_diff", "gt_patch", "human_patch", "diff_text"),
+    "efficiency_test": ("efficiency_script", "tests", "efficiency_tests", "perf_tests", "prob_script"),
     "base_commit": ("base_sha", "parent_commit"),
+    "created_at": ("commit_date", "date"),
 }
 """Canonical field -> names that other benchmarks use for it."""
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
-
-
-class DatasetError(UserError):
-    """A file cannot be read at all: the message names it and says what is wrong."""
-
-
-def is_file(path: str | Path) -> bool:
-    """Whether the name is that of a dataset file, as opposed to a store."""
-    return Path(path).suffix in SUFFIXES
-
-
-def dialect_of(script: str) -> Literal["isobench", "gso", "command"]:
-    """The dialect of a perf test: `gso` if it defines run_test, or a setup without a parameter, at its top level;
-    `command` if it is a JSON object.
-    """
-    if script.lstrip().startswith("{"):
-        return "command"
-    try:
-        body = ast.parse(script).body
-    except (SyntaxError, ValueError):
-        return "isobench"  # the probe reports what is wrong with it
-    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    setup = functions.get("setup")
-    blind = setup is not None and not (setup.args.posonlyargs or setup.args.args or setup.args.vararg)
-    return "gso" if "run_test" in functions or blind else "isobench"
-
-
-def read_records(path: str | Path) -> Iterator[tuple[str, Record | str]]:
-    """(`file:line`, record) for every record of a .jsonl, .json or .parquet file; a str says what is wrong instead.
-
-    A .json file holds a list of records, or an object of records by instance id. Raises DatasetError for a file that
-    cannot be read or has another suffix.
-    """
-    path = Path(path)
-    if not is_file(path):
-        raise DatasetError(f"{path}: expected .jsonl, .json or .parquet, not '{path.suffix}'")
-    readers = {".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json, ".parquet": _parquet}
-    try:
-        yield from readers[path.suffix](path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-
-
+FOREIGN = {
+    "workload": f"`workload` is SWE-fficiency's script, which times itself; {WRITE}",
+    "duration_changes": f"this looks like a record of SWE-Perf, whose tests are pytest's; {WRITE}",
+    "container_name": "this looks like a record of FormulaCode, whose benchmarks are asv's; mine the repository with "
+    "`perf_tests.sources: [asv]`",
+    "FAIL_TO_PASS": "this looks like a record of SWE-bench, which has no perf tests",
+}
+"""A field of a benchmark whose records hold no perf test that can be run here -> what to say about it."""
+TEXT_LIMIT = 16 << 20
+"""Characters of a patch or a script."""
+NAME_LIMIT = 300
+"""Characters of a name."""
+_COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./^~@{}+-]*")
 _FIELDS = {"url": "repo_url", "name": "repo"}
 """Of the repository, as a record has them."""
 
@@ -77,14 +50,13 @@ def read_instances(path: str | Path) -> tuple[list[Instance], list[str]]:
     """Instances of a store (a folder) or a file, and what is wrong with those left out, as `file:line: field: reason`.
 
     Needed: instance_id, repo, base_commit, efficiency_test (one script or a list) or perf_command, and head_commit or
-    patch. Without
-    repo_url the repository is GitHub's; other fields have defaults and unknown ones are ignored. Raises DatasetError if
-    the path cannot be read at all.
+    patch. Without repo_url the repository is GitHub's; other fields have defaults and unknown ones are ignored. Raises
+    DatasetError if the path cannot be read at all.
     """
     if not is_file(path):
         if "://" not in str(path) and not Path(path).is_dir():
             raise DatasetError(f"{path}: neither a store nor a .jsonl, .json or .parquet file")
-        return Store(path).rows(Instance), []
+        return _of_store(Store(path))
     found: dict[str, Instance] = {}
     problems = []
     for where, record in read_records(path):
@@ -98,42 +70,161 @@ def read_instances(path: str | Path) -> tuple[list[Instance], list[str]]:
     return list(found.values()), problems
 
 
+class Refused(ValueError):
+    """A record cannot be used: `field: reason`."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+
+
 def instance_from(record: Record) -> Instance | str:
     """The canonical instance, or the first thing wrong with the record, as `field: reason`."""
-    data = {name: value for name, value in record.items() if value is not None}
+    data = {name: value for name, value in record.items() if value is not None and (name, value) != ("created_at", "")}
     for name, aliases in ALIASES.items():
         for alias in aliases:
-            if name not in data and alias in data:
+            if not data.get(name) and alias in data:
                 data[name] = data[alias]
+    try:
+        _needed(data)
+        _check_names(data)
+        data["patch"] = long_text("patch", data.get("patch", ""))
+        return _instance(data, _scripts(data))
+    except Refused as refused:
+        return str(refused)
+
+
+def _needed(data: Record) -> None:
     if data.get("perf_command") and not data.get("efficiency_test"):
         try:
             data["efficiency_test"] = [command_script(str(data["perf_command"]))]
         except ValueError as error:
-            return f"perf_command: {error}"
+            raise Refused("perf_command", str(error)) from None
     for name in ("instance_id", "repo", "base_commit", "efficiency_test"):
         if not data.get(name):
-            return f"{name}: missing"
+            raise Refused(name, f"missing{_hint(name, data)}")
     if not data.get("head_commit") and not data.get("patch"):
-        return "head_commit: missing, and so is patch; one of them is needed"
-    scripts = data["efficiency_test"]
-    data["efficiency_test"] = [scripts] if isinstance(scripts, str) else scripts
-    durations = _durations(data.pop("duration_changes", None))
+        raise Refused("head_commit", "missing, and so is patch; one of them is needed")
+
+
+def problem_of_name(value: Any, is_path: bool = True) -> str:
+    """Why a value cannot name an instance, a model or a repository, or nothing.
+
+    Names go into messages, files, tables and hashes, so any text will do that can be printed. With `is_path`, one that
+    would lead out of a folder does not.
+    """
+    if not isinstance(value, str):
+        return "expected text"
+    if not value.isprintable():
+        return f"holds characters that cannot be printed: {told(value)}"
+    if len(value) > NAME_LIMIT:
+        return f"longer than {NAME_LIMIT} characters: {told(value)}"
+    if is_path and (value.startswith("-") or "\\" in value or {"", ".", ".."} & set(value.split("/"))):
+        return f"cannot be the name of a file: {told(value)}"
+    return ""
+
+
+def _check_names(data: Record) -> None:
+    for name in ("instance_id", "repo"):
+        if problem := problem_of_name(data[name]):
+            raise Refused(name, problem)
+    for name in ("base_commit", "head_commit"):
+        value = data.get(name) or "HEAD"
+        # git takes what begins with a dash for an option
+        if not isinstance(value, str) or not _COMMIT.fullmatch(value) or ".." in value:
+            raise Refused(name, f"not the name of a commit: {told(value)}")
+    url = data.get("repo_url") or "x"
+    if problem := problem_of_name(url, is_path=False):
+        raise Refused("repo_url", problem)
+    if url.startswith("-") or "::" in url.partition("/")[0]:
+        raise Refused("repo_url", f"neither a URL nor a path: {told(url)}")
+
+
+def _of_store(store: Store) -> tuple[list[Instance], list[str]]:
+    """The instances of a store, which may be somebody else's: their names are looked at too."""
+    found, problems = [], []
+    for row in store.rows(Instance):
+        try:
+            _check_names(row.model_dump(include={"instance_id", "repo", "base_commit", "head_commit", "repo_url"}))
+            found.append(row)
+        except Refused as refused:
+            problems.append(f"{store.root}: {refused}")
+    return found, problems
+
+
+def long_text(field: str, value: Any) -> str:
+    """A patch as it is stored: see `storage.texts.storable`. Raises Refused for what is none."""
+    if not isinstance(value, str):
+        raise Refused(field, f"expected text or null, not {type(value).__name__}")
+    if len(value) > TEXT_LIMIT:
+        raise Refused(field, f"longer than {TEXT_LIMIT >> 20} Mi characters")
+    try:
+        return storable(value)
+    except ValueError as error:
+        raise Refused(field, str(error)) from None
+
+
+def _hint(name: str, data: Record) -> str:
+    hints = (f"; {text}" for field, text in FOREIGN.items() if name == "efficiency_test" and field in data)
+    return next(hints, "")
+
+
+def _scripts(data: Record) -> list[str]:
+    """The perf tests of a record."""
+    # our own export in the layout of SWE-Perf names its tests as that does, and has the scripts beside
+    found = data.get("efficiency_script") or data["efficiency_test"]
+    if isinstance(found, str):
+        found = _list_in_text(found)
+    if not isinstance(found, list):
+        raise Refused("efficiency_test", f"expected a script or a list of scripts, not {type(found).__name__}")
+    for number, script in enumerate(found):
+        if problem := problem_of(script):
+            raise Refused(f"efficiency_test.{number}", problem)
+        long_text(f"efficiency_test.{number}", script)
+    return [script.removeprefix("\ufeff") for script in found]
+
+
+def _list_in_text(text: str) -> Any:
+    """A list that was written as JSON text, as some columns of tables are; else the text as the only script."""
+    if text.lstrip().startswith("["):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            pass
+    return [text]
+
+
+def _instance(data: Record, scripts: list[str]) -> Instance:
+    dialects = [dialect_of(script) for script in scripts]
+    head = str(data.get("head_commit", ""))
     defaults = {
         "repo_url": f"https://github.com/{data['repo']}.git",
         "created_at": None,
         "head_commit": "",
-        "patch": "",
-        "duration_changes": durations,
+        "duration_changes": _durations(data.pop("duration_changes", None)),
     }
     known = {name: value for name, value in data.items() if name in Instance.model_fields}
+    mine = {
+        "efficiency_test": scripts,
+        "dialects": dialects,
+        "test_ids": [perf_test_id(data["repo"], head, *pair) for pair in zip(scripts, dialects, strict=True)],
+    }
     try:
-        made = Instance.model_validate({**defaults, **known})
+        made = Instance.model_validate({**defaults, **known, **mine})
         RepositoryConfig(name=made.repo, url=made.repo_url)
-        return made
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        return f"{_FIELDS.get(place, place)}: {first['msg']}"
+        raise Refused(*first_problem(error, _FIELDS)) from None
+    try:
+        EnvironmentConfig.model_validate_json(made.environment or "{}")
+    except ValidationError as error:
+        raise Refused("environment", ": ".join(first_problem(error))) from None
+    return made
+
+
+def first_problem(error: ValidationError, names: dict[str, str] | None = None) -> tuple[str, str]:
+    """(field, reason) of the first error, fields of `names` under their other name."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return (names or {}).get(place, place) or "record", first["msg"]
 
 
 def _durations(value: Any) -> list[TestDurations]:
@@ -148,42 +239,4 @@ def _durations(value: Any) -> list[TestDurations]:
     return found
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, Record | str]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield f"{path}:{number}", _object(line)
-
-
-def _object(line: str) -> Record | str:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"not JSON: {error}"
-    return value if isinstance(value, dict) else f"expected a JSON object, not {type(value).__name__}"
-
-
-def _json(path: Path) -> Iterator[tuple[str, Record | str]]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, UnicodeDecodeError):
-            raise
-        raise DatasetError(f"{path}: not JSON: {error}") from error
-    if isinstance(value, Mapping) and "instance_id" not in value:
-        value = [{"instance_id": key, **item} if isinstance(item, dict) else item for key, item in value.items()]
-    for number, item in enumerate(value if isinstance(value, list) else [value], 1):
-        ok = isinstance(item, dict)
-        yield f"{path}[{number}]", item if ok else f"expected a JSON object, not {type(item).__name__}"
-
-
-def _parquet(path: Path) -> Iterator[tuple[str, Record | str]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        rows = pq.read_table(path).to_pylist()
-    except pa.ArrowException as error:
-        raise DatasetError(f"{path}: not Parquet: {error}") from error
-    for number, row in enumerate(rows, 1):
-        yield f"{path}[{number}]", row
+__all__ = ["DatasetError", "Record", "dialect_of", "instance_from", "is_file", "read_instances", "read_records"]

@@ -20,7 +20,9 @@ def content_hash(*parts: Any, length: int = 16) -> str:
         if isinstance(part, bytes):
             data = b"b" + part
         else:
-            data = b"j" + json.dumps(part, default=_jsonable, sort_keys=True, ensure_ascii=False).encode()
+            data = b"j" + json.dumps(part, default=_jsonable, sort_keys=True, ensure_ascii=False).encode(
+                "utf-8", "surrogatepass"
+            )
         digest.update(len(data).to_bytes(8, "big"))
         digest.update(data)
     return digest.hexdigest()[:length]

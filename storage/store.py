@@ -22,6 +22,7 @@ from configs.escaping import for_file_name
 from storage.parts import read_part, write_part
 from storage.schema import WRITTEN_AT, SchemaError, arrow_schema
 from storage.tables import TABLES, Row, partition_of
+from storage.texts import told, visible
 
 R = TypeVar("R", bound=Row)
 
@@ -83,15 +84,22 @@ class Store:
     def append(self, rows: Iterable[Row]) -> int:
         """Write rows, one part per table and repository; returns how many. A row with a known key replaces it.
 
-        Raises StoreError if the disk or the remote refuses.
+        Raises StoreError if the disk or the remote refuses; also, when all others are written, for rows that no file
+        can hold: a model that was copied with other values is not checked again.
         """
         groups: dict[tuple[type[Row], str], list[Row]] = {}
         for row in rows:
             groups.setdefault((type(row), partition_of(row)), []).append(row)
         now = _now()
+        refused: list[str] = []
         for (kind, partition), members in groups.items():
             records = [{**row.model_dump(), WRITTEN_AT: now} for row in members]
-            self._write(kind, partition, pa.Table.from_pylist(records, schema=arrow_schema(kind)))
+            written, problems = _as_table(kind, records)
+            refused += problems
+            if written.num_rows:
+                self._write(kind, partition, written)
+        if refused:
+            raise StoreError(f"{len(refused)} rows cannot be written, the first is {refused[0]}")
         return sum(len(members) for members in groups.values())
 
     def _write(self, kind: type[Row], partition: str, table: pa.Table) -> None:
@@ -169,6 +177,26 @@ class Store:
             return read_part(self._fs, path, kind, columns)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"cannot read {path}: {error}; if it is damaged, delete it and run again") from error
+
+
+_UNFIT = (UnicodeError, OverflowError, pa.ArrowException, TypeError)
+"""What Arrow raises for a value that its column cannot hold."""
+
+
+def _as_table(kind: type[Row], records: list[dict[str, Any]]) -> tuple[pa.Table, list[str]]:
+    """(the records that a part can hold, what is wrong with the others)."""
+    schema = arrow_schema(kind)
+    try:
+        return pa.Table.from_pylist(records, schema=schema), []
+    except _UNFIT:
+        tables, problems = [schema.empty_table()], []
+        for record in map(visible, records):
+            try:
+                tables.append(pa.Table.from_pylist([record], schema=schema))
+            except _UNFIT as error:
+                keys = ", ".join(f"{name} {told(record[name])}" for name in kind.key_columns)
+                problems.append(f"of {kind.table}, {keys}: {error}")
+        return pa.concat_tables(tables), problems
 
 
 def _folder(partition: str) -> str:

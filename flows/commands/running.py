@@ -153,6 +153,9 @@ def print_dataset(summary: DatasetSummary) -> None:
 def _print_evaluation(summary: EvaluationSummary) -> None:
     for problem in summary.problems:
         warn(problem)
+    if summary.forgiven:
+        where = """--where "stage = checkouts\""""
+        warn(f"{summary.forgiven} patches are not as git takes them; how each was read: isobench show funnel {where}")
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
     say(f"{summary.predictions} predictions on {len(summary.instances)} instances: {statuses}")
     table(
@@ -181,4 +184,6 @@ def finish(*summaries: Summary) -> int:
     for summary in summaries:
         for item, reason in summary.failures.items():
             complain(f"{item}: {reason}")
+        for what in summary.missing:
+            complain(what)
     return max(summary.exit_code for summary in summaries)

@@ -37,7 +37,12 @@ class Instance(Row):
     test_patch: str = ""
     api: str = ""
     efficiency_test: list[str]
-    """Perf test scripts, dialect detected per script."""
+    """Perf test scripts."""
+    test_ids: list[str] = Field(default_factory=list)
+    """Keys of the perf tests, in the order of `efficiency_test`. Older rows have none:
+    `storage.scripts` makes them of the texts."""
+    dialects: list[Literal["isobench", "gso", "command"]] = Field(default_factory=list)
+    """Of each script."""
     test_functions: list[str] = Field(default_factory=list)
     """Names of what each script measures, in the order of `efficiency_test`."""
     duration_changes: list[TestDurations] = Field(default_factory=list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -11,15 +12,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from storage.datasets import DatasetError, Record, read_records
+from storage.datasets import DatasetError, Record, Refused, first_problem, long_text, problem_of_name, read_records
 from storage.ids import prediction_id
 from storage.store import Store
 from storage.tables import Instance, Prediction
+from storage.texts import told
 from tasks.leaks import find_leaks
 
 NAMES = {
     "instance_id": ("instance_id",),
-    "model": ("model_name_or_path", "model"),
+    "model": ("model_name_or_path", "model", "model_name"),
     "agent": ("agent", "agent_name"),
     "sample": ("sample", "sample_id", "attempt"),
     "cost_usd": ("cost_usd", "cost"),
@@ -30,6 +32,11 @@ NAMES = {
     "trajectory": ("trajectory",),
 }
 """Our column -> names that prediction files use, the first found counts."""
+PATCHES = ("model_patch", "prediction", "patch", "git_patch", "diff", "output")
+"""Names of the patch in prediction files and in the guides of benchmarks; the first that is there counts, also if it is
+null. A line that has none of them says nothing, which is not an empty patch."""
+WHOLE = ("sample", "tokens_in", "tokens_out", "steps")
+MEASURED = ("cost_usd", "duration_s")
 
 
 class Loaded(BaseModel):
@@ -49,8 +56,9 @@ class Loaded(BaseModel):
 def read_predictions(files: Iterable[str | Path], instance_ids: Iterable[str] | None, store: Store) -> Loaded:
     """Append the predictions of all files, taken in this order, and say what was left out.
 
-    A missing or null patch is an empty one. The sample number is the line's own, or else counts a model's attempts at
-    an instance in order of appearance, over all files. Raises DatasetError if a file cannot be read at all.
+    A null patch is an empty one; a line without a patch is left out, as is a line with a value of a wrong kind. The
+    sample number is the line's own, or else counts a model's attempts at an instance in order of appearance, over all
+    files. Raises DatasetError if no file can be read at all.
     """
     known = None if instance_ids is None else set(instance_ids)
     rows: list[Prediction] = []
@@ -59,24 +67,36 @@ def read_predictions(files: Iterable[str | Path], instance_ids: Iterable[str] | 
     taken: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     seen: dict[str, str] = {}
     guard = _Guard(store)
-    for path in files:
-        digest = file_digest(path)
-        if digest in seen:
-            problems.append(f"{path}: the same content as {seen[digest]}, which was read already")
-            continue
-        seen[digest] = str(path)
-        for where, record in read_records(path):
-            result = record if isinstance(record, str) else prediction_from(record, taken)
-            if isinstance(result, Prediction) and isinstance(record, dict) and isinstance(record.get("prompt"), str):
-                result = result.model_copy(
-                    update={"prompt_leak_rate": guard.rate(result.instance_id, record["prompt"])}
-                )
-            if isinstance(result, str):
-                problems.append(f"{where}: {result}")
-            elif known is not None and result.instance_id not in known:
-                unknown[result.instance_id] += 1
-            else:
-                rows.append(result)
+    unreadable: list[DatasetError] = []
+    paths = list(files)
+    for path in paths:
+        try:
+            digest = file_digest(path)
+            if digest in seen:
+                problems.append(f"{path}: the same content as {seen[digest]}, which was read already")
+                continue
+            seen[digest] = str(path)
+            for where, record in read_records(path):
+                result = record if isinstance(record, str) else prediction_from(record, taken)
+                if (
+                    isinstance(result, Prediction)
+                    and isinstance(record, dict)
+                    and isinstance(record.get("prompt"), str)
+                ):
+                    result = result.model_copy(
+                        update={"prompt_leak_rate": guard.rate(result.instance_id, record["prompt"])}
+                    )
+                if isinstance(result, str):
+                    problems.append(f"{where}: {result}")
+                elif known is not None and result.instance_id not in known:
+                    unknown[result.instance_id] += 1
+                else:
+                    rows.append(result)
+        except DatasetError as error:
+            unreadable.append(error)
+            problems.append(str(error))
+    if unreadable and len(unreadable) == len(paths):
+        raise unreadable[0]
     store.append(rows)
     told = [row for row in rows if row.prompt_leak_rate]
     if told:
@@ -118,41 +138,70 @@ def prediction_from(record: Record, taken: dict[tuple[str, str, str], set[int]])
     values: dict[str, Any] = {
         name: next((record[key] for key in keys if record.get(key) is not None), None) for name, keys in NAMES.items()
     }
-    for name in ("instance_id", "model"):
-        if not isinstance(values[name], str) or not values[name].strip():
-            return f"{NAMES[name][0]}: missing" if values[name] is None else f"{NAMES[name][0]}: expected text"
-    patch = record.get("model_patch")
-    if patch is not None and not isinstance(patch, str):
-        return f"model_patch: expected text or null, not {type(patch).__name__}"
-    agent = str(values["agent"] or "")
-    used = taken[values["model"], agent, values["instance_id"]]
-    sample = _sample(values["sample"], used)
-    if isinstance(sample, str):
-        return sample
     try:
+        _check_names(values)
+        patch = _patch(record)
+        for name in (*WHOLE, *MEASURED):
+            values[name] = _number(name, values[name])
+        agent = values["agent"] or ""
+        used = taken[values["model"], agent, values["instance_id"]]
+        sample = _sample(values["sample"], used)
         row = Prediction.model_validate(
             {
                 **{name: value for name, value in values.items() if value is not None},
-                "prediction_id": prediction_id(values["instance_id"], values["model"], agent, sample, patch or ""),
+                "prediction_id": prediction_id(values["instance_id"], values["model"], agent, sample, patch),
                 "repo": repo_of(values["instance_id"]),
                 "agent": agent,
                 "sample": sample,
-                "model_patch": patch or "",
+                "model_patch": patch,
             }
         )
+    except Refused as refused:
+        return str(refused)
     except ValidationError as error:
-        first = error.errors()[0]
-        return f"{first['loc'][0]}: {first['msg']}"
+        return ": ".join(first_problem(error))
     used.add(sample)
     return row
 
 
-def _sample(value: Any, used: set[int]) -> int | str:
+def _check_names(values: dict[str, Any]) -> None:
+    for name in ("instance_id", "model", "agent"):
+        value = values[name]
+        if name != "agent" and (value is None or (isinstance(value, str) and not value.strip())):
+            raise Refused(NAMES[name][0], "missing")
+        if value is not None and value != "" and (problem := problem_of_name(value, is_path=name == "instance_id")):
+            raise Refused(NAMES[name][0], problem)
+
+
+def _patch(record: Record) -> str:
+    key = next((key for key in PATCHES if key in record), None)
+    if key is None:
+        others = ", ".join(PATCHES[1:])
+        raise Refused(PATCHES[0], f'missing, and so are {others}; null or "" would be an empty patch')
+    return "" if record[key] is None else long_text(key, record[key])
+
+
+def _sample(value: int | None, used: set[int]) -> int:
     if value is None:
         return next(number for number in range(len(used) + 1) if number not in used)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        return f"sample: expected a number from 0, not {value!r}"
-    return f"sample: {value} of this model and instance was read already" if value in used else value
+    if value in used:
+        raise Refused("sample", f"{value} of this model and instance was read already")
+    return value
+
+
+def _number(name: str, value: Any) -> int | float | None:
+    """The number. Frames write whole numbers as 1.0 if one of the column is missing."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or not math.isfinite(value):
+        raise Refused(name, f"expected a number from 0, not {told(value)}")
+    if value >= 2**63:
+        raise Refused(name, f"too large: {told(value)}")
+    if name not in WHOLE:
+        return float(value)
+    if value != int(value):
+        raise Refused(name, f"expected a whole number, not {told(value)}")
+    return int(value)
 
 
 def repo_of(instance_id: str) -> str:
@@ -164,6 +213,7 @@ def repo_of(instance_id: str) -> str:
 def file_digest(path: str | Path) -> str:
     """Hash of a file's content. Raises DatasetError if it cannot be read."""
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror}") from error

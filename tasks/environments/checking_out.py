@@ -12,8 +12,9 @@ from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.ids import content_hash
 from tasks.environments.compiling import BuildFailure, build_in_place
 from tasks.environments.models import CheckedOut
+from tasks.environments.patching import apply_patch
 from tasks.environments.records import environment_folder, is_compiled, read_record
-from tasks.environments.trees import TreeError, apply_patch, clone_path, has_commit, normalise, write_tree
+from tasks.environments.trees import TreeError, clone_path, has_commit, normalise, write_tree
 from tasks.sandbox.models import Arm, Environment
 
 
@@ -43,6 +44,7 @@ def check_out(
     arm_id = content_hash("arm", repository.name, sha, patch, environment.env_id, compiled)
     folder = work / "checkouts" / arm_id
     folder.parent.mkdir(parents=True, exist_ok=True)
+    forgiven = folder.parent / f".{arm_id}.forgiven"
     if not folder.exists():
         temporary = folder.parent / f".{arm_id}-{uuid.uuid4().hex[:8]}"
         try:
@@ -51,8 +53,8 @@ def check_out(
                     for left in folder.parent.glob(f".{arm_id}-*"):  # of a process that was killed
                         shutil.rmtree(left, ignore_errors=True)
                     write_tree(clone, sha, temporary)
-                    if patch is not None:
-                        apply_patch(temporary, patch)
+                    if patch is not None and (notes := apply_patch(temporary, patch)):
+                        forgiven.write_text("; ".join(notes))
                     roots = import_paths(temporary, environment_config, record.roots if record else [])
                     generated = environment_folder(work, environment.env_id) / "generated"
                     if generated.is_dir() and not compiled:
@@ -78,7 +80,8 @@ def check_out(
         import_paths=import_paths(folder, environment_config, record.roots if record else []),
         environment=environment,
     )
-    return CheckedOut(arm=arm, status="ok")
+    reason = f"the patch as it could be read: {forgiven.read_text()}" if forgiven.exists() else ""
+    return CheckedOut(arm=arm, status="ok", reason=reason)
 
 
 def import_paths(checkout: Path, config: EnvironmentConfig, roots: list[str]) -> tuple[str, ...]:

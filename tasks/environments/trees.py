@@ -1,12 +1,13 @@
-"""Files of a commit: read from the clone, written to a folder without history, patched."""
+"""Files of a commit: read from the clone, written to a folder as they are in it, without history."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
+import uuid
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryFile
 
 import git
 
@@ -14,12 +15,16 @@ from configs.escaping import for_file_name
 
 _MTIME = 946_684_800
 """Time stamp of every file of every arm (2000-01-01), so that none tells when, and so which, it is."""
-_QUIET = {
+QUIET = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
     "GIT_LFS_SKIP_SMUDGE": "1",
     "GIT_TERMINAL_PROMPT": "0",
 }
+PLAIN_ATTRIBUTES = "* -text -ident -filter !eol !working-tree-encoding\n"
+"""For `info/attributes`, which has the last word: files are written and read as git has them. Patches speak of those
+bytes, and what `.gitattributes` would make of them (CRLF, UTF-16, the output of a filter) no patch would fit."""
+_ATTRIBUTES = ".gitattributes"
 _CAUSE = re.compile(r"^(error|fatal): ")
 
 
@@ -55,7 +60,8 @@ def read_files(clone: Path, sha: str, wanted: re.Pattern[str]) -> dict[str, byte
 def write_tree(clone: Path, sha: str, folder: Path) -> None:
     """Write the files of a commit into a new folder that holds no link to the repository: history would be a leak.
 
-    An index of its own makes this safe beside any other use of the clone. Raises TreeError.
+    An index of its own makes this safe beside any other use of the clone. Attributes of the commit have no effect: they
+    are written under another name and renamed. Raises TreeError.
     """
     folder.mkdir(parents=True)
     index = folder.parent / f"{folder.name}.index"
@@ -63,52 +69,44 @@ def write_tree(clone: Path, sha: str, folder: Path) -> None:
     command.update_environment(GIT_INDEX_FILE=str(index), GIT_WORK_TREE=str(folder))
     try:
         command.read_tree(sha)
+        hidden = _hide_attributes(command)
         command.checkout_index("--all", "--force", f"--prefix={folder}/")
+        for name in hidden:
+            os.rename(folder / f"{name}{hidden[name]}", folder / name)
     except git.GitCommandError as error:
-        raise TreeError(_first_errors(error)) from error
+        raise TreeError(first_errors(error)) from error
     finally:
         index.unlink(missing_ok=True)
+
+
+def _hide_attributes(command: git.Git) -> dict[str, str]:
+    """Rename every `.gitattributes` of the index; returns name -> what was put after it."""
+    listed = command.ls_files("--stage", "-z", "--", _ATTRIBUTES, f":(glob)**/{_ATTRIBUTES}", stdout_as_string=False)
+    entries = [entry.partition(b"\t") for entry in listed.split(b"\0") if entry]
+    if not entries:
+        return {}
+    ending = f".{uuid.uuid4().hex}"
+    lines = []
+    for stage, _, name in entries:
+        lines += [b"0 " + b"0" * len(stage.split()[1]) + b"\t" + name, stage + b"\t" + name + ending.encode()]
+    with TemporaryFile() as file:
+        file.write(b"\0".join([*lines, b""]))
+        file.seek(0)
+        command.update_index("-z", "--index-info", istream=file)
+    return {os.fsdecode(name): ending for _, _, name in entries}
 
 
 def clone_at(clone: Path, sha: str, folder: Path) -> None:
     """A work tree with its history, for building: tools that read a version from tags need it. Raises TreeError."""
     try:
         git.Git(folder.parent).clone(
-            "--shared", "--no-checkout", "--quiet", "-c", "safe.directory=*", str(clone), str(folder), env=_QUIET
+            "--shared", "--no-checkout", "--quiet", "-c", "safe.directory=*", str(clone), str(folder), env=QUIET
         )
+        (folder / ".git" / "info").mkdir(exist_ok=True)
+        (folder / ".git" / "info" / "attributes").write_text(PLAIN_ATTRIBUTES)
         _git(folder).execute(["git", "-c", "advice.detachedHead=false", "checkout", "--quiet", sha])
     except git.GitCommandError as error:
-        raise TreeError(_first_errors(error)) from error
-
-
-def apply_patch(folder: Path, patch: str) -> None:
-    """Apply a unified diff with `-p1` paths. Raises TreeError with git's first errors; then nothing changed.
-
-    A missing last newline and CRLF line ends (of a patch that went through a form or a mail) are forgiven. Git itself
-    refuses paths that leave the folder or go through a link or into `.git`.
-    """
-    text = patch if patch.endswith("\n") else patch + "\n"
-    attempts = [text, text.replace("\r\n", "\n")] if "\r\n" in text else [text]
-    first: TreeError | None = None
-    for attempt in attempts:
-        try:
-            return _apply(folder, attempt)
-        except TreeError as error:
-            first = first or error
-    assert first is not None
-    raise first
-
-
-def _apply(folder: Path, text: str) -> None:
-    # Inside a user's own repository git would take the paths as relative to that one, and skip them all in silence.
-    variables = {**_QUIET, "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
-    with NamedTemporaryFile("wb", suffix=".patch") as file:
-        file.write(text.encode("utf-8", "surrogateescape"))
-        file.flush()
-        try:
-            git.Git(folder).execute(["git", "apply", "-p1", "--whitespace=nowarn", file.name], env=variables)
-        except git.GitCommandError as error:
-            raise TreeError(_first_errors(error).replace(file.name, "patch")) from error
+        raise TreeError(first_errors(error)) from error
 
 
 def normalise(folder: Path) -> None:
@@ -133,13 +131,16 @@ def normalise(folder: Path) -> None:
 
 def _git(folder: Path) -> git.Git:
     command = git.Git(folder)
-    command.update_environment(**_QUIET)
+    command.update_environment(**QUIET)
     # The clone may belong to another user, who then decides nothing: no hook and no filter of it is run here.
-    command.update_environment(GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0="safe.directory", GIT_CONFIG_VALUE_0="*")
+    for number, (key, value) in enumerate((("safe.directory", "*"), ("core.autocrlf", "false"))):
+        command.update_environment(**{f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value})
+    command.update_environment(GIT_CONFIG_COUNT="2")
     return command
 
 
-def _first_errors(error: git.GitCommandError) -> str:
+def first_errors(error: git.GitCommandError) -> str:
+    """What git says went wrong, at most three causes."""
     text = str(error.stderr or error).strip()
     text = text.removeprefix("stderr: ").strip("'\n ")
     lines = [line.strip() for line in text.splitlines() if line.strip()]

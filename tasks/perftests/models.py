@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Dialect = Literal["isobench", "gso", "command"]
+from storage.scripts import Dialect
+
 Source = Literal["llm", "seeded", "pytest", "asv", "command"]
 
 

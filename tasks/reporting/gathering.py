@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from configs.models import MIN_SPEEDUP
-from storage.ids import patch_id, perf_test_id
+from storage.ids import patch_id
+from storage.scripts import perf_tests_of
 from storage.store import Store
 from storage.tables import (
     Calibration,
@@ -105,7 +106,7 @@ def gather(store: Store) -> View:
     measured = _measurements(store)
     arms = _arm_labels(store)
     runs = _runs(store)
-    owned = {test_id for row in instances for ids in _test_ids(row) for test_id in ids}
+    owned = {test.test_id for row in instances for test in perf_tests_of(row)}
     not_kept = [row for row in comparisons if (row.arm, row.against) == ("human", "base") and row.test_id not in owned]
     spent = store.frame(LlmCall, columns=("cost_usd", "cached")).filter(~pl.col("cached"))["cost_usd"].sum()
     repos = set(commits["repo"].to_list()) | {row.repo for row in instances}
@@ -172,14 +173,6 @@ def _arm_labels(store: Store) -> dict[str, str]:
     return {arm: ", ".join(sorted(known)) for arm, known in labels.items()}
 
 
-def _test_ids(row: Instance) -> list[tuple[str, ...]]:
-    """Possible ids of each script: the dialect is not part of the record."""
-    return [
-        tuple(perf_test_id(row.repo, row.head_commit, script, dialect) for dialect in ("isobench", "gso", "command"))
-        for script in row.efficiency_test
-    ]
-
-
 def _instances(
     rows: list[Instance], comparisons: list[Comparison], measured: pl.DataFrame, arms: dict[str, str]
 ) -> list[InstanceView]:
@@ -203,12 +196,12 @@ def _instances(
                 axis, row.human_ci_low, row.human_performance, row.human_ci_high, [1.0, MIN_SPEEDUP], title
             )
         tests = []
-        for index, ids in enumerate(_test_ids(row)):
+        for index, test in enumerate(perf_tests_of(row)):
             name = row.test_functions[index] if index < len(row.test_functions) else row.api or f"test {index + 1}"
-            known = next((test_id for test_id in ids if test_id in newest), None)
-            if known is None:
+            known = test.test_id
+            if known not in newest:
                 text = "No measurements of this perf test in this store."
-                tests.append(TestView(name, row.efficiency_test[index], None, text))
+                tests.append(TestView(name, test.script, None, text))
                 continue
             frame = newest[known]
             picture_text, drawing = _strips(name, frame, arms, sessions[known])
@@ -217,7 +210,7 @@ def _instances(
                 picture_text = (
                     f"Human against base: {speed(verdict.ratio, verdict.ci_low, verdict.ci_high)}. {picture_text}"
                 )
-            tests.append(TestView(name, row.efficiency_test[index], drawing, picture_text))
+            tests.append(TestView(name, test.script, drawing, picture_text))
         views.append(InstanceView(row, (row.gt_commit_message.splitlines() or [""])[0], picture, tests))
     return views
 

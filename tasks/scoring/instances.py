@@ -69,6 +69,8 @@ def build_instance(
         test_patch=commit.test_patch,
         api=scripts[0].api,
         efficiency_test=[test.script for test in scripts],
+        test_ids=[test.test_id for test in scripts],
+        dialects=[test.dialect for test in scripts],
         test_functions=[test.api for test in scripts],
         duration_changes=[durations[row.session_id] for row in kept],
         human_performance=overall.ratio,

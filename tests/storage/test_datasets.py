@@ -8,11 +8,13 @@ import pytest
 
 from storage import tables
 from storage.datasets import DatasetError, dialect_of, is_file, read_instances
+from storage.ids import perf_test_id
 from storage.store import Store
 from storage.tables import Instance
 
+SCRIPT = "def setup(seed): ...\ndef experiment(state): ...\ndef check_equivalence(reference, candidate): ...\n"
 LINE = {"instance_id": "a__b-1", "repo": "a/b", "repo_url": "/srv/b", "base_commit": "1" * 40, "patch": "diff",
-        "efficiency_test": ["def setup(seed): ..."]}  # fmt: skip
+        "efficiency_test": [SCRIPT]}  # fmt: skip
 
 
 def write(path: Path, *records) -> Path:
@@ -30,6 +32,7 @@ def test_everything_that_may_be_said(tmp_path):
     full = Instance(
         **LINE, created_at=datetime(2024, 1, 1, tzinfo=UTC), head_commit="2" * 40, human_performance=1.5,
         duration_changes=[tables.TestDurations(base=[1.0], head=[0.5])], install_commands=["make"],
+        test_ids=[perf_test_id("a/b", "2" * 40, SCRIPT, "isobench")], dialects=["isobench"],
     )  # fmt: skip
     path = tmp_path / "i.jsonl"
     path.write_text(full.model_dump_json() + "\n")
@@ -41,12 +44,12 @@ def test_everything_that_may_be_said(tmp_path):
 
 def test_names_of_other_benchmarks(tmp_path):
     record = {
-        "instance_id": "x", "repo": "a/b", "base_commit": "1", "opt_commit": "2", "gt_diff": "d", "tests": "one script",
+        "instance_id": "x", "repo": "a/b", "base_commit": "1", "opt_commit": "2", "gt_diff": "d", "tests": SCRIPT,
         "created_at": "2024-05-01T00:00:00Z", "duration_changes": [{"base": 2.0, "head": 1.0}], "arch": "x86",
     }  # fmt: skip
     (row,), problems = read_instances(write(tmp_path / "i.jsonl", record))
     assert problems == []
-    assert (row.head_commit, row.patch, row.efficiency_test) == ("2", "d", ["one script"])
+    assert (row.head_commit, row.patch, row.efficiency_test) == ("2", "d", [SCRIPT])
     assert row.repo_url == "https://github.com/a/b.git"
     assert row.duration_changes == [tables.TestDurations(base=[2.0], head=[1.0])]
 
@@ -58,7 +61,7 @@ def test_names_of_other_benchmarks(tmp_path):
         ({**LINE, "base_commit": None}, "base_commit: missing"),
         ({**LINE, "efficiency_test": []}, "efficiency_test: missing"),
         ({**LINE, "patch": ""}, "head_commit: missing, and so is patch"),
-        ({**LINE, "efficiency_test": [1]}, "efficiency_test.0: Input should be a valid string"),
+        ({**LINE, "efficiency_test": [1]}, "efficiency_test.0: expected the text of a script, not int"),
         ({**LINE, "created_at": "yesterday"}, "created_at: Input should be a valid datetime"),
         (LINE, "instance_id: a__b-1 appears twice"),
         ({**LINE, "repo_url": "https://me:pass@host/a/b"}, "repo_url: Value error, holds a password or token"),

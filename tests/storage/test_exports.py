@@ -12,6 +12,7 @@ from configs.errors import UserError
 from storage import tables
 from storage.datasets import read_instances
 from storage.exports import export, records
+from storage.scripts import perf_tests_of
 from storage.store import Store
 from storage.tables import Commit, Instance
 
@@ -26,12 +27,16 @@ SWE_PERF_FIELDS = {
 }  # fmt: skip
 
 
+FUNCTIONS = "def setup(seed): ...\ndef experiment(state): ...\ndef check_equivalence(reference, candidate): ...\n"
+SCRIPTS = [f"# one\n{FUNCTIONS}", f"# two\n{FUNCTIONS}"]
+
+
 def instance(number: int, **changes) -> Instance:
     data = {
         "instance_id": f"acme__logkit-PR-{number}", "repo": "acme/logkit", "repo_url": "https://example.org/a.git",
         "created_at": datetime(2024, 1, 2, 3, 4, 5, 678, tzinfo=UTC), "base_commit": "b" * 40,
         "head_commit": f"{number:040x}", "patch": "--- a/ü.py\n+++ b/ü.py\n\u2028 'x'\n", "test_patch": "t",
-        "api": "logkit.split", "efficiency_test": ["# one", "# two"], "test_functions": ["split", "split"],
+        "api": "logkit.split", "efficiency_test": SCRIPTS, "test_functions": ["split", "split"],
         "duration_changes": [
             tables.TestDurations(base=[1.0, 1.25, 1.5], head=[0.5, 0.25]),
             tables.TestDurations(base=[2.0, 2.5], head=[1.0, 1.5]),
@@ -39,7 +44,11 @@ def instance(number: int, **changes) -> Instance:
         "human_performance": 2.5, "human_ci_low": 2.0, "human_ci_high": 3.0, "setup_commands": ["s"],
         "install_commands": ["uv pip install ."], "gt_commit_message": "Split faster\n\nBody", "snapshot": "abc",
     }  # fmt: skip
-    return Instance.model_validate({**data, **changes})
+    made = Instance.model_validate({**data, **changes})
+    tests = perf_tests_of(made)
+    return made.model_copy(
+        update={"test_ids": [test.test_id for test in tests], "dialects": [test.dialect for test in tests]}
+    )
 
 
 @pytest.fixture
@@ -80,7 +89,7 @@ def test_gso_has_its_fields_and_comes_back(store, tmp_path):
     assert export(store, path, "gso", repo="acme/logkit") == 2
     record = lines(path)[0]
     assert set(record) == GSO_FIELDS
-    assert (record["opt_commit"], record["prob_script"], record["tests"]) == (f"{1:040x}", "# one", ["# one", "# two"])
+    assert (record["opt_commit"], record["prob_script"], record["tests"]) == (f"{1:040x}", SCRIPTS[0], SCRIPTS)
     (back, _), problems = read_instances(path)
     assert problems == []
     names = ("instance_id", "repo", "base_commit", "head_commit", "patch", "efficiency_test", "install_commands")

@@ -8,6 +8,8 @@ from configs.models import CommandConfig
 from storage.datasets import dialect_of, instance_from
 from storage.perf_commands import command_script
 
+SCRIPT = "def setup(seed): ...\ndef experiment(state): ...\ndef check_equivalence(reference, candidate): ...\n"
+
 
 def spec(perf_command: str) -> CommandConfig:
     return CommandConfig.model_validate_json(command_script(perf_command))
@@ -62,5 +64,5 @@ def test_a_record_with_nothing_but_a_perf_command_is_an_instance():
     assert dialect_of(script) == "command"
     assert json.loads(script)["command"] == command
     assert instance_from({**record, "perf_command": "make"}).startswith("perf_command: not a benchmark")
-    with_script = instance_from({**record, "perf_command": "make", "efficiency_test": "x = 1"})
-    assert with_script.efficiency_test == ["x = 1"]
+    with_script = instance_from({**record, "perf_command": "make", "efficiency_test": SCRIPT})
+    assert with_script.efficiency_test == [SCRIPT]

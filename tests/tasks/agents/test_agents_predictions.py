@@ -52,12 +52,13 @@ def test_columns_of_other_harnesses(store, tmp_path):
     assert (row.sample, row.cost_usd, row.tokens_in, row.steps, row.agent, row.trajectory) == (4, 0.25, 10, 7, "x", "t")
 
 
-def test_a_missing_patch_is_an_empty_one(store, tmp_path):
-    path = lines(
-        tmp_path / "p.jsonl", {**LINE, "model_patch": None}, {k: v for k, v in LINE.items() if k != "model_patch"}
-    )
-    read_predictions([path], None, store)
+def test_a_null_patch_is_an_empty_one_and_a_missing_patch_is_said(store, tmp_path):
+    without = {name: value for name, value in LINE.items() if name != "model_patch"}
+    path = lines(tmp_path / "p.jsonl", {**LINE, "model_patch": None}, {**LINE, "model_patch": ""}, without)
+    loaded = read_predictions([path], None, store)
     assert [row.model_patch for row in store.rows(Prediction)] == ["", ""]
+    (problem,) = loaded.problems
+    assert problem.startswith(f"{path}:3: model_patch: missing, and so are prediction, patch,")
 
 
 def test_bad_lines_are_listed_and_the_rest_goes_on(store, tmp_path):

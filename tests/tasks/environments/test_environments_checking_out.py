@@ -7,13 +7,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import git
 import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
 from storage.store import Store
 from tasks.environments.checking_out import add_missing, check_out, import_paths
 from tasks.environments.models import CheckedOut, missing
-from tasks.environments.trees import clone_path
+from tasks.environments.trees import clone_at, clone_path
 from tasks.mining.clone import clone_path as mining_clone_path
 from tasks.sandbox.models import Arm, Environment
 
@@ -120,7 +121,7 @@ LINK = (
     [
         ("--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-not there\n+x\n", "a.py"),
         ("--- a/none.py\n+++ b/none.py\n@@ -1 +1 @@\n-1\n+x\n", "none.py"),
-        ("this is no patch\n", "No valid patches"),
+        ("this is no patch\n", "no unified diff"),
         ("--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n", "corrupt patch"),
         (NEW_FILE.format("../outside.py"), "invalid path"),
         (NEW_FILE.format(".git/config"), "invalid path"),
@@ -235,3 +236,48 @@ def test_doors_cache_by_content(history: Any, tmp_path: Path) -> None:
     history.work.rename(store.work)
     result = door.fn(**{**parameters, "store": store.root})
     assert result.status == "ok"
+
+
+ATTRIBUTES = (
+    "* text eol=crlf\n*.py ident filter=leave\nutf16.txt text working-tree-encoding=UTF-16\nx.py export-ignore\n"
+)
+
+
+def test_attributes_of_a_repository_do_not_decide_what_an_arm_holds(history: Any, tmp_path: Path) -> None:
+    """Patches speak of what git keeps; what it would write into a work tree is another text."""
+    ran = tmp_path / "ran"
+    base = history.commit({"x.py": "a = 1  # $Id$\nb = 2\n", "utf16.txt": "é\n", "sub/y.py": "y\n"})
+
+    def commit(files: dict[str, str]) -> str:
+        for name, text in files.items():
+            (history.source / name).write_text(text)
+        history.git("add", *files)  # and no more: the work tree's other files are not as the attributes want them
+        history.git("commit", "-q", "-m", "change")
+        return str(history.git("rev-parse", "HEAD").strip())
+
+    base = commit({".gitattributes": ATTRIBUTES, "sub/.gitattributes": "* eol=crlf\n"})
+    history.git("config", "filter.leave.smudge", f"touch {ran}; cat")
+    history.git("config", "core.autocrlf", "true")
+    plain = {name: history.git("show", f"{base}:{name}").encode() for name in ("x.py", "utf16.txt", "sub/y.py")}
+    head = commit({"x.py": "a = 2  # $Id$\nb = 2\n"})
+    patch = history.diff(base, head)
+
+    files = _files(history, _check_out(history, base, None, "base"))
+    assert {name: files[name] for name in plain} == plain
+    assert (files[".gitattributes"], files["sub/.gitattributes"]) == (ATTRIBUTES.encode(), b"* eol=crlf\n")
+    assert sorted(files) == [".gitattributes", "sub/.gitattributes", "sub/y.py", "utf16.txt", "x.py"]
+    patched = _files(history, _check_out(history, base, patch))
+    assert patched == {**files, "x.py": b"a = 2  # $Id$\nb = 2\n"} == _files(history, _check_out(history, head))
+
+    clone_at(history.work / clone_path(history.repository.name), base, tmp_path / "building")
+    assert {name: (tmp_path / "building" / name).read_bytes() for name in plain} == plain
+    assert git.Git(tmp_path / "building").status("--porcelain") == ""  # a version made from it is not `dirty`
+    assert not ran.exists()
+
+
+def test_what_was_forgiven_of_a_patch_is_said_of_every_arm_that_it_made(history: Any) -> None:
+    base = history.commit({"a.py": "1\n2\n"})
+    stripped = "--- a.py\n+++ a.py\n@@ -1,2 +1,2 @@\n-1\n+one\n 2\n"
+    for name in ("human", "patch:1"):
+        result = _check_out(history, base, stripped, name)
+        assert (result.status, result.reason) == ("ok", "the patch as it could be read: names without a/ and b/")

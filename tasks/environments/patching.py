@@ -1,0 +1,134 @@
+"""Patches as people and harnesses hand them over: as git has them first, then read as what they can only mean.
+
+Git alone touches files: it refuses paths that leave the folder, go through a link or into `.git`. GNU patch, to which
+other harnesses fall back, does not, so what it forgives is forgiven here by rewriting the patch or by options of git.
+Each reading but the first is said; none moves a line that the patch does not name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import git
+
+from storage.texts import to_bytes
+from tasks.environments.diffs import Diff, Section, read_diff
+from tasks.environments.trees import PLAIN_ATTRIBUTES, QUIET, TreeError, first_errors
+
+SECTIONS_LIMIT = 200
+"""Files of a patch whose line ends are looked at one by one."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A way to read a patch: its text, git's options, and what was done to get there."""
+
+    text: bytes
+    strip: int = 1
+    options: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def apply_patch(folder: Path, patch: str) -> list[str]:
+    """Apply a unified diff; returns what had to be forgiven, nothing for a patch as git has it.
+
+    Raises TreeError with git's first errors about the patch as it is; then nothing changed. Attributes of the folder
+    (`eol`, `ident`, filters) have no effect, since files of a checkout are as in the commit.
+    """
+    data = to_bytes(patch if patch.endswith("\n") else patch + "\n")
+    diff = read_diff(data)
+    if not diff.sections:
+        raise TreeError("; ".join(diff.notes) or "no unified diff is in it")
+    with TemporaryDirectory(prefix="isobench-patch-") as scratch:
+        tool = _Git(folder, Path(scratch))
+        first: TreeError | None = None
+        for reading in _readings(data, diff, tool):
+            try:
+                tool.apply(reading)
+            except TreeError as error:
+                first = first or error
+            else:
+                return list(reading.notes)
+    assert first is not None
+    raise first
+
+
+def _readings(data: bytes, diff: Diff, tool: _Git) -> Iterator[_Reading]:
+    """From the strictest to the most forgiving; the later ones are made only if the earlier ones fail."""
+    levels = (0,) if diff.lacks_prefixes else (1, 0) if diff.may_lack_prefixes else (1,)
+    for number in (0, 1) if b"\r\n" in data else (0,):
+        text, notes = (
+            (data, diff.uncounted) if number == 0 else (data.replace(b"\r\n", b"\n"), ["line ends of CRLF read as LF"])
+        )
+        yield _Reading(text, levels[0], (), (*_level_note(levels[0]), *notes))
+    for strip in levels:
+        made, notes = _line_ends(diff, strip, tool)
+        plain = _Reading(made.text(), strip, (), (*_level_note(strip), *diff.notes, *notes))
+        yield plain
+        if diff.stripped:
+            short = replace(plain, text=read_diff(data, fill=False).text())
+            yield _with(short, "which are not compared", "--unidiff-zero")
+        if made.lacks_context:
+            yield _with(plain, "no lines around the changes: taken at the lines that it names", "--unidiff-zero")
+        yield _with(plain, "white space of the lines around the changes not compared", "--ignore-whitespace")
+        yield _with(plain, "one line around each change compared, not all", "-C1")
+        yield _with(
+            plain, "one line around each change compared, without its white space", "-C1", "--ignore-whitespace"
+        )
+
+
+def _with(reading: _Reading, note: str, *options: str) -> _Reading:
+    return replace(reading, options=options, notes=(*reading.notes, note))
+
+
+def _level_note(strip: int) -> tuple[str, ...]:
+    return () if strip else ("names without a/ and b/",)
+
+
+def _line_ends(diff: Diff, strip: int, tool: _Git) -> tuple[Diff, list[str]]:
+    """The diff with the line ends that each file has: those of a patch may have been changed on its way."""
+    if len(diff.sections) > SECTIONS_LIMIT:
+        return diff, []
+    made, changed = [], False
+    for section in diff.sections:
+        fitting = section
+        if section.hunks and not tool.fits(section, strip):
+            fitting = next((other for other in section.other_line_ends() if tool.fits(other, strip)), section)
+        changed = changed or fitting is not section
+        made.append(fitting)
+    return replace(diff, sections=made), ["line ends as the files have them"] if changed else []
+
+
+class _Git:
+    """`git apply` on a folder, in a repository of its own that holds nothing but settings."""
+
+    def __init__(self, folder: Path, scratch: Path) -> None:
+        self._git = git.Git(folder)
+        self._patch = scratch / "patch"
+        home = scratch / "git"
+        for name in ("objects", "refs", "info"):
+            (home / name).mkdir(parents=True)
+        (home / "HEAD").write_text("ref: refs/heads/none\n")
+        (home / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tautocrlf = false\n")
+        (home / "info" / "attributes").write_text(PLAIN_ATTRIBUTES)
+        self._variables = {**QUIET, "GIT_DIR": str(home), "GIT_WORK_TREE": str(folder.resolve())}
+
+    def apply(self, reading: _Reading, check: bool = False) -> None:
+        """Raises TreeError; then nothing changed."""
+        self._patch.write_bytes(reading.text)
+        command = ["git", "apply", f"-p{reading.strip}", "--whitespace=nowarn", *reading.options, str(self._patch)]
+        try:
+            self._git.execute([*command, "--check"] if check else command, env=self._variables)
+        except git.GitCommandError as error:
+            raise TreeError(first_errors(error).replace(str(self._patch), "patch")) from error
+
+    def fits(self, section: Section, strip: int) -> bool:
+        """Whether one file's part of a patch would apply."""
+        try:
+            self.apply(_Reading(section.text(), strip), check=True)
+        except TreeError:
+            return False
+        return True
