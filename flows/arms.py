@@ -82,6 +82,8 @@ def check_out_arms(
         result = made.get(key)
         if result is not None and result.arm is not None:
             arms.setdefault(arm.item, {})[arm.name] = result.arm
+            if result.reason:
+                run.note("checkouts", key, "kept", result.reason, repo=repo)
         elif result is not None:
             failed[arm.item, arm.name] = f"{result.status}: {result.reason}"
     return arms, failed
