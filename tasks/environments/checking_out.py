@@ -73,7 +73,13 @@ def check_out(
     folder = work / "checkouts" / arm_id
     note = folder.parent / f".{arm_id}.note"
     folder.parent.mkdir(parents=True, exist_ok=True)
+    base: CheckedOut | None = None
     if not folder.exists():
+        if compiled and patch is not None:
+            # How large its build may be is known by base's; where base does not build, no patch is to blame.
+            base = check_out(repository, environment_config, environment, sandbox, sha, "base", None, work)
+            if base.arm is None:
+                return base
         temporary = folder.parent / f".{arm_id}-{uuid.uuid4().hex[:8]}"
         try:
             with FileLock(folder.parent / f".{arm_id}.lock"):
@@ -86,8 +92,7 @@ def check_out(
                     paths = import_paths(temporary, environment_config, roots)
                     if compiled:
                         version = record.version if record else "0.0.0"
-                        base = folder.parent / content_hash(*of_arm[:3], None, *of_arm[4:])
-                        most = MAX_BUILT_BYTES if patch is None else _most_bytes(base)
+                        most = MAX_BUILT_BYTES if base is None or base.arm is None else _most_bytes(work, base.arm)
                         with build_in_place(
                             temporary, environment, environment_config, sandbox, version, work, most
                         ) as made:
@@ -131,11 +136,9 @@ def _patched(clone: Path, sha: str, checkout: Path, patch: str, size: int) -> st
     return note_of(left_out)
 
 
-def _most_bytes(base: Path) -> int:
+def _most_bytes(work: Path, base: Arm) -> int:
     """What a patch's build may hand out: a few times what base is with its build, so that no patch fills a disk."""
-    if not base.is_dir():
-        return MAX_BUILT_BYTES
-    return min(MAX_BUILT_BYTES, MAX_PATCH_BYTES + 4 * sum(entry.size for entry in walk(base)))
+    return min(MAX_BUILT_BYTES, MAX_PATCH_BYTES + 4 * sum(entry.size for entry in walk(work / base.checkout)))
 
 
 def _failed(error: TreeError | BuildFailure | OSError, patch: str | None) -> CheckedOut:

@@ -117,7 +117,8 @@ def _backend(checkout: Path) -> tuple[str, list[str]]:
         system: Any = tomllib.loads(written).get("build-system", {})
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BuildFailure(f"pyproject.toml is broken: {str(error) or 'too deep'}") from error
-    system = system if isinstance(system, dict) else {}
+    if not isinstance(system, dict):
+        raise BuildFailure("pyproject.toml is broken: build-system is no table")
     backend = system.get("build-backend", "setuptools.build_meta:__legacy__")
     folders = system.get("backend-path", [])
     words = [backend, *(folders if isinstance(folders, list) else [folders])]

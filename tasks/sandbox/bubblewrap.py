@@ -208,6 +208,8 @@ def _is_installation(prefix: Path) -> bool:
         Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or Path(data, "uv", "python")),
         Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions"),
     )
+    if ".." in prefix.parts:
+        return False
     known = str(prefix) in (sys.base_prefix, *(os.path.dirname(folder) for folder in os.get_exec_path()))
     kept = any(prefix.parent in (parent, parent.resolve()) for parent in parents)
     # Other folders with a bin on the path, such as ~/.local, have no standard library.

@@ -30,7 +30,7 @@ ALLOWED = {
     # folders and files that isobench names and makes itself, before or after a stranger's turn
     "environments/checking_out.py": {
         "folder.parent.mkdir", "folder.exists", "folder.parent.glob", "note.unlink", "note.write_text",
-        "temporary.rename", "note.exists", "note.read_text", "base.is_dir",
+        "temporary.rename", "note.exists", "note.read_text", 
     },
     "environments/building.py": {"folder.parent.mkdir", "folder.parent.glob", "log.write_text", "temporary.rename",
                                  "(temporary / 'generated').mkdir"},
