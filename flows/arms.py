@@ -97,6 +97,8 @@ def check_out_arms(
             if result.reason:
                 run.note("checkouts", key, "kept", result.reason, repo=repo)
             arms.setdefault(arm.item, {})[arm.name] = result.arm
+            if result.reason:
+                run.note("checkouts", key, "kept", result.reason, repo=repo)
         elif result is not None:
             failed[arm.item, arm.name] = f"{result.status}: {result.reason}"
     return arms, failed

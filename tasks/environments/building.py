@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +23,11 @@ from tasks.environments.interpreters import local_python, local_version
 from tasks.environments.models import Built
 from tasks.environments.records import Record, environment_folder, is_compiled, read_record
 from tasks.environments.runners import LocalRunner, Runner
+from tasks.environments.settling import Unsettled, settle
 from tasks.environments.trees import TreeError, clone_at, clone_path, has_commit, read_files
 from tasks.sandbox.engine import default_image
+from tasks.sandbox.foreign import is_host_fault
+from tasks.sandbox.foreign_folders import remove
 from tasks.sandbox.models import ENV_DIR, Environment, SandboxError
 
 
@@ -57,7 +59,7 @@ def build_environment(
         record = read_record(work, env_id)
         if record is None or _image_is_gone(record.environment):
             for left in (folder, *folder.parent.glob(f".{env_id}-*")):  # of a build that was killed
-                shutil.rmtree(left, ignore_errors=True)
+                remove(left)
             request = Request(
                 python=local_python(environment.python) if sandbox.kind == "local" else "python3",
                 declared=declared,
@@ -129,21 +131,24 @@ def _build(
             local = Environment(env_id=env_id, kind="local", python=f"{ENV_DIR}/bin/python", path=place)
             built = installed, Record(environment=local, reason=installed.reason, **found)
         installed, record = built
-        (temporary / "log.txt").write_text("\n".join(installed.log))
+        text = "\n".join(installed.log)
+        if installed.ok:
+            try:
+                settle(temporary, {"log.txt": text, "record.json": record.model_dump_json(indent=1)})
+            except (Unsettled, OSError) as error:
+                if is_host_fault(error):
+                    raise SandboxError(f"the environment cannot be written: {error}") from error
+                installed.ok, installed.reason = False, f"what the installation left is not taken: {error}"
+        elif installed.outside_fault:
+            raise SandboxError(f"the environment cannot be built now: {installed.reason}")
         if not installed.ok:
-            if installed.outside_fault:
-                raise SandboxError(f"the environment cannot be built now: {installed.reason}")
             log = folder.parent / f"{env_id}.failed.log"
-            shutil.copyfile(temporary / "log.txt", log)
+            log.write_text(text, errors="backslashreplace")
             return Built(environment=None, reason=installed.reason, log=str(log.relative_to(work)))
-        for left in ("checkout", "dist", "uv", "authorities.crt"):
-            path = temporary / left
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        (temporary / "record.json").write_text(record.model_dump_json(indent=1))
         temporary.rename(folder)
         return record
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove(temporary)
 
 
 def _build_image(

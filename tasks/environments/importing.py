@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from configs.models import SandboxConfig
-from tasks.sandbox import limits_of, open_sandbox
+from tasks.sandbox import foreign, limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 
 _NOT_THE_PROJECT = {
@@ -58,10 +57,9 @@ def _plain(name: str) -> str:
 
 
 def _packages(checkout: Path, import_paths: tuple[str, ...]) -> list[str]:
-    found = []
-    for path in import_paths:
-        folder = checkout / path
-        if folder.is_dir():
-            found += [entry.name for entry in sorted(os.scandir(folder), key=lambda e: e.name)
-                      if entry.is_dir() and (folder / entry.name / "__init__.py").exists()]  # fmt: skip
-    return found
+    return [
+        name
+        for path in import_paths
+        for name in foreign.names(checkout, path)
+        if foreign.is_file(checkout, f"{path}/{name}/__init__.py")
+    ]

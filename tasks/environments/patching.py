@@ -7,6 +7,7 @@ Each reading but the first is said; none moves a line that the patch does not na
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from tasks.environments.trees import PLAIN_ATTRIBUTES, QUIET, TreeError, first_e
 
 SECTIONS_LIMIT = 200
 """Files of a patch whose line ends are looked at one by one."""
+# A few hundred kilobytes of a binary patch can stand for gigabytes: at most 1 GiB a file (in blocks), 8 GiB of memory.
+_BOUNDED = ("/bin/sh", "-c", 'ulimit -f 2097152; ulimit -v 8388608; exec "$@"', "sh")
 
 
 @dataclass(frozen=True)
@@ -119,10 +122,13 @@ class _Git:
     def apply(self, reading: _Reading, check: bool = False) -> None:
         """Raises TreeError; then nothing changed."""
         self._patch.write_bytes(reading.text)
-        command = ["git", "apply", f"-p{reading.strip}", "--whitespace=nowarn", *reading.options, str(self._patch)]
+        options = [f"-p{reading.strip}", "--whitespace=nowarn", *reading.options]
+        command = [*_BOUNDED, "git", "apply", *options, str(self._patch)]
         try:
             self._git.execute([*command, "--check"] if check else command, env=self._variables)
         except git.GitCommandError as error:
+            if error.status == -signal.SIGXFSZ:
+                raise TreeError("a file of the patch is too large") from error
             raise TreeError(first_errors(error).replace(str(self._patch), "patch")) from error
 
     def fits(self, section: Section, strip: int) -> bool:

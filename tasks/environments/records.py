@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from configs.models import EnvironmentConfig, RepositoryConfig
+from tasks.sandbox.foreign import read
 from tasks.sandbox.models import Environment
 
 
@@ -30,7 +31,7 @@ def environment_folder(work: Path, env_id: str) -> Path:
 def read_record(work: Path, env_id: str) -> Record | None:
     """The record of a finished environment, or None."""
     try:
-        return Record.model_validate_json((environment_folder(work, env_id) / "record.json").read_text())
+        return Record.model_validate_json(read(environment_folder(work, env_id), "record.json"))
     except FileNotFoundError:
         return None
 

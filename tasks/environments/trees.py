@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import uuid
+from collections.abc import Collection
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import git
 
 from configs.escaping import for_file_name
+from tasks.sandbox import foreign
 
 _MTIME = 946_684_800
 """Time stamp of every file of every arm (2000-01-01), so that none tells when, and so which, it is."""
@@ -64,15 +66,27 @@ def write_tree(clone: Path, sha: str, folder: Path) -> None:
     are written under another name and renamed. Raises TreeError.
     """
     folder.mkdir(parents=True)
+    _write(clone, sha, folder, ["--all"])
+
+
+def write_again(clone: Path, sha: str, folder: Path, names: Collection[str]) -> None:
+    """Write those of the names that the commit has into its folder anew, as they are there. Raises TreeError."""
+    tracked = set(_git(clone).ls_tree("-r", "-z", "--name-only", "--full-tree", sha).split("\0"))
+    if found := sorted(tracked.intersection(names)):
+        _write(clone, sha, folder, ["--", *found])
+
+
+def _write(clone: Path, sha: str, folder: Path, what: list[str]) -> None:
     index = folder.parent / f"{folder.name}.index"
     command = _git(clone)
     command.update_environment(GIT_INDEX_FILE=str(index), GIT_WORK_TREE=str(folder))
     try:
         command.read_tree(sha)
         hidden = _hide_attributes(command)
-        command.checkout_index("--all", "--force", f"--prefix={folder}/")
-        for name in hidden:
-            os.rename(folder / f"{name}{hidden[name]}", folder / name)
+        command.checkout_index("--force", f"--prefix={folder}/", *what)
+        for name, ending in hidden.items():
+            if os.path.lexists(folder / f"{name}{ending}"):
+                os.rename(folder / f"{name}{ending}", folder / name)
     except git.GitCommandError as error:
         raise TreeError(first_errors(error)) from error
     finally:
@@ -109,24 +123,29 @@ def clone_at(clone: Path, sha: str, folder: Path) -> None:
         raise TreeError(first_errors(error)) from error
 
 
-def normalise(folder: Path) -> None:
-    """Same permissions and times everywhere: readable by the sandbox's user, executable where git says so."""
-    for root, folders, files in os.walk(folder):
-        for name in files:
-            path = os.path.join(root, name)
-            mode = os.lstat(path).st_mode
-            if stat.S_ISREG(mode):
-                os.chmod(path, 0o755 if mode & 0o100 else 0o644)
-            os.utime(path, (_MTIME, _MTIME), follow_symlinks=False)
-        for name in folders:
-            path = os.path.join(root, name)
-            if not os.path.islink(path):
-                os.chmod(path, 0o755)
-    for root, folders, _ in os.walk(folder, topdown=False):
-        for name in folders:
-            os.utime(os.path.join(root, name), (_MTIME, _MTIME), follow_symlinks=False)
+def normalise(folder: Path) -> int:
+    """Same permissions and times everywhere: readable by the sandbox's user, executable where git says so.
+
+    Returns how many bytes its files have. Raises OSError; Refused for a tree that no arm may have, as it is too deep.
+    """
+    entries = [entry for entry in foreign.walk(folder) if entry.kind != "other"]
+    # from below, since a folder's time changes with what is in it
+    for above, found in groupby(reversed(entries), key=lambda entry: entry.name.rpartition("/")[0]):
+        with foreign.folder(folder, above.split("/") if above else []) as place:
+            for entry in found:
+                name = entry.name.rpartition("/")[2]
+                if entry.kind != "link":
+                    executable = entry.kind == "folder" or entry.mode & 0o100
+                    os.chmod(name, 0o755 if executable else 0o644, dir_fd=place)
+                os.utime(name, (_MTIME, _MTIME), dir_fd=place, follow_symlinks=False)
     os.chmod(folder, 0o755)
     os.utime(folder, (_MTIME, _MTIME))
+    return sum(entry.size for entry in entries if entry.kind == "file")
+
+
+def written_since(folder: Path) -> list[foreign.Entry]:
+    """What was written or made since `normalise`, folders aside."""
+    return [entry for entry in foreign.walk(folder) if entry.kind != "folder" and entry.mtime_ns != _MTIME * 10**9]
 
 
 def _git(folder: Path) -> git.Git:

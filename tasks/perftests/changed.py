@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tasks.sandbox import foreign
 from tasks.syntax import parse
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -64,8 +65,8 @@ def find_targets(functions_changed: list[str], files: list[str], base: Path, hum
         if places:
             return Targets(arm="base" if arm == "base" else "human", functions=places, code=code)
     python = [path for path in files if path.endswith(".py")]
-    if any((base / path).is_file() for path in python):
-        return Targets(arm="base", files=[path for path in python if (base / path).is_file()], code=code)
+    if any(foreign.is_file(base, path) for path in python):
+        return Targets(arm="base", files=[path for path in python if foreign.is_file(base, path)], code=code)
     return Targets(arm="human", files=python, code=code)
 
 
@@ -78,7 +79,7 @@ def locate(names: list[str], checkout: Path) -> dict[str, list[Place]]:
             wanted.setdefault(path, []).append(qualified)
     found: dict[str, list[Place]] = {}
     for path, qualified_names in wanted.items():
-        tree = parse_file(checkout / path)
+        tree = parse_file(checkout, path)
         defined = list(functions_of(tree)) if tree is not None else []
         for qualified in qualified_names:
             places = [_place(path, node) for name, node in defined if name == qualified]
@@ -99,10 +100,10 @@ def functions_of(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Functio
             yield from functions_of(child, prefix)
 
 
-def parse_file(path: Path) -> ast.Module | None:
+def parse_file(checkout: Path, path: str) -> ast.Module | None:
     """The syntax tree, or None for a file that is absent or that this Python cannot read."""
     try:
-        return parse(path.read_bytes())
+        return parse(foreign.read(checkout, path))
     except (OSError, SyntaxError, ValueError):
         return None
 

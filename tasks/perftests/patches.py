@@ -8,6 +8,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Literal
 
+from tasks.sandbox import foreign
 from tasks.syntax import PARSING
 
 _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
@@ -33,11 +34,11 @@ def removed_lines(patch: str) -> dict[str, list[str]]:
     return {path: list(lines.values()) for path, lines in changed_lines(patch, "base").items()}
 
 
-def executable(path: Path) -> set[int]:
+def executable(checkout: Path, path: str) -> set[int]:
     """Numbers of the lines of a Python file that run when functions are called; none if it cannot be compiled."""
     try:
         with PARSING:
-            module = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+            module = compile(foreign.read(checkout, path), path, "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError):
         return set()
     return {line for code in _codes(module) if code.co_flags & IN_FUNCTION for line in _numbers(code)}
@@ -50,7 +51,7 @@ def changed_executable(
     found = {}
     for path, lines in changed_lines(patch, side).items():
         wanted = path in paths and path.endswith(".py")
-        numbers = set(lines) & executable(checkout / path) if wanted else set()
+        numbers = set(lines) & executable(checkout, path) if wanted else set()
         if numbers:
             found[path] = numbers
     return found

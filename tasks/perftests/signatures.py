@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from tasks.sandbox import foreign
+from tasks.sandbox.foreign import MAX_BYTES, Budget
 from tasks.syntax import PARSING
 
 DOCSTRING_CHARS = 600
@@ -16,10 +19,28 @@ def describe_apis(apis: Sequence[str], checkout: Path, import_paths: Sequence[st
     import griffe
 
     logging.getLogger("griffe").setLevel(logging.ERROR)
-    loader = griffe.GriffeLoader(
-        search_paths=[str(checkout / path) for path in import_paths], allow_inspection=False, store_source=False
-    )
-    return [_describe(api, loader) for api in apis]
+    packages = {api.partition(".")[0] for api in apis}
+    with tempfile.TemporaryDirectory(prefix="isobench-read-") as name:
+        # griffe follows links and .pth files, so it reads a copy that holds nothing but the packages' modules
+        copies = [_copy(packages, checkout, path, Path(name, str(place))) for place, path in enumerate(import_paths)]
+        loader = griffe.GriffeLoader(search_paths=copies, allow_inspection=False, store_source=False)
+        return [_describe(api, loader) for api in apis]
+
+
+def _copy(packages: set[str], checkout: Path, import_path: str, target: Path) -> str:
+    target.mkdir()
+    root = foreign.inside(checkout, import_path)
+    for package in packages if root is not None else ():
+        for name in (f"{package}.py", f"{package}.pyi"):
+            if foreign.is_file(checkout, f"{root}/{name}"):
+                foreign.copy(checkout, f"{root}/{name}", target, name, Budget(MAX_BYTES))
+        folder = foreign.inside(checkout, f"{root}/{package}")
+        if folder is not None and foreign.is_folder(checkout, folder):
+            for path in foreign.files(checkout, folder):
+                if path.endswith((".py", ".pyi")):
+                    below = PurePosixPath(path).relative_to(folder)
+                    foreign.copy(checkout, path, target, f"{package}/{below}", Budget(MAX_BYTES))
+    return str(target)
 
 
 def _describe(api: str, loader: object) -> str:

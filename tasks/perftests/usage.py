@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from tasks.sandbox import foreign
 
 FOLDERS = {"test", "tests", "testing", "docs", "doc", "examples", "example", "benchmarks", "asv_bench", "samples"}
 SUFFIXES = {".py", ".md", ".rst", ".txt", ".ipynb"}
@@ -24,28 +26,20 @@ def find_usage(apis: Sequence[str], checkout: Path) -> list[str]:
     packages = [api.split(".", 1)[0] for api in apis[:MAX_APIS]]
     found: dict[str, list[tuple[int, str]]] = {name: [] for name in names}
     for path in _files(checkout):
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
+        text = foreign.text(checkout, path, MAX_BYTES) or ""
         for name, package in zip(names, packages, strict=True):
             match = re.search(rf"(?<!def )(?<!\w){re.escape(name)}\(", text)
             if match is not None:
-                shown = _around(text, match.start(), path.relative_to(checkout).as_posix())
+                shown = _around(text, match.start(), path)
                 found[name].append((0 if re.search(rf"\b{re.escape(package)}\b", text) else 1, shown))
     return [shown for name in dict.fromkeys(names) for _, shown in sorted(found[name], key=lambda it: it[0])[:PER_API]]
 
 
-def _files(checkout: Path) -> Iterator[Path]:
-    readmes = sorted(checkout.glob("README*"))
-    others = sorted(
-        path
-        for path in checkout.rglob("*")
-        if path.suffix in SUFFIXES and FOLDERS & set(path.relative_to(checkout).parts[:-1]) and path.is_file()
-    )
-    for path in [*readmes, *others][:MAX_FILES]:
-        if path.is_file() and path.stat().st_size <= MAX_BYTES:
-            yield path
+def _files(checkout: Path) -> list[str]:
+    paths = sorted(map(PurePosixPath, foreign.files(checkout)))
+    readmes = [path for path in paths if len(path.parts) == 1 and path.name.startswith("README")]
+    others = [path for path in paths if path.suffix in SUFFIXES and FOLDERS & set(path.parts[:-1])]
+    return [path.as_posix() for path in [*readmes, *others][:MAX_FILES]]
 
 
 def _around(text: str, at: int, path: str) -> str:

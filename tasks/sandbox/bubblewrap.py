@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tasks.sandbox import seccomp
+from tasks.sandbox import foreign, seccomp
 from tasks.sandbox.models import WORK_DIR, Command, Mount
 from tasks.sandbox.names import HOST_NAME, USER_ID, names, write_names
 from tasks.sandbox.owners import private_folder
 
 MEBIBYTE = 1024 * 1024
 _ALIVE = "owner"
+_SETTINGS_BYTES = 64 * 1024
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = (
     "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "locale.alias", "alternatives", "mime.types",
@@ -184,16 +185,31 @@ def _system(found: Bubblewrap, command: Command) -> list[str]:
 
 
 def interpreters_of(mounts: Iterable[Mount]) -> list[str]:
-    """Installations that mounted virtual environments borrow their interpreter from: `home` in `pyvenv.cfg`."""
+    """Installations that mounted virtual environments borrow their interpreter from: `home` in `pyvenv.cfg`.
+
+    A build or a patch may have written that file, so it chooses only among the Pythons that this machine has anyway.
+    """
     found = []
     for mount in mounts:
-        settings = mount.source / "pyvenv.cfg"
-        if not settings.is_file():
-            continue
-        for line in settings.read_text().splitlines():
+        for line in (foreign.text(mount.source, "pyvenv.cfg", _SETTINGS_BYTES) or "").splitlines():
             name, _, value = line.partition("=")
             if name.strip() == "home" and value.strip():
                 # The path as written must exist inside, and what it links to as well.
                 home = Path(value.strip()).parent
-                found += [str(home), str(home.resolve())]
-    return [prefix for prefix in dict.fromkeys(found) if os.path.isdir(prefix)]
+                found += [str(home), str(home.resolve())] if _is_installation(home) else []
+    return list(dict.fromkeys(found))
+
+
+def _is_installation(prefix: Path) -> bool:
+    """Whether a Python is installed there, and it is the running one, on the path, or of uv or pyenv."""
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    parents = (
+        Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or Path(data, "uv", "python")),
+        Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions"),
+    )
+    if ".." in prefix.parts:
+        return False
+    known = str(prefix) in (sys.base_prefix, *(os.path.dirname(folder) for folder in os.get_exec_path()))
+    kept = any(prefix.parent in (parent, parent.resolve()) for parent in parents)
+    # Other folders with a bin on the path, such as ~/.local, have no standard library.
+    return (known or kept) and next(prefix.glob("lib/python3*/os.py"), None) is not None

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from tasks.sandbox.cgroups import Group
+from tasks.sandbox.foreign_folders import remove
 from tasks.sandbox.models import ABANDONED, Completed, Limits, SandboxError
 from tasks.sandbox.streams import MEBIBYTE, TAIL_BYTES, Tail, drain
 
@@ -227,7 +227,7 @@ class LocalProcess:
         if self._group is not None:
             self._group.remove()
         if self._private is not None:
-            shutil.rmtree(self._private, ignore_errors=True)
+            remove(self._private)
         for closing in (self.stdout, self._popen.stderr):
             with contextlib.suppress(OSError, ValueError):
                 closing.close()  # type: ignore[union-attr]

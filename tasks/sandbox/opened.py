@@ -48,6 +48,8 @@ class OpenSandbox(ABC, Generic[P]):
         for mount in command.mounts:
             if not mount.source.exists():
                 raise SandboxError(f"{mount.source} does not exist, and was to be mounted at {mount.target}")
+            if mount not in self.shared and mount.source.is_symlink():
+                raise SandboxError(f"{mount.source} is a link, and was to be mounted at {mount.target}")
         process = self._launch(command)
         with self._lock:
             self._running.add(process)

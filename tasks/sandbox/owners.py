@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+
+from tasks.sandbox.foreign_folders import remove
 
 
 def _start_time(pid: int) -> str | None:
@@ -44,4 +45,4 @@ def private_folder() -> Path:
 def _sweep() -> None:
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*.*-*"):
         if not owner_is_alive(left.name.removeprefix(_PREFIX).rsplit("-", 1)[0]):
-            shutil.rmtree(left, ignore_errors=True)
+            remove(left)

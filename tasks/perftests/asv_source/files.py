@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tasks.perftests.changed import functions_of
+from tasks.sandbox import foreign
 from tasks.syntax import parse
 
 CONFIG_NAMES = ("asv.conf.json", "asv.conf.jsonc")
@@ -61,14 +62,13 @@ class Suite:
 def find_suite(checkout: Path) -> Suite | None:
     """The benchmarks of a checkout, or None. What asv's configuration names comes first, then the usual folders."""
     for folder in dict.fromkeys([*_configured(checkout), *USUAL_FOLDERS]):
-        root = checkout / folder
-        if not root.is_dir() or PurePosixPath(folder).name.isidentifier() is False:
+        root = foreign.inside(checkout, folder)
+        if root is None or not foreign.is_folder(checkout, root) or not PurePosixPath(folder).name.isidentifier():
             continue
         files: dict[str, str] = {}
-        for path in sorted(root.rglob("*.py")):
-            if path.is_file() and not path.is_symlink():
-                name = (PurePosixPath(folder).name / path.relative_to(root)).as_posix()
-                files[name] = path.read_text(encoding="utf-8", errors="replace")
+        for path in sorted(PurePosixPath(name) for name in foreign.files(checkout, root) if name.endswith(".py")):
+            name = (PurePosixPath(folder).name / path.relative_to(root)).as_posix()
+            files[name] = foreign.text(checkout, path) or ""
         if any(re.search(rf"def {TIMED}", text) for text in files.values()):
             if sum(map(len, files.values())) > MAX_BYTES:
                 return None
@@ -134,13 +134,15 @@ def hints(suite: Suite, words: dict[str, float]) -> dict[str, float]:
 
 def _configured(checkout: Path) -> Iterator[str]:
     """benchmark_dir of every asv configuration near the root."""
-    for folder, folders, files in os.walk(checkout):
-        here = Path(folder).relative_to(checkout)
-        folders[:] = sorted(name for name in folders if not name.startswith(".")) if len(here.parts) < MAX_DEPTH else []
-        for name in sorted(set(files) & set(CONFIG_NAMES)):
-            text = (Path(folder) / name).read_text(encoding="utf-8", errors="replace")
+
+    def enter(folder: str) -> bool:
+        return folder.count("/") < MAX_DEPTH and not PurePosixPath(folder).name.startswith(".")
+
+    for path in map(PurePosixPath, foreign.files(checkout, enter=enter)):
+        if path.name in CONFIG_NAMES:
+            text = foreign.text(checkout, path, MAX_BYTES) or ""
             named = re.search(r'^(?!\s*//).*"benchmark_dir"\s*:\s*"([^"]+)"', text, re.MULTILINE)
-            target = os.path.normpath((here / (named[1] if named else "benchmarks")).as_posix())
+            target = os.path.normpath((path.parent / (named[1] if named else "benchmarks")).as_posix())
             if not target.startswith(".."):
                 yield target
 

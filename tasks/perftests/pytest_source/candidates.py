@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tasks.perftests.changed import FunctionNode, parse_file
+from tasks.sandbox import foreign
 
 TEST_FOLDERS = frozenset({"tests", "test", "testing"})
 SKIPPED_FOLDERS = frozenset({"node_modules", "build", "dist", "site-packages", "__pycache__"})
@@ -47,11 +47,11 @@ def find_candidates(
     pattern = re.compile(rf"(?<![A-Za-z0-9])({words})(?![A-Za-z0-9])")
     by_file: list[list[Candidate]] = []
     for path in test_files(checkout):
-        text = _read(checkout / path)
+        text = foreign.text(checkout, path, MAX_FILE_BYTES) or ""
         if not pattern.search(text):
             continue
         bonus = 100.0 if path in changed_tests else 0.0
-        tree = parse_file(checkout / path)
+        tree = parse_file(checkout, path)
         tests = list(_tests_of(tree, text)) if tree is not None else []
         scores = [_score(own, names, pattern) + 0.5 * _score(around, names, pattern) for _, own, around in tests]
         found = [Candidate(path, test[0], bonus + score) for test, score in zip(tests, scores, strict=True) if score]
@@ -65,11 +65,12 @@ def find_candidates(
 
 def test_files(checkout: Path) -> Iterator[str]:
     """Paths of test modules, by pytest's naming, sorted within each folder."""
-    for folder, folders, files in os.walk(checkout):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in SKIPPED_FOLDERS)
-        for name in sorted(files):
-            if is_test_file(name):
-                yield (Path(folder) / name).relative_to(checkout).as_posix()
+
+    def enter(folder: str) -> bool:
+        name = PurePosixPath(folder).name
+        return not name.startswith(".") and name not in SKIPPED_FOLDERS
+
+    return (path for path in foreign.files(checkout, enter=enter) if is_test_file(path))
 
 
 def is_test_file(path: str) -> bool:
@@ -110,12 +111,3 @@ def _tests_of(tree: ast.Module, text: str) -> Iterator[tuple[str, str, str]]:
             around = "\n".join([node.name, *(source(child) for child in node.body if child not in tests)])
             for child in tests:
                 yield f"{node.name}.{child.name}", source(child), around
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            return ""
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from tasks.perftests.changed import parse_file
 from tasks.perftests.pytest_source.candidates import TEST_FOLDERS, is_test_file
 from tasks.perftests.pytest_source.pruning import keep_tests
+from tasks.sandbox import foreign
 from tasks.syntax import parse
 
 MAX_BYTES = 400_000
@@ -46,7 +47,7 @@ def build_suite(checkout: Path, tests: dict[str, set[str] | None], limit: int = 
         path, names = todo.pop()
         if path in suite.files:
             continue
-        text = _text(checkout / path)
+        text = foreign.text(checkout, path) or ""
         if names is not None:
             text = keep_tests(text, names)
         suite.files[path] = text
@@ -65,10 +66,10 @@ def _surroundings(checkout: Path, path: str, suite: Suite) -> Iterator[str]:
     chain = [folder, *folder.parents]
     packages: list[PurePosixPath] = []
     for place in chain:
-        if (checkout / place / "conftest.py").is_file():
+        if foreign.is_file(checkout, place / "conftest.py"):
             yield (place / "conftest.py").as_posix()
     for place in chain:
-        if place == PurePosixPath(".") or not (checkout / place / "__init__.py").is_file():
+        if place == PurePosixPath(".") or not foreign.is_file(checkout, place / "__init__.py"):
             break
         packages.append(place)
     top = len(packages[-1].parts) - 1 if packages else 0
@@ -115,18 +116,14 @@ def _found(checkout: Path, modules: Iterable[PurePosixPath], folder: PurePosixPa
     for module in modules:
         for candidate in (module.with_suffix(".py"), module / "__init__.py") if module.name else ():
             inside = TEST_FOLDERS & set(candidate.parts[:-1]) or is_test_file(candidate.name)
-            beside = candidate.parent == folder and not (checkout / folder / "__init__.py").is_file()
-            if (inside or (beside and folder != PurePosixPath("."))) and (checkout / candidate).is_file():
+            beside = candidate.parent == folder and not foreign.is_file(checkout, folder / "__init__.py")
+            if (inside or (beside and folder != PurePosixPath("."))) and foreign.is_file(checkout, candidate):
                 yield candidate.as_posix()
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def has_test(checkout: Path, path: str, name: str) -> bool:
     """Whether a test (`f` or `Class.f`) is defined in a module of a checkout."""
-    tree = parse_file(checkout / path)
+    tree = parse_file(checkout, path)
     body: list[ast.stmt] = tree.body if tree is not None else []
     *classes, function = name.split(".")
     for class_name in classes:

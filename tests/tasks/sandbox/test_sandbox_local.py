@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import struct
 import subprocess
@@ -81,6 +82,36 @@ def test_a_virtual_environment_brings_its_interpreter(tmp_path: Path) -> None:
         )
         done = sandbox.run(command)
     assert done.stdout == b"True\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "home", ["{}/bin", "{}", "/etc/x", "/root/bin", "/home/x", "../bin", "/usr/../{}/bin", "{}/../private/bin"]
+)
+def test_a_file_that_a_stranger_wrote_brings_nothing_else_of_this_machine(tmp_path: Path, home: str) -> None:
+    """A patch can put a `pyvenv.cfg` into its checkout, a build into its environment."""
+    (tmp_path / "private" / "bin").mkdir(parents=True)
+    (tmp_path / "private" / "bin" / "python3").touch()
+    (tmp_path / "private" / "secret").write_text("of this machine")
+    arm = tmp_path / "arm"
+    arm.mkdir()
+    (arm / "pyvenv.cfg").write_text(f"home = {home.format(tmp_path / 'private')}\n")
+    mounts = (Mount(source=arm, target="/arm"),)
+    assert interpreters_of(mounts) == []
+    if find_bubblewrap() is not None:
+        with LocalSandbox() as sandbox:
+            done = sandbox.run(Command(argv=("/bin/cat", str(tmp_path / "private" / "secret")), mounts=mounts))
+        assert done.stdout == b""
+
+
+def test_settings_of_an_environment_are_read_from_a_file_only(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pyvenv.cfg")
+    assert interpreters_of([Mount(source=tmp_path, target="/env")]) == []
+
+
+def test_a_link_is_not_mounted(tmp_path: Path) -> None:
+    (tmp_path / "venv").symlink_to("/etc")
+    with LocalSandbox() as sandbox, pytest.raises(SandboxError, match="is a link"):
+        sandbox.run(Command(argv=("/bin/true",), mounts=(Mount(source=tmp_path / "venv", target="/env"),)))
 
 
 def test_seccomp_program_is_well_formed() -> None:
