@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -18,6 +19,7 @@ from typing import IO
 from tasks.sandbox.cgroups import Group
 from tasks.sandbox.foreign_folders import remove
 from tasks.sandbox.models import ABANDONED, Completed, Limits, SandboxError
+from tasks.sandbox.overuse import EVERY_S, Overused, overused
 from tasks.sandbox.streams import MEBIBYTE, TAIL_BYTES, Tail, drain
 
 _END_S = 5.0
@@ -115,6 +117,7 @@ class LocalProcess:
         self._started = time.monotonic()
         self.abandoned = False
         self._timed_out = False
+        self._overused: Overused | None = None
         self._killed = False
         self._lock = threading.Lock()
         self._completed: Completed | None = None
@@ -122,7 +125,7 @@ class LocalProcess:
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=drain, args=(popen.stderr, self._stderr), daemon=True),
-            threading.Thread(target=self._watch, args=(limits.timeout_s,), daemon=True),
+            threading.Thread(target=self._watch, args=(limits,), daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -132,12 +135,21 @@ class LocalProcess:
         """Process id on the host: bubblewrap's, or the command's own."""
         return self._popen.pid
 
-    def _watch(self, timeout_s: float | None) -> None:
-        """Sleep until the command ends or its time is up, then end all that it left behind."""
+    def _watch(self, limits: Limits) -> None:
+        """Sleep until the command ends or its time is up, or it uses too much; then end all that it left behind."""
         poller = select.poll()
         poller.register(self._pidfd, select.POLLIN)
-        if not poller.poll(None if timeout_s is None else timeout_s * 1000):
-            self._timed_out = True
+        end = math.inf if limits.timeout_s is None else self._started + limits.timeout_s
+        # With a control group the kernel watches.
+        longest_s = EVERY_S if self._group is None else math.inf
+        while True:
+            wait_s = min(longest_s, max(0.0, end - time.monotonic()))
+            if poller.poll(None if wait_s == math.inf else wait_s * 1000):
+                break
+            self._timed_out = time.monotonic() >= end
+            self._overused = overused(self._popen.pid, limits) if self._group is None else None
+            if self._timed_out or self._overused:
+                break
         self._kill()
         self._ended.set()
 
@@ -223,7 +235,12 @@ class LocalProcess:
     def _finish(self) -> Completed:
         code = _shell_code(self._popen.returncode)
         stderr = self._stderr.value()
-        out_of_memory = self._group.out_of_memory() if self._group else code != 0 and _says_out_of_memory(stderr)
+        if self._group is not None:
+            out_of_memory = self._group.out_of_memory()
+        else:
+            out_of_memory = self._overused == "memory" or (code != 0 and _says_out_of_memory(stderr))
+        if self._overused == "processes":
+            stderr += b"\nended: it had more processes than it may\n"
         if self._group is not None:
             self._group.remove()
         if self._private is not None:

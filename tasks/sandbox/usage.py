@@ -46,14 +46,14 @@ class Meter:
         """
         if root is None:
             return None
-        mains = [pid for pid in _tree(root) if _inner_id(pid) == inner]
+        mains = [pid for pid in tree(root) if _inner_id(pid) == inner]
         found = cls(root, mains[-1]) if mains else None
         return found if found is not None and found.read() is not None else None
 
     def read(self) -> Usage | None:
         """The usage now; None once the main process is gone."""
         cpu_ns = processes = 0
-        for pid in _tree(self._root):
+        for pid in tree(self._root):
             try:
                 cpu_ns += time.clock_gettime_ns(_clock_of(pid)) + _ticks_of_children(pid) * _TICK_NS
             except (OSError, ValueError, IndexError):
@@ -168,7 +168,7 @@ def _inner_id(pid: int) -> int | None:
     return None
 
 
-def _tree(root: int) -> Iterator[int]:
+def tree(root: int) -> Iterator[int]:
     """The process and all below it."""
     waiting, seen = [root], 0
     while waiting and seen < _MOST:
