@@ -101,7 +101,8 @@ def _parsed(script: str) -> list[ast.stmt]:
             return ast.parse(script.removeprefix("\ufeff")).body
     except SyntaxError as error:
         version = ".".join(map(str, sys.version_info[:2]))
-        raise ValueError(f"not Python, as version {version} reads it: line {error.lineno}: {error.msg}") from None
+        where = f"line {error.lineno}: " if error.lineno else ""
+        raise ValueError(f"not Python, as version {version} reads it: {where}{error.msg}") from None
     except UnicodeEncodeError:
         raise ValueError("not Python: it holds half of a character") from None
     except (ValueError, RecursionError, MemoryError) as error:

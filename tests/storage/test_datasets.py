@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from storage import tables
-from storage.datasets import DatasetError, dialect_of, is_file, read_instances
+from storage.datasets import DatasetError, is_file, read_instances
 from storage.ids import perf_test_id
 from storage.store import Store
 from storage.tables import Instance
+from storage.texts import to_bytes
 
 SCRIPT = "def setup(seed): ...\ndef experiment(state): ...\ndef check_equivalence(reference, candidate): ...\n"
 LINE = {"instance_id": "a__b-1", "repo": "a/b", "repo_url": "/srv/b", "base_commit": "1" * 40, "patch": "diff",
@@ -82,14 +83,75 @@ def test_neither_file_nor_store(tmp_path):
     assert not is_file("store")
 
 
+NO_TEST = {"efficiency_test": None}
+NODE = "tests/test_core.py::TestUnique::test_twice[1-a b]"
+
+
 @pytest.mark.parametrize(
-    ("script", "dialect"),
+    ("change", "problem"),
     [
-        ("def setup(seed): ...\ndef experiment(state): ...", "isobench"),
-        ("def setup(): ...\ndef experiment(): ...", "gso"),
-        ("def run_test(eqcheck=False, reference=False, prefix=''): ...", "gso"),
-        ("def broken(:", "isobench"),
+        ({"efficiency_test": [NODE]}, "efficiency_test.0: 'tests/test_core.py::TestUnique::test_twice[1-a b]' is"),
+        ({"efficiency_test": NODE}, "efficiency_test.0: 'tests/test_core.py::"),
+        ({"efficiency_test": json.dumps([NODE])}, "efficiency_test.0: 'tests/test_core.py::"),
+        ({"efficiency_test": ["tests/test_core.py"]}, "efficiency_test.0: 'tests/test_core.py' is the name of"),
+        ({"efficiency_test": ["pkg.tests.test_core"]}, "efficiency_test.0: the script does not define setup"),
+        ({"efficiency_test": [SCRIPT, "def broken(:"]}, "efficiency_test.1: not Python, as version 3."),
+        ({"efficiency_test": [SCRIPT + "'\0'"]}, "efficiency_test.0: not Python"),
+        ({"efficiency_test": [SCRIPT + "'\ud83d'"]}, "efficiency_test.0: not Python: it holds half of a character"),
+        ({"efficiency_test": ["(" * 100_000]}, "efficiency_test.0: not Python"),
+        ({"efficiency_test": ["-" * 100_000 + "1"]}, "efficiency_test.0: not Python"),
+        ({"efficiency_test": ['{"name": "x"}']}, "efficiency_test.0: not a command: command: Field required"),
+        ({"efficiency_test": ["{" * 100_000]}, "efficiency_test.0: begins like a command, but is not JSON"),
+        ({"efficiency_test": {"a": 1}}, "efficiency_test: expected a script or a list of scripts, not dict"),
+        ({**NO_TEST, "workload": "import timeit"}, "efficiency_test: missing; `workload` is SWE-fficiency's"),
+        ({**NO_TEST, "FAIL_TO_PASS": "[]"}, "efficiency_test: missing; this looks like a record of SWE-bench"),
+        ({**NO_TEST, "container_name": "c"}, "efficiency_test: missing; this looks like a record of F"),
+        ({"instance_id": 5}, "instance_id: expected text"),
+        ({"instance_id": "a/../../b"}, "instance_id: cannot be the name of a file"),
+        ({"instance_id": "a\x1b]0;x\x07"}, "instance_id: holds characters that cannot be printed: 'a\\x1b]0;x\\x07'"),
+        ({"repo": "../.."}, "repo: cannot be the name of a file"),
+        ({"repo": "../../../etc"}, "repo: cannot be the name of a file"),
+        ({"repo": ["a", "b"]}, "repo: expected text"),
+        ({"base_commit": "--output=/tmp/x"}, "base_commit: not the name of a commit"),
+        ({"base_commit": 123456}, "base_commit: not the name of a commit: 123456"),
+        ({"head_commit": "a..b"}, "head_commit: not the name of a commit"),
+        ({"repo_url": "ext::sh -c id"}, "repo_url: neither a URL nor a path"),
+        ({"repo_url": "--upload-pack=id"}, "repo_url: neither a URL nor a path"),
+        ({"patch": "+\ud83d"}, "patch: line 1 holds half of a character"),
+        ({"patch": ["d"]}, "patch: expected text or null, not list"),
+        ({"human_performance": "fast"}, "human_performance: Input should be a valid number"),
+        ({"environment": "{"}, "environment: "),
+        ({"environment": '{"pakages": []}'}, "environment: pakages: "),
+        ({"install_commands": "make"}, "install_commands: Input should be a valid list"),
     ],
-)
-def test_dialects_are_recognised_by_their_functions(script, dialect):
-    assert dialect_of(script) == dialect
+    ids=lambda value: str(value)[:50],
+)  # fmt: skip
+def test_what_cannot_be_run_later_is_said_at_once(tmp_path, change, problem):
+    path = write(tmp_path / "i.jsonl", {**LINE, "instance_id": "other"}, {**LINE, **change})
+    found, problems = read_instances(path)
+    assert [row.instance_id for row in found] == ["other"]
+    assert len(problems) == 1
+    assert problems[0].startswith(f"{path}:2: {problem}")
+    assert problems[0].isprintable()
+    Store(tmp_path / "store").append(found)
+
+
+def test_a_patch_of_bytes_that_are_not_utf8_is_those_bytes(tmp_path):
+    (row,), problems = read_instances(write(tmp_path / "i.jsonl", {**LINE, "patch": "+caf\udce9\n"}))
+    assert (to_bytes(row.patch), problems) == (b"+caf\xe9\n", [])
+    store = Store(tmp_path / "store")
+    store.append([row])
+    assert store.rows(Instance) == [row]
+
+
+def test_names_in_a_store_of_others_are_looked_at_too(tmp_path):
+    (row,), _ = read_instances(write(tmp_path / "i.jsonl", LINE))
+    Store(tmp_path / "theirs").append([row, row.model_copy(update={"instance_id": "x", "base_commit": "--output=x"})])
+    found, problems = read_instances(tmp_path / "theirs")
+    assert found == [row]
+    assert "base_commit: not the name of a commit: '--output=x'" in problems[0]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_script(tmp_path):
+    (row,), _ = read_instances(write(tmp_path / "i.jsonl", {**LINE, "efficiency_test": "\ufeff" + SCRIPT}))
+    assert row.efficiency_test == [SCRIPT]

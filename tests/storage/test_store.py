@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 import storage.store
 from storage import tables
@@ -364,3 +365,27 @@ def test_one_append_of_several_tables_writes_a_part_for_each(store):
     store.append([commit(1), api, commit(2)])
     assert [path.parent.parent.name for path in parts(store)] == ["apis", "commits"]
     assert len(store.rows(Commit)) == 2
+
+
+def test_half_of_a_character_is_spelled_out(store):
+    row = commit(1, subject="caf\udce9", files=["a\ud800.py", "ü.py"])
+    assert (row.subject, row.files) == ("caf\\udce9", ["a\\ud800.py", "ü.py"])
+    store.append([row])
+    assert store.rows(Commit) == [row]
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 1e19])
+def test_a_number_that_no_column_holds_is_an_error_of_its_field(value):
+    with pytest.raises(ValidationError) as raised:
+        commit(1, pr_number=value)
+    assert [error["loc"] for error in raised.value.errors()] == [("pr_number",)]
+
+
+def test_a_row_that_cannot_be_written_costs_no_other(store):
+    """A copy with other values is not checked again."""
+    rows = [commit(1), commit(2).model_copy(update={"pr_number": 2**63}), commit(3), funnel("x")]
+    rows.append(commit(4).model_copy(update={"subject": "s\udce9"}))
+    with pytest.raises(StoreError, match=f"1 rows cannot be written, the first is of commits.*{2:040x}"):
+        store.append(rows)
+    assert [row.sha[-1] for row in store.rows(Commit)] == ["1", "3", "4"]
+    assert [row.key for row in store.rows(Funnel)] == ["x"]

@@ -6,9 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from storage.datasets import DatasetError
+from storage.datasets import TEXT_LIMIT, DatasetError
 from storage.store import Store
 from storage.tables import Instance, Prediction
+from storage.texts import to_bytes
 from tasks.agents.predictions import read_predictions, repo_of
 
 LINE = {"instance_id": "a__b-PR-1", "model_name_or_path": "m", "model_patch": "diff --git a/x b/x\n"}
@@ -144,3 +145,81 @@ def test_prompts_that_give_the_solution_away_are_told(store, tmp_path):
     assert rates == {("1", 0): 0, ("1", 1): 0.5, ("1", 2): None, ("2", 0): None}
     assert loaded.problems[0].startswith("1 predictions had a prompt with lines of the human's diff, up to 50% of them")
     assert len(loaded.problems) == 1
+
+
+@pytest.mark.parametrize("key", ["model_patch", "prediction", "patch", "git_patch", "diff", "output"])
+def test_names_of_the_patch_in_guides_and_harnesses(store, tmp_path, key):
+    record = {"instance_id": "a__b-1", "model": "m", key: "x"}
+    loaded = read_predictions([lines(tmp_path / "p.jsonl", record)], None, store)
+    assert ([row.model_patch for row in store.rows(Prediction)], loaded.problems) == (["x"], [])
+
+
+def test_the_first_name_of_the_patch_counts_even_if_it_says_nothing(store, tmp_path):
+    read_predictions([lines(tmp_path / "p.jsonl", {**LINE, "model_patch": None, "output": "I gave up"})], None, store)
+    assert [row.model_patch for row in store.rows(Prediction)] == [""]
+
+
+TOO_MUCH = [
+    ({"model_patch": "a\ud83d"}, "model_patch: line 1 holds half of a character (U+D83D)"),
+    ({"model_patch": "x" * (TEXT_LIMIT + 1)}, "model_patch: longer than 16 Mi characters"),
+    ({"model_patch": ["x"]}, "model_patch: expected text or null, not list"),
+    ({"model_name_or_path": "m\ud800"}, "model_name_or_path: holds characters that cannot be printed: 'm\\ud800'"),
+    ({"model_name_or_path": "m\x1b[31m"}, "model_name_or_path: holds characters that cannot be printed: 'm\\x1b[31m'"),
+    ({"model_name_or_path": {"name": "m"}}, "model_name_or_path: expected text"),
+    ({"agent": ["x"]}, "agent: expected text"),
+    ({"instance_id": "a\0b"}, "instance_id: holds characters that cannot be printed: 'a\\x00b'"),
+    ({"instance_id": "../../../etc/passwd"}, "instance_id: cannot be the name of a file: '../../../etc/passwd'"),
+    ({"instance_id": "/etc/passwd"}, "instance_id: cannot be the name of a file"),
+    ({"instance_id": "i" * 1000}, "instance_id: longer than 300 characters"),
+    ({"trajectory": [[[[]]]]}, "trajectory: Input should be a valid string"),
+    ({"sample": 2**63}, "sample: too large"),
+    ({"steps": 2**63}, "steps: too large"),
+    ({"steps": 1e30}, "steps: too large"),
+    ({"steps": 1.5}, "steps: expected a whole number, not 1.5"),
+    ({"steps": True}, "steps: expected a number from 0, not True"),
+    ({"sample": -1}, "sample: expected a number from 0, not -1"),
+    ({"tokens_in": float("inf")}, "tokens_in: expected a number from 0, not inf"),
+    ({"cost_usd": float("inf")}, "cost_usd: expected a number from 0, not inf"),
+    ({"duration_s": {"s": 1}}, "duration_s: expected a number from 0, not a dict of 1"),
+]
+
+
+@pytest.mark.parametrize(("change", "problem"), TOO_MUCH, ids=lambda value: str(value)[:40])
+def test_what_no_table_can_hold_costs_its_own_line(store, tmp_path, change, problem):
+    path = lines(tmp_path / "p.jsonl", {**LINE, **change}, {**LINE, "model_name_or_path": "other"})
+    loaded = read_predictions([path], None, store)
+    assert [row.model for row in store.rows(Prediction)] == ["other"]
+    assert len(loaded.problems) == 1
+    assert loaded.problems[0].startswith(f"{path}:1: {problem}")
+    assert all(text.isprintable() and len(text) < 500 for text in loaded.problems)
+
+
+ODD = [{"model_patch": "caf\udce9"}, {"model_patch": "a\0b"}, {"trajectory": "t\ud800"}, {"trajectory": "t\0"},
+       {"model_name_or_path": "../../etc/passwd"}, {"model_name_or_path": "openai/é"}, {"sample": 2.0},
+       {"sample": float("nan")}, {"steps": 2**63 - 1}]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", ODD, ids=str)
+def test_odd_values_that_a_table_can_hold_are_kept(store, tmp_path, change):
+    loaded = read_predictions([lines(tmp_path / "p.jsonl", {**LINE, **change})], None, store)
+    (row,) = store.rows(Prediction)
+    assert loaded.problems == []
+    assert to_bytes(row.model_patch) == change.get("model_patch", LINE["model_patch"]).encode(
+        "utf-8", "surrogateescape"
+    )
+
+
+def test_samples_of_a_frame_are_whole_numbers(store, tmp_path):
+    frame = pl.DataFrame([{**LINE, "sample": number, "steps": 3.0} for number in (0.0, 1.0, None)])
+    frame.write_parquet(tmp_path / "p.parquet")
+    loaded = read_predictions([tmp_path / "p.parquet"], None, store)
+    assert loaded.problems == []
+    assert sorted((row.sample, row.steps) for row in store.rows(Prediction)) == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_a_file_that_cannot_be_read_costs_no_other(store, tmp_path):
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1")
+    good = lines(tmp_path / "p.jsonl", LINE)
+    loaded = read_predictions([tmp_path / "bad.parquet", good], None, store)
+    assert len(loaded.prediction_ids) == 1
+    assert "not Parquet" in loaded.problems[0]
