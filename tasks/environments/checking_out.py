@@ -72,7 +72,7 @@ def check_out(
             # How large its build may be is known by base's; where base does not build, no patch is to blame.
             base = check_out(repository, environment_config, environment, sandbox, sha, "base", None, work)
             if base.arm is None:
-                return base
+                return base.model_copy(update={"reason": f"without the patch: {base.reason}"})
         temporary = folder.parent / f".{arm_id}-{uuid.uuid4().hex[:8]}"
         try:
             with FileLock(folder.parent / f".{arm_id}.lock"):
