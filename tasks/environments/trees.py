@@ -10,14 +10,10 @@ from tempfile import NamedTemporaryFile
 
 import git
 
+from tasks.git_environment import git_in, quiet
+
 _MTIME = 946_684_800
 """Time stamp of every file of every arm (2000-01-01), so that none tells when, and so which, it is."""
-_QUIET = {
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_SYSTEM": os.devnull,
-    "GIT_LFS_SKIP_SMUDGE": "1",
-    "GIT_TERMINAL_PROMPT": "0",
-}
 _CAUSE = re.compile(r"^(error|fatal): ")
 
 
@@ -72,7 +68,7 @@ def clone_at(clone: Path, sha: str, folder: Path) -> None:
     """A work tree with its history, for building: tools that read a version from tags need it. Raises TreeError."""
     try:
         git.Git(folder.parent).clone(
-            "--shared", "--no-checkout", "--quiet", "-c", "safe.directory=*", str(clone), str(folder), env=_QUIET
+            "--shared", "--no-checkout", "--quiet", "-c", "safe.directory=*", str(clone), str(folder), env=quiet()
         )
         _git(folder).execute(["git", "-c", "advice.detachedHead=false", "checkout", "--quiet", sha])
     except git.GitCommandError as error:
@@ -99,7 +95,7 @@ def apply_patch(folder: Path, patch: str) -> None:
 
 def _apply(folder: Path, text: str) -> None:
     # Inside a user's own repository git would take the paths as relative to that one, and skip them all in silence.
-    variables = {**_QUIET, "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
+    variables = {**quiet(), "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
     with NamedTemporaryFile("wb", suffix=".patch") as file:
         file.write(text.encode("utf-8", "surrogateescape"))
         file.flush()
@@ -130,11 +126,8 @@ def normalise(folder: Path) -> None:
 
 
 def _git(folder: Path) -> git.Git:
-    command = git.Git(folder)
-    command.update_environment(**_QUIET)
     # The clone may belong to another user, who then decides nothing: no hook and no filter of it is run here.
-    command.update_environment(GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0="safe.directory", GIT_CONFIG_VALUE_0="*")
-    return command
+    return git_in(folder, {"safe.directory": "*"})
 
 
 def _first_errors(error: git.GitCommandError) -> str:

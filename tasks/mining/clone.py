@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from configs.demo.build import DEMO_URL, build_demo_repository
 from configs.models import RepositoryConfig
 from storage.store import Store
+from tasks.git_environment import open_repo
 from tasks.mining.errors import MiningError
 from tasks.mining.gitio import GitFailed
 from tasks.mining.judging import shallow_boundary
@@ -65,7 +66,7 @@ def sync_repository(repository: RepositoryConfig, store: Store) -> Clone:
             raise MiningError(
                 f"{repository.name}: branch '{branch}' vanished from {url} while it was fetched; run again"
             )
-        with git.Repo(path) as repo:
+        with open_repo(path) as repo:
             if branch is not None:
                 repo.git.symbolic_ref("HEAD", f"refs/heads/{branch}")
             rewritten = (
@@ -144,7 +145,7 @@ def _branch(repository: RepositoryConfig, url: str) -> str | None:
 
 
 def _head(path: Path, branch: str | None) -> str | None:
-    with git.Repo(path) as repo:
+    with open_repo(path) as repo:
         names = [f"refs/heads/{branch}"] if branch else ["refs/isobench/head", "HEAD"]
         for name in names:
             try:
