@@ -33,6 +33,7 @@ def _litellm() -> Any:
     # 5 s of import, hence lazy; without the variables it fetches lists from the internet first
     for name in ("LITELLM_LOCAL_MODEL_COST_MAP", "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"):
         os.environ.setdefault(name, "True")
+    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # else it takes all variables of an .env file that it finds
     import litellm
 
     litellm.telemetry = False
