@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Annotated, Any, Literal
 
-import typer
-from typer.core import TyperCommand
+from flows.surroundings import import_nothing_from_here
 
-from configs.errors import UserError
+import_nothing_from_here()  # nor what follows
+
+from pathlib import Path  # noqa: E402
+from typing import Annotated, Any, Literal  # noqa: E402
+
+import typer  # noqa: E402
+from typer.core import TyperCommand  # noqa: E402
+
+from configs.errors import UserError  # noqa: E402
 
 app = typer.Typer(
     help="Mines real performance commits, proves their speedups in sandboxes, and scores coding agents against them.",

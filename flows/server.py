@@ -17,10 +17,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from configs.errors import UserError
 from configs.variables import TEMPORARY_SERVER
+from flows import surroundings
 
 START_TIMEOUT_S = 180
 """The first start creates the database, which takes a slow machine half a minute."""
@@ -44,6 +45,7 @@ LOADED_MEANWHILE = (
 """Loaded while a server starts: Prefect, all stages, and what these would load only when the first flow runs."""
 CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 """Prefect's variable for what reaches the terminal."""
+_DIRECTLY = build_opener(ProxyHandler({}))
 
 _SERVE = """
 import os, threading
@@ -68,9 +70,8 @@ def configured() -> bool:
     """Whether the user points at a server of their own, by environment variable or in a Prefect profile."""
     if os.environ.get("PREFECT_API_URL"):
         return True
-    home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))
-    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
-    return profiles.is_file() and "PREFECT_API_URL" in profiles.read_text(encoding="utf-8", errors="replace")
+    file = Path(surroundings.profiles())
+    return file.is_file() and "PREFECT_API_URL" in file.read_text(encoding="utf-8", errors="replace")
 
 
 class Server:
@@ -83,10 +84,11 @@ class Server:
         self._log = folder / "server.log"
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _SERVE, "--factory", "prefect.server.api.server:create_app", "--lifespan", "on",
-                 "--host", "127.0.0.1", "--port", str(self._port), "--log-level", "error"],
+                # -P and cwd: neither code nor settings of the folder where the user stands
+                [sys.executable, "-P", "-c", _SERVE, "--factory", "prefect.server.api.server:create_app",
+                 "--lifespan", "on", "--host", "127.0.0.1", "--port", str(self._port), "--log-level", "error"],
                 env={
-                    **{name: value for name, value in os.environ.items() if name != CONSOLE_LEVEL},
+                    **{name: value for name, value in surroundings.for_a_server().items() if name != CONSOLE_LEVEL},
                     "PREFECT_UI_ENABLED": "false",
                     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
                     **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in IDLE_SERVICES},
@@ -95,6 +97,7 @@ class Server:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                cwd=sys.prefix,
                 start_new_session=True,  # Ctrl-C is for the command, which then ends its server in order
             )  # fmt: skip
 
@@ -112,7 +115,7 @@ class Server:
                     f"the Prefect server ended with code {self._process.returncode}; its log: {self._log}"
                 )
             try:
-                with urlopen(f"http://127.0.0.1:{self._port}/api/health", timeout=2):
+                with _DIRECTLY.open(f"http://127.0.0.1:{self._port}/api/health", timeout=2):
                     return
             except (URLError, OSError):
                 time.sleep(0.05)
@@ -137,11 +140,13 @@ def prefect_server(folder: Path) -> Iterator[None]:
     """
     quiet_defaults()
     if configured():
+        surroundings.take_no_settings_from_here()
         yield
         return
     server = Server(folder)
     os.environ.update(server.variables)
     try:
+        surroundings.take_no_settings_from_here()
         for name in LOADED_MEANWHILE:
             import_module(name)
         server.wait()

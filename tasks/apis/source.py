@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections import OrderedDict
@@ -16,6 +15,7 @@ import git
 from tasks.apis.cython import summarise_cython
 from tasks.apis.models import ApisError
 from tasks.apis.summary import Summary, summarise
+from tasks.git_environment import open_repo
 
 T = TypeVar("T")
 
@@ -74,11 +74,9 @@ class ModuleFile:
 def open_clone(path: Path) -> git.Repo:
     """The clone, deaf to the user's git configuration. Raises ApisError if there is none."""
     try:
-        repo = git.Repo(path)
+        return open_repo(path)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
         raise ApisError(f"there is no clone at {path}: synchronise the repository first") from error
-    repo.git.update_environment(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL=os.devnull, LC_ALL="C")
-    return repo
 
 
 def list_files(repo: git.Repo, sha: str) -> dict[str, str]:

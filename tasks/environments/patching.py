@@ -17,7 +17,8 @@ import git
 
 from storage.texts import to_bytes
 from tasks.environments.diffs import Diff, Section, read_diff
-from tasks.environments.trees import PLAIN_ATTRIBUTES, QUIET, TreeError, first_errors
+from tasks.environments.trees import PLAIN_ATTRIBUTES, TreeError, first_errors
+from tasks.git_environment import quiet
 
 SECTIONS_LIMIT = 200
 """Files of a patch whose line ends are looked at one by one."""
@@ -117,7 +118,7 @@ class _Git:
         (home / "HEAD").write_text("ref: refs/heads/none\n")
         (home / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tautocrlf = false\n")
         (home / "info" / "attributes").write_text(PLAIN_ATTRIBUTES)
-        self._variables = {**QUIET, "GIT_DIR": str(home), "GIT_WORK_TREE": str(folder.resolve())}
+        self._variables = {**quiet(), "GIT_DIR": str(home), "GIT_WORK_TREE": str(folder.resolve())}
 
     def apply(self, reading: _Reading, check: bool = False) -> None:
         """Raises TreeError; then nothing changed."""

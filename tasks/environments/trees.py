@@ -13,16 +13,11 @@ from tempfile import TemporaryFile
 import git
 
 from configs.escaping import for_file_name
+from tasks.git_environment import git_in, quiet
 from tasks.sandbox import foreign
 
 _MTIME = 946_684_800
 """Time stamp of every file of every arm (2000-01-01), so that none tells when, and so which, it is."""
-QUIET = {
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_SYSTEM": os.devnull,
-    "GIT_LFS_SKIP_SMUDGE": "1",
-    "GIT_TERMINAL_PROMPT": "0",
-}
 PLAIN_ATTRIBUTES = "* -text -ident -filter !eol !working-tree-encoding\n"
 """For `info/attributes`, which has the last word: files are written and read as git has them. Patches speak of those
 bytes, and what `.gitattributes` would make of them (CRLF, UTF-16, the output of a filter) no patch would fit."""
@@ -114,7 +109,7 @@ def clone_at(clone: Path, sha: str, folder: Path) -> None:
     """A work tree with its history, for building: tools that read a version from tags need it. Raises TreeError."""
     try:
         git.Git(folder.parent).clone(
-            "--shared", "--no-checkout", "--quiet", "-c", "safe.directory=*", str(clone), str(folder), env=QUIET
+            "--shared", "--no-checkout", "--quiet", "-c", "safe.directory=*", str(clone), str(folder), env=quiet()
         )
         (folder / ".git" / "info").mkdir(exist_ok=True)
         (folder / ".git" / "info" / "attributes").write_text(PLAIN_ATTRIBUTES)
@@ -149,13 +144,8 @@ def written_since(folder: Path) -> list[foreign.Entry]:
 
 
 def _git(folder: Path) -> git.Git:
-    command = git.Git(folder)
-    command.update_environment(**QUIET)
     # The clone may belong to another user, who then decides nothing: no hook and no filter of it is run here.
-    for number, (key, value) in enumerate((("safe.directory", "*"), ("core.autocrlf", "false"))):
-        command.update_environment(**{f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value})
-    command.update_environment(GIT_CONFIG_COUNT="2")
-    return command
+    return git_in(folder, {"safe.directory": "*"})
 
 
 def first_errors(error: git.GitCommandError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from configs.errors import UserError
 from configs.escaping import for_json_line
 from storage.store import Store
 from storage.tables import LlmCall
-from tasks.llm.cache import Reply, ReplyCache
+from tasks.llm.cache import Reply, ReplyCache, readable
 from tasks.llm.gateway import IMPORTED, cache_folder, call_row
 from tasks.llm.requests import Request, Requests
 
@@ -86,7 +86,7 @@ def import_answers(store: Store, path: Path) -> Imported:
             requests.close(request.key)
             calls.append(call_row(request, reply, IMPORTED))
             done.answers += 1
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise UserError(f"cannot read {path}: {error}") from error
     finally:
         store.append(calls)
@@ -98,10 +98,10 @@ class _Unusable(ValueError):
     """A line of an answers file that holds no answer."""
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with path.open(encoding="utf-8") as file:
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if line.strip():
+            if line.strip(b"\xef\xbb\xbf \t\r\n"):
                 yield number, line
 
 
@@ -128,11 +128,15 @@ def _anthropic_line(request: Request) -> dict[str, Any]:
     return {"custom_id": request.key, "params": params}
 
 
-def _answer(line: str, requests: Requests) -> tuple[Request, Reply]:
+def _answer(line: bytes, requests: Requests) -> tuple[Request, Reply]:
     try:
-        record = json.loads(line)
+        record = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise _Unusable(f"not UTF-8: {error}") from None
     except ValueError as error:
         raise _Unusable(f"not JSON: {error}") from None
+    except RecursionError:
+        raise _Unusable("nested too deeply") from None
     if not isinstance(record, dict) or not isinstance(record.get("custom_id"), str):
         raise _Unusable("no custom_id: each line is an object with the custom_id of its request")
     request = requests.get(record["custom_id"])
@@ -148,7 +152,8 @@ def _answer(line: str, requests: Requests) -> tuple[Request, Reply]:
     if "text" not in record:
         raise _Unusable("has none of 'response' (OpenAI), 'result' (Anthropic) and 'text' (by hand)")
     text = record["text"]
-    return request, Reply(text if isinstance(text, str) else json.dumps(text, ensure_ascii=False), 0, 0, 0.0)
+    text = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)
+    return request, Reply.of(text, 0, 0, 0.0)
 
 
 def _from_openai(record: dict[str, Any], request: Request) -> Reply:
@@ -160,7 +165,7 @@ def _from_openai(record: dict[str, Any], request: Request) -> Reply:
         raise _Unusable(f"the provider answered {response['status_code']}: {_message(body.get('error', body))}")
     choice = body["choices"][0]
     message, finish = choice["message"], choice.get("finish_reason") or "stop"
-    text = message.get("content") or ""
+    text = readable(message.get("content"))
     if message.get("refusal") and not text:
         text, finish = message["refusal"], "refusal"
     usage = body.get("usage") or {}
@@ -171,16 +176,17 @@ def _from_anthropic(result: dict[str, Any], request: Request) -> Reply:
     if result["type"] != "succeeded":
         raise _Unusable(f"the provider gave no answer: {result['type']} {_message(result.get('error', ''))}".rstrip())
     message = result["message"]
-    text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
+    text = readable([block for block in message["content"] if block["type"] == "text"])
     finish = {"max_tokens": "length", "refusal": "refusal"}.get(message.get("stop_reason"), "stop")
     usage = message.get("usage") or {}
     return _reply(request, text, usage.get("input_tokens", 0), usage.get("output_tokens", 0), finish)
 
 
-def _reply(request: Request, text: str, tokens_in: int, tokens_out: int, finish: str) -> Reply:
+def _reply(request: Request, text: str, tokens_in: Any, tokens_out: Any, finish: str) -> Reply:
     from tasks.llm.client import list_price
 
-    return Reply(text, tokens_in, tokens_out, PRICE_FACTOR * list_price(request.model, tokens_in, tokens_out), finish)
+    reply = Reply.of(text, tokens_in, tokens_out, 0.0, finish)
+    return replace(reply, cost_usd=PRICE_FACTOR * list_price(request.model, reply.tokens_in, reply.tokens_out))
 
 
 def _message(error: Any) -> str:

@@ -15,6 +15,9 @@ from filelock import FileLock
 
 from storage.ids import content_hash
 
+MAX_TOKENS = 1 << 40
+"""A server that counts more is not believed."""
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -26,6 +29,24 @@ class Reply:
     cost_usd: float
     finish: str = "stop"
     """Why the model stopped: `stop`, `length`, `content_filter`, `refusal`..."""
+
+    @classmethod
+    def of(cls, content: Any, tokens_in: Any, tokens_out: Any, cost_usd: float, finish: str = "stop") -> Reply:
+        """The reply that a server sent, whatever that put into its fields."""
+        return cls(readable(content), _count(tokens_in), _count(tokens_out), cost_usd, readable(finish))
+
+
+def readable(content: Any) -> str:
+    """The text of a message's content: a text, its parts, or nothing. Half a surrogate pair, which JSON can say and no
+    file can hold, is a question mark."""
+    if isinstance(content, list):
+        parts = (part.get("text") if isinstance(part, dict) else part for part in content)
+        content = "".join(part for part in parts if isinstance(part, str))
+    return str(content or "").encode("utf-8", "replace").decode()
+
+
+def _count(tokens: Any) -> int:
+    return tokens if isinstance(tokens, int) and 0 <= tokens <= MAX_TOKENS else 0
 
 
 def request_key(model: str, messages: Sequence[dict[str, str]], parameters: dict[str, Any], schema: Any) -> str:

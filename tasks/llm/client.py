@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from configs.models import LLMConfig
 from tasks.llm import limits, stopping
-from tasks.llm.cache import Reply
+from tasks.llm.cache import Reply, readable
 from tasks.llm.models import LlmError
 from tasks.llm.tokens import count_tokens
 
@@ -33,6 +33,7 @@ def _litellm() -> Any:
     # 5 s of import, hence lazy; without the variables it fetches lists from the internet first
     for name in ("LITELLM_LOCAL_MODEL_COST_MAP", "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"):
         os.environ.setdefault(name, "True")
+    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # else it takes all variables of an .env file that it finds
     import litellm
 
     litellm.telemetry = False
@@ -156,7 +157,7 @@ def describe(error: BaseException) -> str:
 
 def _reply(litellm: Any, model: str, response: Any) -> Reply:
     choice = response.choices[0]
-    text = choice.message.content or ""
+    text = readable(choice.message.content)
     finish = choice.finish_reason or "stop"
     refusal = (getattr(choice.message, "provider_specific_fields", None) or {}).get("refusal")
     if refusal and not text:
@@ -166,13 +167,8 @@ def _reply(litellm: Any, model: str, response: Any) -> Reply:
         cost = float(litellm.completion_cost(response, model=model))
     except Exception:  # no price known for this model
         cost = 0.0
-    return Reply(
-        text=text,
-        tokens_in=getattr(usage, "prompt_tokens", 0) or 0,
-        tokens_out=getattr(usage, "completion_tokens", 0) or 0,
-        cost_usd=cost,
-        finish=finish,
-    )
+    tokens_in, tokens_out = getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0)
+    return Reply.of(text, tokens_in, tokens_out, cost, finish)
 
 
 def _takes_schema(litellm: Any, model: str) -> bool:

@@ -20,7 +20,7 @@ from tasks.llm import budget, client, stopping
 from tasks.llm.cache import Reply, ReplyCache, request_key
 from tasks.llm.calls import record
 from tasks.llm.models import Answer, AnswerInvalid, LlmError, Prompt, Turn, Waiting
-from tasks.llm.parsing import Unparsable, parse_answer
+from tasks.llm.parsing import MAX_CHARACTERS, Unparsable, parse_answer
 from tasks.llm.prompts import render
 from tasks.llm.requests import Request, Requests
 
@@ -117,7 +117,7 @@ def _converse(
             raise
         replies.append(reply)
         all_cached = all_cached and cached
-        turns = (*turns, Turn("assistant", reply.text))
+        turns = (*turns, Turn("assistant", reply.text[:MAX_CHARACTERS]))
         try:
             value = _validate(reply, answer, check)
         except Unparsable as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class Requests:
 
     def get(self, key: str) -> Request | None:
         """The request, or None. A file that cannot be read as one counts as absent."""
+        if not re.fullmatch(r"[0-9a-f]{40}", key):  # of an answers file: no name of a file elsewhere
+            return None
         try:
             found: dict[str, Any] = json.loads(self._path(key).read_text(encoding="utf-8"))
             return Request(**{**found, "messages": tuple(found["messages"])})

@@ -13,6 +13,7 @@ from configs.demo.build import DEMO_URL, build_demo_repository
 from configs.escaping import for_file_name
 from configs.models import RepositoryConfig
 from storage.store import Store
+from tasks.git_environment import open_repo
 from tasks.mining.errors import MiningError
 from tasks.mining.gitio import GitFailed
 from tasks.mining.judging import shallow_boundary
@@ -66,7 +67,7 @@ def sync_repository(repository: RepositoryConfig, store: Store) -> Clone:
             raise MiningError(
                 f"{repository.name}: branch '{branch}' vanished from {url} while it was fetched; run again"
             )
-        with git.Repo(path) as repo:
+        with open_repo(path) as repo:
             if branch is not None:
                 repo.git.symbolic_ref("HEAD", f"refs/heads/{branch}")
             rewritten = (
@@ -145,7 +146,7 @@ def _branch(repository: RepositoryConfig, url: str) -> str | None:
 
 
 def _head(path: Path, branch: str | None) -> str | None:
-    with git.Repo(path) as repo:
+    with open_repo(path) as repo:
         names = [f"refs/heads/{branch}"] if branch else ["refs/isobench/head", "HEAD"]
         for name in names:
             try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import git
 
+from tasks.git_environment import open_repo
 from tasks.mining.errors import MiningError
 
 CHUNK = 1 << 18
@@ -45,22 +45,9 @@ class GitFailed(RuntimeError):
 def open_repository(path: Path) -> git.Repo:
     """The clone, deaf to the user's git configuration. Raises MiningError if there is none."""
     try:
-        repo = git.Repo(path)
+        return open_repo(path, FRUGAL)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
         raise MiningError(f"there is no clone at {path}: synchronise the repository first") from error
-    repo.git.update_environment(
-        GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL=os.devnull, GIT_NO_REPLACE_OBJECTS="1", GIT_TERMINAL_PROMPT="0",
-        LC_ALL="C", **settings_in_environment(FRUGAL),
-    )  # fmt: skip
-    return repo
-
-
-def settings_in_environment(settings: dict[str, str]) -> dict[str, str]:
-    """Variables that give git these settings, in every process and its children."""
-    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
-    for number, (name, value) in enumerate(settings.items()):
-        variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-    return variables
 
 
 def stream(

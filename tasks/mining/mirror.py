@@ -8,17 +8,17 @@ filter sends all in the first step.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
 
 import git
 
+from tasks.git_environment import git_in, local_setting, open_repo, reaching
 from tasks.mining.gitio import GitFailed
 from tasks.mining.judging import shallow_boundary
 from tasks.mining.objects import fetch_in_batches, in_order_of_paths, missing_objects, promisor
-from tasks.mining.transfer import ENVIRONMENT, transfer
+from tasks.mining.transfer import transfer
 from tasks.progress import tell
 
 REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", "+HEAD:refs/isobench/head")
@@ -58,9 +58,9 @@ def make_mirror(url: str, path: Path) -> None:
 
 def update_mirror(url: str, path: Path) -> None:
     """Fetch what is new. Raises GitFailed. The caller holds the lock."""
-    with git.Repo(path) as repo:
+    with open_repo(path) as repo:
         sweep(path, older_than=LEFT_AFTER_S)
-        if repo.remote("origin").url != url:
+        if local_setting(repo, "remote.origin.url") != url:
             repo.git.remote("set-url", "origin", url)
         # the source may be shallow, and may have been deepened since
         deepen = ["--unshallow"] if shallow_boundary(repo) else []
@@ -85,9 +85,9 @@ def sweep(path: Path, older_than: float = 0.0) -> None:
 
 def _copy_folder(source: str, part: Path) -> None:
     """A local repository: its files are linked, which no network can break."""
-    environment = {**os.environ, **ENVIRONMENT}
     try:
-        with git.Repo.clone_from(source, part, env=environment, bare=True) as repo, repo.config_writer() as config:
+        git.Git(part.parent).clone("--bare", "--quiet", "--", source, str(part), env=reaching())
+        with open_repo(part) as repo, repo.config_writer() as config:
             config.set_value("gc", "auto", "0")  # commits that a force-push took away must stay
             for name, value in _promise(source).items():
                 config.set_value('remote "promisor"', name, value)
@@ -98,11 +98,15 @@ def _copy_folder(source: str, part: Path) -> None:
 
 def _promise(source: str) -> dict[str, str]:
     """Settings of the remote that promised what a local partial clone lacks: a copy of that clone may ask it too."""
-    with git.Repo(source) as repo:
+    with open_repo(source, {"safe.directory": "*"}) as repo:  # two of its settings are read, and nothing is run
         name = promisor(repo)
         if name is None:
             return {}
-        return {"url": repo.remote(name).url, "promisor": "true", "partialclonefilter": "blob:none"}
+        return {
+            "url": local_setting(repo, f"remote.{name}.url") or "",
+            "promisor": "true",
+            "partialclonefilter": "blob:none",
+        }
 
 
 def _copy_in_steps(url: str, part: Path) -> bool:
@@ -129,12 +133,13 @@ def _copy_in_steps(url: str, part: Path) -> bool:
 def _begun(url: str, part: Path) -> git.Repo:
     """The copy that broke off, or a new one."""
     try:
-        repo = git.Repo(part)
-        if repo.remote("origin").url != url:
+        repo = open_repo(part)
+        if local_setting(repo, "remote.origin.url") != url:
             raise ValueError("of another place")
     except (git.GitError, OSError, ValueError):
         shutil.rmtree(part, ignore_errors=True)
-        repo = git.Repo.init(part, bare=True)
+        git_in(part.parent).init("--bare", "--quiet", str(part))
+        repo = open_repo(part)
         with repo.config_writer() as config:
             config.set_value("gc", "auto", "0")  # commits that a force-push took away must stay
             config.set_value('remote "origin"', "url", url)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
+from tasks.git_environment import reaching
 from tasks.mining.gitio import GitFailed
 
 SILENCE_S = 600.0
@@ -21,7 +22,6 @@ FIRST_WORD_S = 1.0
 EVERY_S = 0.5
 KEEP = 8192
 GITHUB = "https://github.com"
-ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
 _HELPER = '!f() { test "$1" = get && echo username=x-access-token && echo "password=$GHAPI_TOKEN"; }; f'
 """What git runs when it needs a password (gitcredentials(7))."""
 _PROGRESS = re.compile(rb"Receiving objects: +\d+% \((\d+)/(\d+)\)")
@@ -32,22 +32,15 @@ Hear = Callable[[int, int], None]
 
 
 def environment() -> dict[str, str]:
-    """Variables for a git that talks to a remote. Where GitHub, and nobody else, wants a password it finds GHAPI_TOKEN:
-    so the token stands in no URL, no argument and no configuration of a clone.
+    """Variables, besides our own, for a git that talks to a remote. Where GitHub, and nobody else, wants a password it
+    finds GHAPI_TOKEN: so the token stands in no URL, no argument and no configuration of a clone.
     """
     from configs.secrets import load_secrets
 
-    variables = {**os.environ, **ENVIRONMENT}
     token = load_secrets().ghapi_token
-    if token is not None:
-        count = int(variables.get("GIT_CONFIG_COUNT") or 0)
-        variables |= {
-            "GIT_CONFIG_COUNT": str(count + 1),
-            f"GIT_CONFIG_KEY_{count}": f"credential.{GITHUB}.helper",
-            f"GIT_CONFIG_VALUE_{count}": _HELPER,
-            "GHAPI_TOKEN": token.get_secret_value(),
-        }
-    return variables
+    if token is None:
+        return reaching()
+    return reaching({f"credential.{GITHUB}.helper": _HELPER}) | {"GHAPI_TOKEN": token.get_secret_value()}
 
 
 def transfer(
@@ -58,10 +51,11 @@ def transfer(
     `hear` is told how far it is, about twice a second. Raises GitFailed with the end of what git said, without its
     progress: also if nothing was said for `SILENCE_S` seconds.
     """
+    variables = environment()  # which takes out of ours what must not be there
     process = subprocess.Popen(
         ["git", *settings, *arguments],
         cwd=path,
-        env=environment(),
+        env={**os.environ, **variables},
         stdin=subprocess.PIPE if lines_in else subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

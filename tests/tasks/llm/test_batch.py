@@ -178,6 +178,25 @@ def test_bad_lines_are_listed_and_the_others_imported(store: Store, tmp_path: Pa
     assert left.key == ids[1]
 
 
+def test_lines_in_odd_dresses_are_read_or_listed(store: Store, tmp_path: Path) -> None:
+    leave_open(OPENAI, store, SKY, SEA)
+    sky, sea = (line["custom_id"] for line in lines(export_requests(store, tmp_path / "out.jsonl", "openai").path))
+    parts = openai_line(sky, None)
+    parts["response"]["body"]["choices"][0]["message"]["content"] = [{"type": "text", "text": json.dumps(GOOD)}]
+    parts["response"]["body"]["usage"] = {"prompt_tokens": 1 << 70, "completion_tokens": "many"}
+    half = openai_line(sea, json.dumps(GOOD) + "\ud83d")
+    answers = tmp_path / "in.jsonl"
+    answers.write_bytes(
+        b"\xef\xbb\xbf" + json.dumps(parts).encode() + b'\r\n{"custom_id": "\xff"}\n' + b'{"a":' * 100_000 + b"\n"
+        b'{"custom_id": "../../../etc/passwd", "text": "x"}\n' + json.dumps(half).encode() + b"\n"
+    )  # fmt: skip
+    done = import_answers(store, answers)
+    assert (done.answers, done.still_open) == (2, 0)
+    for problem, text in zip(done.problems, ["2: not UTF-8", "3: nested too deeply", "4: custom_id"], strict=True):
+        assert text in problem
+    assert [name_colour(OPENAI, store, prompt).value.name for prompt in (SKY, SEA)] == ["blue", "blue"]
+
+
 @pytest.mark.parametrize(
     ("result", "complaint"),
     [

@@ -172,8 +172,25 @@ def test_no_secret_reaches_errors_store_or_cache(server: ChatServer, store: Stor
         (says(None), "empty"),
         (says("I would say blue."), "no '{'"),
         (says(None, refusal="I will not name colours."), "refused: I will not name colours."),
+        (says(f'Draft: {{"name": "red", "warm": true}}\nFinal: {GOOD}'), "2 different objects"),
+        (says("[" * 600_000), "are read at most"),
+        (says('{"name": "\ud83d'), "no complete JSON object"),
+        (says(None, reasoning_content='{"name": "red", "warm": true}'), "empty"),
     ],
-    ids=["truncated", "truncated after an object", "length", "wrong schema", "empty", "null", "prose", "refusal"],
+    ids=[
+        "truncated",
+        "truncated after an object",
+        "length",
+        "wrong schema",
+        "empty",
+        "null",
+        "prose",
+        "refusal",
+        "draft",
+        "flood",
+        "half a surrogate pair",
+        "a thought only",
+    ],
 )
 def test_an_invalid_answer_is_sent_back_once_with_the_complaint(
     first: Reaction, complaint: str, server: ChatServer, store: Store
