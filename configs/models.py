@@ -309,6 +309,10 @@ class SandboxConfig(Section):
     gpus: bool = False
     """Let every process use the machine's NVIDIA GPUs. `docker` needs the NVIDIA container toolkit."""
 
+    trust: bool = Field(default=False, exclude=True)
+    """Let builds of projects, and the commands of a dataset, run with your rights where there is no bubblewrap, and as
+    root in a builder container. `isobench evaluate --trust` sets it."""
+
     @field_validator("mounts")
     @classmethod
     def _are_absolute(cls, value: dict[str, str]) -> dict[str, str]:

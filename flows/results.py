@@ -35,7 +35,7 @@ class NotBelieved(ValueError):
     """A record is not this user's, or not of the form that is written here. Prefect takes it for one that is absent."""
 
 
-class ResultJson(Serializer):  # type: ignore[type-arg]  # Prefect cannot register a parametrised one
+class ResultJson(Serializer):  # Prefect cannot register a parametrised one
     """What doors return, as JSON: pydantic models of the stages, and plain values. Nothing else comes out of it."""
 
     type: str = Field(default="isobench", frozen=True)
@@ -159,7 +159,7 @@ def _safe(path: str) -> str:
 
 @contextmanager
 def _plain_file(path: str) -> Iterator[Any]:
-    """A regular file, through no link: a pipe would never end, a link may lead anywhere. Raises OSError, NotBelieved."""
+    """A regular file, through no link: a pipe would never end. Raises OSError, NotBelieved."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:

@@ -7,6 +7,7 @@ import fcntl
 import glob
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -185,16 +186,40 @@ def _system(found: Bubblewrap, command: Command) -> list[str]:
 
 
 def interpreters_of(mounts: Iterable[Mount]) -> list[str]:
-    """Installations that mounted virtual environments borrow their interpreter from: `home` in `pyvenv.cfg`."""
+    """Installations that mounted virtual environments borrow their interpreter from: `home` in `pyvenv.cfg`.
+
+    A build wrote that file, so only what is an installation of Python is believed: nobody gets at a folder of the
+    user's by naming it there.
+    """
     found = []
     for mount in mounts:
-        settings = mount.source / "pyvenv.cfg"
-        if not settings.is_file():
-            continue
-        for line in settings.read_text().splitlines():
+        for line in _settings(mount.source / "pyvenv.cfg").splitlines():
             name, _, value = line.partition("=")
             if name.strip() == "home" and value.strip():
                 # The path as written must exist inside, and what it links to as well.
                 home = Path(value.strip()).parent
                 found += [str(home), str(home.resolve())]
-    return [prefix for prefix in dict.fromkeys(found) if os.path.isdir(prefix)]
+    return [prefix for prefix in dict.fromkeys(found) if _is_installation(prefix)]
+
+
+def _is_installation(prefix: str) -> bool:
+    return prefix not in ("/", str(Path.home())) and any(
+        os.path.isfile(f"{prefix}/bin/{os.path.basename(os.path.dirname(library))}")
+        for library in glob.glob(f"{glob.escape(prefix)}/lib/py*3.*/os.py")
+    )
+
+
+def _settings(path: Path) -> str:
+    """A small regular file, through no link; empty if it is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return ""
+    try:
+        return os.read(descriptor, 65536).decode("utf-8", "replace") if _is_regular(descriptor) else ""
+    finally:
+        os.close(descriptor)
+
+
+def _is_regular(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)

@@ -61,7 +61,8 @@ assert once([0]) == (1, 0)
 ours = place(0).read_bytes()
 body = json.loads(ours.partition(b"\n")[2])
 bomb = base64.encodebytes(pickle.dumps(Bomb())).decode()
-(root / "evil.py").write_text(f"import pathlib\n\ndef decode(*a, **k):\n    pathlib.Path({str(canary)!r}).touch()\n\ndecode()\n")
+touch = f"pathlib.Path({str(canary)!r}).touch()"
+(root / "evil.py").write_text(f"import pathlib\n\ndef decode(*a, **k):\n    {touch}\n\ndecode()\n")
 sys.path.insert(0, str(root))
 
 
@@ -101,7 +102,8 @@ for item, content in zip(items, written):
 for form in forms:
     item = items[-1] + 1
     content = json.dumps(form).encode()
-    place(item).write_bytes(b"isobench-result-1 " + marks.mark("result", place(item).name, content).encode() + b"\n" + content)
+    head = b"isobench-result-1 " + marks.mark("result", place(item).name, content).encode()
+    place(item).write_bytes(head + b"\n" + content)
     items.append(item)
 # what is no file; an own record in another's place
 for make in (os.mkfifo, lambda path: os.symlink("/dev/zero", path), os.mkdir, lambda path: path.write_bytes(ours)):

@@ -95,7 +95,7 @@ def test_folders_that_came_with_a_store_are_not_ours(tmp_path: Path, monkeypatch
 def test_a_cache_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".cache").mkdir()
     os.chown(tmp_path / ".cache", 12345, 12345)
-    with pytest.raises(NotOurs, match="uid 12345.*--store"):
+    with pytest.raises(NotOurs, match=r"uid 12345.*--store"):
         _ = Store(tmp_path).work
     with pytest.raises(NotOurs):
         server_folder(str(tmp_path))
