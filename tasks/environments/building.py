@@ -57,10 +57,10 @@ def build_environment(
     compiled = is_compiled(repository, environment)
     base = _base(environment, sandbox.kind)
     if not installs_nothing(environment):
-        if problem := not_isolated(sandbox):
-            return Built(environment=None, reason=problem)
+        if refused := not_isolated(sandbox):
+            return Built(environment=None, reason=refused)
         # files beside those that declare may decide what a build does, and another repository has others
-        base = f"{base}, {repository.name} of {repository.clone_url}"
+        base += f", {repository.name} of {repository.clone_url}"
     env_id = environment_id(environment, base, declared, base_sha, date, compiled)
     folder = environment_folder(work, env_id)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -160,10 +160,9 @@ def _build(
         except TreeError as error:
             return Built(environment=None, reason=f"the base commit cannot be checked out: {error}")
         if kind == "docker":
-            built = _build_image(request, environment, env_id, place, as_root)
+            installed, record = _build_image(request, environment, env_id, place, as_root)
         else:
-            built = _build_folder(request, env_id, place)
-        installed, record = built
+            installed, record = _build_folder(request, env_id, place)
         (temporary / "log.txt").write_text("\n".join(installed.log))
         if not installed.ok:
             if installed.outside_fault:

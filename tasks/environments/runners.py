@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from tasks.environments.registry import Registry, registry
 from tasks.environments.tools import make_home, make_tools, search_path
 from tasks.environments.unisolated import run_unisolated
 from tasks.sandbox.local import LocalSandbox
-from tasks.sandbox.models import ENV_DIR, Command, Limits, Mount
+from tasks.sandbox.models import ABANDONED, ENV_DIR, Command, Limits, Mount, SandboxError
 
 BUILD_DIR = "/isobench-build"
 TOOLS_DIR = "/isobench-tools"
@@ -159,6 +160,8 @@ class LocalRunner:
             network=True, limits=limits,
         )  # fmt: skip
         done = self._sandbox.run(command)
+        if not threading.main_thread().is_alive() and done.returncode in (None, 137):
+            raise SandboxError(ABANDONED)  # sandboxes die with the thread that starts them, which ends before the rest
         output = done.stdout
         if done.timed_out:
             return 124, output + f"\nout of time after {timeout_s:.0f} s".encode()

@@ -50,6 +50,7 @@ def open_repository(path: Path) -> git.Repo:
         raise MiningError(f"there is no clone at {path}: synchronise the repository first") from error
     repo.git.update_environment(
         GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL=os.devnull, GIT_NO_REPLACE_OBJECTS="1", GIT_TERMINAL_PROMPT="0",
+        GIT_ALLOW_PROTOCOL="file:git:http:https:ssh",
         LC_ALL="C", **settings_in_environment(FRUGAL),
     )  # fmt: skip
     return repo

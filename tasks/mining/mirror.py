@@ -8,17 +8,18 @@ filter sends all in the first step.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
 
 import git
+from pydantic import ValidationError
 
+from configs.models import RepositoryConfig
 from tasks.mining.gitio import GitFailed
 from tasks.mining.judging import shallow_boundary
 from tasks.mining.objects import fetch_in_batches, in_order_of_paths, missing_objects, promisor
-from tasks.mining.transfer import ENVIRONMENT, transfer
+from tasks.mining.transfer import environment, transfer
 from tasks.progress import tell
 
 REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", "+HEAD:refs/isobench/head")
@@ -85,15 +86,18 @@ def sweep(path: Path, older_than: float = 0.0) -> None:
 
 def _copy_folder(source: str, part: Path) -> None:
     """A local repository: its files are linked, which no network can break."""
-    environment = {**os.environ, **ENVIRONMENT}
+    variables = environment()
     try:
-        with git.Repo.clone_from(source, part, env=environment, bare=True) as repo, repo.config_writer() as config:
+        with git.Repo.clone_from(source, part, env=variables, bare=True) as repo, repo.config_writer() as config:
             config.set_value("gc", "auto", "0")  # commits that a force-push took away must stay
             for name, value in _promise(source).items():
                 config.set_value('remote "promisor"', name, value)
     except git.GitCommandError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise GitFailed(str(error.stderr).strip()) from error
+    except ValidationError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise GitFailed(f"its promisor remote: {error.errors()[0]['msg']}") from error
 
 
 def _promise(source: str) -> dict[str, str]:
@@ -102,7 +106,9 @@ def _promise(source: str) -> dict[str, str]:
         name = promisor(repo)
         if name is None:
             return {}
-        return {"url": repo.remote(name).url, "promisor": "true", "partialclonefilter": "blob:none"}
+        url = repo.remote(name).url
+        RepositoryConfig(name="a/b", url=url)  # a folder of a stranger may name anything there
+        return {"url": url, "promisor": "true", "partialclonefilter": "blob:none"}
 
 
 def _copy_in_steps(url: str, part: Path) -> bool:

@@ -8,7 +8,9 @@ import select
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
@@ -21,11 +23,21 @@ FIRST_WORD_S = 1.0
 EVERY_S = 0.5
 KEEP = 8192
 GITHUB = "https://github.com"
-ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
+PROTOCOLS = "file:git:http:https:ssh"
+"""What git may use to reach a repository: others are programs that a URL names (`ext::`)."""
+ENVIRONMENT = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_LFS_SKIP_SMUDGE": "1",
+    "LC_ALL": "C",
+    "GIT_ALLOW_PROTOCOL": PROTOCOLS,
+    "GIT_NO_LAZY_FETCH": "1",  # a folder's own settings would say from where
+}
 _HELPER = '!f() { test "$1" = get && echo username=x-access-token && echo "password=$GHAPI_TOKEN"; }; f'
 """What git runs when it needs a password (gitcredentials(7))."""
 _PROGRESS = re.compile(rb"Receiving objects: +\d+% \((\d+)/(\d+)\)")
 _CHATTER = re.compile(rb"^(remote: )?[A-Z][a-z]+ [a-z]+: +\d")
+
+_shows_credentials: ContextVar[bool] = ContextVar("shows_credentials", default=True)
 
 Hear = Callable[[int, int], None]
 """Called with the objects that came and those that are to come, of this transfer."""
@@ -38,6 +50,8 @@ def environment() -> dict[str, str]:
     from configs.secrets import load_secrets
 
     variables = {**os.environ, **ENVIRONMENT}
+    if not _shows_credentials.get():
+        return _without_credentials(variables)
     token = load_secrets().ghapi_token
     if token is not None:
         count = int(variables.get("GIT_CONFIG_COUNT") or 0)
@@ -48,6 +62,41 @@ def environment() -> dict[str, str]:
             "GHAPI_TOKEN": token.get_secret_value(),
         }
     return variables
+
+
+@contextmanager
+def credentials(shown: bool) -> Iterator[None]:
+    """Whether git may use the user's tokens, helpers, `~/.netrc` and SSH keys inside the context."""
+    token = _shows_credentials.set(shown)
+    try:
+        yield
+    finally:
+        _shows_credentials.reset(token)
+
+
+def are_credentials_shown() -> bool:
+    """See `credentials`."""
+    return _shows_credentials.get()
+
+
+def _without_credentials(variables: dict[str, str]) -> dict[str, str]:
+    """A repository that a stranger's file names must not be one that only the user can read: its code is then built
+    with the network. An empty helper forgets those that the settings name; the home folder holds `.netrc`.
+    """
+    count = int(variables.get("GIT_CONFIG_COUNT") or 0)
+    home = Path(variables.get("HOME") or "/")
+    settings = [path for path in (home / ".gitconfig", home / ".config/git/config") if path.is_file()]
+    # of two files only one can be named; git reads the first one last, so it decides
+    named = {"GIT_CONFIG_GLOBAL": str(settings[0])} if settings and "GIT_CONFIG_GLOBAL" not in variables else {}
+    dropped = ("GHAPI_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "GIT_ASKPASS", "SSH_ASKPASS", "SSH_AUTH_SOCK")
+    kept = {name: value for name, value in variables.items() if name not in dropped}
+    return kept | named | {
+        "HOME": os.devnull,
+        "GIT_ALLOW_PROTOCOL": PROTOCOLS.removesuffix(":ssh"),
+        "GIT_CONFIG_COUNT": str(count + 1),
+        f"GIT_CONFIG_KEY_{count}": "credential.helper",
+        f"GIT_CONFIG_VALUE_{count}": "",
+    }  # fmt: skip
 
 
 def transfer(
