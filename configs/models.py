@@ -13,6 +13,8 @@ MIN_SPEEDUP = 1.2
 """A commit becomes an instance if it is at least this much faster than its base (GSO, ISO-Bench)."""
 OPT_THRESHOLD = 0.95
 """A prediction reaches the human if it has at least this share of the human's speed (GSO)."""
+URL_SCHEMES = ("https", "http", "ssh", "git", "file")
+"""How a repository may be reached."""
 MAX_TESTS = 20
 """Perf tests kept per instance (GSO)."""
 
@@ -46,6 +48,20 @@ class RepositoryConfig(Section):
                 "holds a password or token; these belong in .env (GHAPI_TOKEN, for GitHub), a git credential helper or "
                 "~/.netrc, since the URL is stored with each instance"
             )
+        return url
+
+    @field_validator("url")
+    @classmethod
+    def _names_a_place(cls, url: str | None) -> str | None:
+        """Git takes `ext::command` for a program to run, and a leading dash for an option."""
+        scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)(://|::)", url or "")
+        if url is not None and (
+            (scheme and (scheme[2] == "::" or scheme[1].lower() not in URL_SCHEMES))
+            or url.startswith("-")
+            or not url.strip()
+            or re.search(r"[\x00-\x1f\x7f]", url)
+        ):
+            raise ValueError(f"is no place to clone from: give a path, host:path, or a URL of {', '.join(URL_SCHEMES)}")
         return url
 
     @property
@@ -308,6 +324,10 @@ class SandboxConfig(Section):
     data sets, since there is no network. Example: `{/data/hf: /data/hf}`."""
     gpus: bool = False
     """Let every process use the machine's NVIDIA GPUs. `docker` needs the NVIDIA container toolkit."""
+
+    trust: bool = Field(default=False, exclude=True)
+    """Let builds of projects, and the commands of a dataset, run with your rights where there is no bubblewrap, and as
+    root in a builder container. `isobench evaluate --trust` sets it."""
 
     @field_validator("mounts")
     @classmethod

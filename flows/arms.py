@@ -31,12 +31,13 @@ class ArmWanted:
     patch: str | None = None
 
 
-def clone_of(run: Run, repository: RepositoryConfig) -> Clone:
-    """The repository's clone, up to date. Raises MiningError if it cannot be had."""
+def clone_of(run: Run, repository: RepositoryConfig, anonymous: bool = False) -> Clone:
+    """The repository's clone, up to date; `anonymous` shows nobody a token. Raises MiningError if it cannot be had."""
     work = run.store.work
     return run.must(
-        "clone", sync_repository, stale=lambda clone: not (work / clone.path).is_dir(), repository=repository
-    )
+        "clone", sync_repository, stale=lambda clone: not (work / clone.path).is_dir(), repository=repository,
+        anonymous=anonymous,
+    )  # fmt: skip
 
 
 def build_environments(

@@ -127,12 +127,15 @@ def evaluate(
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds for one call of one arm.")] = None,
     store: Annotated[str | None, typer.Option(help="Where results go. Default: the dataset, if it is a store.")] = None,
     sandbox: SandboxOption = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run what the dataset asks for where no sandbox holds it; without it, asks.")
+    ] = False,
     verbose: VerboseOption = False,
 ) -> int:
     """Time predictions beside the human's patch and report Opt@K."""
     from flows.commands.running import run_evaluation
 
-    return run_evaluation(dataset, [*predictions, *(more or [])], k, run_id, timeout, store, sandbox, verbose)
+    return run_evaluation(dataset, [*predictions, *(more or [])], k, run_id, timeout, store, sandbox, trust, verbose)
 
 
 @app.command(epilog="Example: `isobench report ./store --out ./report`")

@@ -12,11 +12,12 @@ from prefect import flow
 from pydantic import BaseModel
 
 from configs.errors import UserError
-from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig, ScoringConfig, TimingConfig
+from configs.models import RepositoryConfig, SandboxConfig, ScoringConfig, TimingConfig
 from flows.arms import ArmWanted, build_environments, check_out_arms, clone_of
 from flows.runtime import Run
 from flows.sessions import time_all
 from flows.summaries import EvaluationSummary
+from flows.trust import environment_of, must_be_trusted, needs_trust
 from flows.workers import task_runner
 from storage.datasets import read_instances
 from storage.ids import content_hash, patch_id
@@ -49,7 +50,10 @@ def evaluate(
     default the dataset's own, or `./store` for a file. All arms of an instance (base, human and every distinct patch)
     are timed in one session per perf test. Without a `run_id` it is made of the content of all this, not of any path.
 
-    Raises DatasetError if the dataset or a prediction file cannot be read at all; single bad lines are listed in
+    Where there is no sandbox for builds, and for what a row reaches of the user's, `sandbox.trust` must be true.
+
+    Raises NotTrusted, which lists what would run, if it is not; DatasetError if the dataset or a prediction file cannot
+    be read at all; single bad lines are listed in
     `EvaluationSummary.problems`. An instance that fails is recorded in the funnel and does not stop the others.
     """
     instances, problems = read_instances(dataset)
@@ -57,6 +61,8 @@ def evaluate(
     files = [str(path) for path in predictions]
     settings = _Settings(sandbox or SandboxConfig(), timing or TimingConfig(), scoring or ScoringConfig())
     run = Run(results, run_id or default_run_id(instances, files, settings.sandbox, settings.timing, settings.scoring))
+    if not settings.sandbox.trust and (asked := needs_trust(instances, dataset, settings.sandbox, results)):
+        raise must_be_trusted(dataset, asked)
     try:
         return _evaluate(run, instances, files, k, settings, problems)
     finally:
@@ -172,15 +178,15 @@ def _arms(
     there is no patch.
     """
     repositories = {row.instance_id: RepositoryConfig(name=row.repo, url=row.repo_url) for row in instances}
-    ready = _cloned(run, instances, repositories)
-    configs = {row.instance_id: _environment_of(row) for row in ready}
+    ready = _cloned(run, instances, repositories, anonymous=not settings.sandbox.trust)
+    configs = {row.instance_id: environment_of(row) for row in ready}
     environments = build_environments(
         run,
         {
             row.instance_id: {
                 "repository": repositories[row.instance_id], "environment": configs[row.instance_id],
                 "sandbox": settings.sandbox, "base_sha": row.base_commit, "head_sha": row.head_commit,
-                "date": row.created_at,
+                "date": row.created_at, "foreign": True,
             }
             for row in ready
         },
@@ -218,26 +224,22 @@ def _arms(
     return whole, failed
 
 
-def _cloned(run: Run, instances: list[Instance], repositories: dict[str, RepositoryConfig]) -> list[Instance]:
+def _cloned(
+    run: Run, instances: list[Instance], repositories: dict[str, RepositoryConfig], anonymous: bool
+) -> list[Instance]:
     """The instances whose repository can be had; the others are noted as failed."""
     faults: dict[tuple[str, str], str] = {}
     for row in instances:
         source = (row.repo, row.repo_url)
         if source not in faults:
             try:
-                clone_of(run, repositories[row.instance_id])
+                clone_of(run, repositories[row.instance_id], anonymous)
                 faults[source] = ""
             except UserError as error:
                 faults[source] = str(error)
         if faults[source]:
             run.note("environments", row.instance_id, "failed", faults[source], repo=row.repo)
     return [row for row in instances if not faults[row.repo, row.repo_url]]
-
-
-def _environment_of(row: Instance) -> EnvironmentConfig:
-    if row.environment:
-        return EnvironmentConfig.model_validate_json(row.environment)
-    return EnvironmentConfig(setup_commands=row.setup_commands, install_commands=row.install_commands)
 
 
 def _time(run: Run, instances: list[Instance], arms: dict[str, list[Arm]], settings: _Settings) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
@@ -14,7 +15,6 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.events.clients import NullEventsClient
 from prefect.events.worker import EventsWorker
 from prefect.exceptions import MissingContextError
-from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 from prefect.futures import PrefectConcurrentFuture
 from prefect.logging import get_run_logger
 from prefect.states import State
@@ -23,7 +23,9 @@ from pydantic import BaseModel
 
 from configs.escaping import for_markdown
 from configs.variables import TEMPORARY_SERVER
+from flows.results import ResultJson, StoreResults
 from storage.ids import content_hash
+from storage.marks import KEY_VARIABLE
 from storage.store import Store
 from storage.tables import Funnel
 from tasks.llm import WAITING, Waiting, calls, stopping
@@ -94,7 +96,7 @@ class Run:
 
     def door(self, task: Task[..., Any]) -> Task[..., Any]:
         """The door with its results kept in this store's cache."""
-        door = task.with_options(result_storage=self._storage, persist_result=True, result_serializer="json")
+        door = task.with_options(result_storage=self._storage, persist_result=True, result_serializer=ResultJson())
         if os.environ.get(TEMPORARY_SERVER):
             door.tags = set()  # each tag asks the server for limits; a temporary one has none, and SQLite makes it wait
         return door
@@ -204,6 +206,13 @@ class Run:
         self.store.append(new.values())
         self._written |= new
         calls.flush(self.store)
+        if count := self._storage.not_believed():
+            warnings.warn(
+                f"{count} results in {self.store.cache} do not carry your mark: they came with the store, or another "
+                f"user wrote them. They were not used, and what they held was done again (docs/how-to.md says how to "
+                f"share a cache: {KEY_VARIABLE})",
+                stacklevel=2,
+            )
 
     def publish_report(self) -> None:
         """Bring the page `<store>/report/index.html` up to date, of a store that is a folder."""
@@ -318,9 +327,9 @@ class _Meter:
             update_progress_artifact(self._artifact, progress)
 
 
-def _result_storage(store: Store) -> LocalFileSystem | RemoteFileSystem:
+def _result_storage(store: Store) -> StoreResults:
     """A saved block, which Prefect demands; its name comes from the root so that stores do not share it."""
-    block = LocalFileSystem(basepath=store.cache) if store.is_local else RemoteFileSystem(basepath=store.cache)
+    block = StoreResults(root=store.cache)
     block.save(f"isobench-{content_hash(store.root)}", overwrite=True)
     return block
 

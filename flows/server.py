@@ -7,6 +7,7 @@ wait. Started here, as a child and before anything else is imported, it comes up
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from urllib.request import ProxyHandler, build_opener
 from configs.errors import UserError
 from configs.variables import TEMPORARY_SERVER
 from flows import surroundings
+from storage.marks import own_cache_folder
 
 START_TIMEOUT_S = 180
 """The first start creates the database, which takes a slow machine half a minute."""
@@ -81,6 +83,7 @@ class Server:
         """Start it; its database and log are in `folder`, which is made if need be."""
         folder.mkdir(parents=True, exist_ok=True)
         self._port = _free_port()
+        self._login = f"isobench:{secrets.token_urlsafe(24)}"
         self._log = folder / "server.log"
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -92,6 +95,8 @@ class Server:
                     "PREFECT_UI_ENABLED": "false",
                     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
                     **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in IDLE_SERVICES},
+                    # a build that may use the network, and other users of the machine, reach the port but not the API
+                    "PREFECT_SERVER_API_AUTH_STRING": self._login,
                     "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db",
                 },
                 stdin=subprocess.PIPE,
@@ -104,7 +109,11 @@ class Server:
     @property
     def variables(self) -> dict[str, str]:
         """What a process must find in its environment to use this server."""
-        return {TEMPORARY_SERVER: "1", "PREFECT_API_URL": f"http://127.0.0.1:{self._port}/api"}
+        return {
+            TEMPORARY_SERVER: "1",
+            "PREFECT_API_URL": f"http://127.0.0.1:{self._port}/api",
+            "PREFECT_API_AUTH_STRING": self._login,
+        }
 
     def wait(self) -> None:
         """Until it answers. Raises ServerError if it does not come up."""
@@ -184,7 +193,11 @@ def _free_port() -> int:
 
 
 def server_folder(store: str) -> Path:
-    """Where the temporary server of a store keeps its database: inside a local store, else in the user's cache."""
+    """Where the temporary server of a store keeps its database: inside a local store, else in the user's cache.
+
+    Inside a store it has a name that only this user's key gives: a database that came with the store is not opened.
+    Raises NotOurs for a cache folder that is another user's.
+    """
     if "://" not in store:
-        return Path(store).expanduser() / ".cache" / "prefect"
+        return own_cache_folder(Path(store).expanduser(), "prefect")
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "isobench" / "prefect"

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from configs.errors import UserError
 from configs.escaping import for_file_name
+from storage.marks import own_cache_folder
 from storage.parts import read_part, write_part
 from storage.schema import WRITTEN_AT, SchemaError, arrow_schema
 from storage.tables import TABLES, Row, partition_of
@@ -67,10 +68,12 @@ class Store:
     def work(self) -> Path:
         """Local folder of clones, checkouts and environments, created on first use.
 
-        Inside the store where that is a folder; for a remote store in the user's cache folder, named by the URL.
+        Inside the store where that is a folder, under a name that only this user's key gives: git obeys what a clone's
+        configuration says, so what somebody else put into the store must not be taken for ours. For a remote store in
+        the user's cache folder, named by the URL. Raises NotOurs for a cache folder that is another user's.
         """
         if self.is_local:
-            path = Path(self.root) / ".cache" / "work"
+            path = own_cache_folder(self.root, "work")
         else:
             base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
             path = base / "isobench" / hashlib.sha256(self.root.encode()).hexdigest()[:16]

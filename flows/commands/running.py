@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
+import typer
+
 from configs.errors import UserError
 from flows.commands.terminal import Bars, complain, say, table, warn
 from flows.server import CONSOLE_LEVEL, prefect_server, server_folder
 
 if TYPE_CHECKING:
-    from configs.models import SandboxConfig
+    from configs.models import Config, SandboxConfig
     from flows.dataset import Stage
     from flows.summaries import DatasetSummary, EvaluationSummary, Summary
 
@@ -78,6 +81,7 @@ def run_build(config: Path, store: str | None, settings: list[str], verbose: boo
     loaded = load_config(config, [*settings, *([f"store={store}"] if store else [])])
     if until not in ("mining", "apis"):
         require(loaded.sandbox)
+        loaded = loaded.model_copy(update={"sandbox": _trusted_build(config, loaded)})
     with running(loaded.store, verbose):
         from flows.dataset import build_dataset
 
@@ -97,9 +101,10 @@ def run_evaluation(
     timeout_s: float | None,
     store: str | None,
     sandbox: Literal["local", "docker"] | None,
+    trust: bool,
     verbose: bool,
 ) -> int:
-    """Run `evaluate`."""
+    """Run `evaluate`; on a terminal the user is asked for what needs their trust."""
     from configs.models import SandboxConfig, TimingConfig
     from storage.datasets import is_file
 
@@ -107,8 +112,9 @@ def run_evaluation(
     if missing:
         raise UserError(f"no such prediction file: {', '.join(missing)}")
     results = store or ("./store" if is_file(dataset) else dataset)
-    box = SandboxConfig(kind=sandbox or "local")
+    box = SandboxConfig(kind=sandbox or "local", trust=trust)
     require(box)
+    box = _trusted_evaluation(dataset, results, box)
     timing = TimingConfig() if timeout_s is None else TimingConfig(call_timeout_s=timeout_s)
     with running(results, verbose):
         from flows.evaluation import evaluate
@@ -124,6 +130,38 @@ def run_evaluation(
         )
     _print_evaluation(summary)
     return finish(summary)
+
+
+def _trusted_build(file: Path, config: Config) -> SandboxConfig:
+    from flows.trust import build_lines
+    from tasks.environments.building import not_isolated
+
+    unheld = bool(not_isolated(config.sandbox))
+    return _agreed(file, build_lines(config.repository.clone_url, config.environment) if unheld else [], config.sandbox)
+
+
+def _trusted_evaluation(dataset: str, store: str, sandbox: SandboxConfig) -> SandboxConfig:
+    from flows.trust import needs_trust
+    from storage.datasets import read_instances
+    from storage.store import Store
+
+    if sandbox.trust:
+        return sandbox
+    instances, _ = read_instances(dataset)
+    return _agreed(dataset, needs_trust(instances, dataset, sandbox, Store(store)), sandbox)
+
+
+def _agreed(source: str | Path, asked: list[str], sandbox: SandboxConfig) -> SandboxConfig:
+    """The sandbox, with the user's consent if any is needed. Raises UserError if they do not give it."""
+    from flows.trust import must_be_trusted, told
+
+    if not asked:
+        return sandbox
+    if sys.stdin.isatty():
+        warn(told(source, asked))
+        if typer.confirm("Do you trust it, and let it run?", err=True):
+            return sandbox.model_copy(update={"trust": True})
+    raise must_be_trusted(source, asked)
 
 
 def print_dataset(summary: DatasetSummary) -> None:

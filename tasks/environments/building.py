@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -13,18 +12,21 @@ from typing import Literal
 from filelock import FileLock
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
+from storage.ids import content_hash
 from tasks.environments import strip_project
 from tasks.environments.checking_out import check_out
 from tasks.environments.identity import DECLARING, cut_off, environment_id, installs_nothing
 from tasks.environments.images import DockerRunner, image_exists, image_id
 from tasks.environments.importing import failing_import
 from tasks.environments.installing import Installed, Installer, Request
-from tasks.environments.interpreters import local_python, local_version
+from tasks.environments.interpreters import installed_pythons, local_version, ready_python
 from tasks.environments.models import Built
 from tasks.environments.records import Record, environment_folder, is_compiled, read_record
-from tasks.environments.runners import LocalRunner, Runner
+from tasks.environments.registry import paths_in
+from tasks.environments.runners import LocalRunner, Place, Runner
 from tasks.environments.settling import Unsettled, settle
 from tasks.environments.trees import TreeError, clone_at, clone_path, has_commit, read_files
+from tasks.sandbox.bubblewrap import find_bubblewrap
 from tasks.sandbox.engine import default_image
 from tasks.sandbox.foreign import is_host_fault
 from tasks.sandbox.foreign_folders import remove
@@ -39,10 +41,13 @@ def build_environment(
     head_sha: str,
     date: datetime | None,
     work: Path,
+    foreign: bool = False,
 ) -> Built:
     """An environment in which both commits import, or the reason why there is none.
 
-    An environment that exists is used as it is. Raises SandboxError for outside faults: no engine, no network.
+    An environment that exists is used as it is. `foreign`: repository and commands are of a file that the user may not
+    have written, so not even in a container do they get root's rights, unless the user trusts them.
+    Raises SandboxError for outside faults: no engine, no network.
     """
     clone = work / clone_path(repository.name)
     if not has_commit(clone, base_sha):
@@ -52,6 +57,11 @@ def build_environment(
     declared = read_files(clone, base_sha, DECLARING)
     compiled = is_compiled(repository, environment)
     base = _base(environment, sandbox.kind)
+    if not installs_nothing(environment):
+        if refused := not_isolated(sandbox):
+            return Built(environment=None, reason=refused)
+        # files beside those that declare may decide what a build does, and another repository has others
+        base += f", {repository.name} of {repository.clone_url}"
     env_id = environment_id(environment, base, declared, base_sha, date, compiled)
     folder = environment_folder(work, env_id)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +71,7 @@ def build_environment(
             for left in (folder, *folder.parent.glob(f".{env_id}-*")):  # of a build that was killed
                 remove(left)
             request = Request(
-                python=local_python(environment.python) if sandbox.kind == "local" else "python3",
+                python=ready_python(environment.python) if sandbox.kind == "local" else "python3",
                 declared=declared,
                 install_project=environment.install_project,
                 packages=environment.packages,
@@ -71,7 +81,22 @@ def build_environment(
                 timeout_s=environment.build_timeout_s,
                 compiled=compiled,
             )
-            outcome = _build(request, sandbox.kind, environment, env_id, clone, base_sha, work)
+            as_root = sandbox.trust or not foreign
+            temporary = folder.parent / f".{env_id}-{uuid.uuid4().hex[:8]}"
+            # What a build leaves among its downloads is installed by those after it: only builds of the same repository
+            # with the same commands share them.
+            cache = content_hash(
+                "downloads", repository.clone_url, environment.setup_commands, environment.install_commands, as_root
+            )
+            place = Place(
+                # A build writes to `build` and `environment` only, and to neither's parent: what is written here, on
+                # this machine, is never where a build may have put a link.
+                build=temporary / "build", environment=temporary / "venv", tools=temporary / "tools",
+                cache=work / "downloads" / cache, clone=clone,
+                pythons=installed_pythons() if request.commands and sandbox.kind == "local" else {},
+                named=() if foreign else tuple(path for text in environment.packages for path in paths_in(text)),
+            )  # fmt: skip
+            outcome = _build(request, sandbox.kind, environment, env_id, place, base_sha, work, as_root)
             if isinstance(outcome, Built):
                 return outcome
             record = outcome
@@ -103,38 +128,46 @@ def _image_is_gone(environment: Environment) -> bool:
     return environment.image is not None and not image_exists(environment.image)
 
 
+def not_isolated(sandbox: SandboxConfig) -> str:
+    """Why nothing that strangers wrote is built here: no bubblewrap, and the user did not say that it may; or empty."""
+    if sandbox.kind == "docker" or sandbox.trust or find_bubblewrap() is not None:
+        return ""
+    return (
+        "bubblewrap is missing or may not make namespaces here, so a build would run with your rights and see your "
+        "files: install it (`apt install bubblewrap`), use the docker sandbox, or say `--trust` (in a configuration: "
+        "`sandbox.trust: true`)"
+    )
+
+
 def _build(
     request: Request,
     kind: Literal["local", "docker"],
     environment: EnvironmentConfig,
     env_id: str,
-    clone: Path,
+    place: Place,
     base_sha: str,
     work: Path,
+    as_root: bool,
 ) -> Record | Built:
     """Under a temporary name, renamed when finished: a crash leaves nothing that looks like an environment."""
     folder = environment_folder(work, env_id)
-    temporary = folder.parent / f".{env_id}-{uuid.uuid4().hex[:8]}"
-    (temporary / "generated").mkdir(parents=True)
+    temporary = place.build.parent
+    # nobody else of this machine reaches what is in it meanwhile
+    temporary.mkdir(mode=0o700)
     try:
+        place.build.mkdir()
         try:
-            clone_at(clone, base_sha, temporary / "checkout")
+            clone_at(place.clone, base_sha, place.build / "checkout")
         except TreeError as error:
             return Built(environment=None, reason=f"the base commit cannot be checked out: {error}")
         if kind == "docker":
-            built = _build_image(request, environment, env_id, temporary, work)
+            installed, record = _build_image(request, environment, env_id, place, as_root)
         else:
-            runner = LocalRunner(temporary, temporary / "venv")
-            installed = Installer(runner, request).install()
-            found = _strip(runner, installed)
-            place = f"environments/{env_id}/venv"
-            local = Environment(env_id=env_id, kind="local", python=f"{ENV_DIR}/bin/python", path=place)
-            built = installed, Record(environment=local, reason=installed.reason, **found)
-        installed, record = built
+            installed, record = _build_folder(request, env_id, place)
         text = "\n".join(installed.log)
         if installed.ok:
             try:
-                settle(temporary, {"log.txt": text, "record.json": record.model_dump_json(indent=1)})
+                _keep(place, kind, {"log.txt": text, "record.json": record.model_dump_json(indent=1)})
             except (Unsettled, OSError) as error:
                 if is_host_fault(error):
                     raise SandboxError(f"the environment cannot be written: {error}") from error
@@ -145,17 +178,26 @@ def _build(
             log = folder.parent / f"{env_id}.failed.log"
             log.write_text(text, errors="backslashreplace")
             return Built(environment=None, reason=installed.reason, log=str(log.relative_to(work)))
+        temporary.chmod(0o755)
         temporary.rename(folder)
         return record
     finally:
         remove(temporary)
 
 
+def _build_folder(request: Request, env_id: str, place: Place) -> tuple[Installed, Record]:
+    with LocalRunner(place, request.python) as runner:
+        installed = Installer(runner, request).install()
+        found = _strip(runner, installed)
+    local = Environment(env_id=env_id, kind="local", python=f"{ENV_DIR}/bin/python", path=f"environments/{env_id}/venv")
+    return installed, Record(environment=local, reason=installed.reason, **found)
+
+
 def _build_image(
-    request: Request, environment: EnvironmentConfig, env_id: str, temporary: Path, work: Path
+    request: Request, environment: EnvironmentConfig, env_id: str, place: Place, as_root: bool
 ) -> tuple[Installed, Record]:
     base = default_image(environment.image)
-    with _docker_runner(base, temporary, work) as runner:
+    with DockerRunner(base, place, as_root) as runner:
         asked = runner.run(["python3", "-c", "import sys; print(sys.executable)"], timeout_s=60)
         if not asked.ok:
             return Installed(ok=False, reason=f"the image {base} has no python3: {asked.last_line}"), _nothing(env_id)
@@ -172,11 +214,13 @@ def _build_image(
     return installed, Record(environment=made, reason=installed.reason, **found)
 
 
-@contextmanager
-def _docker_runner(base: str, temporary: Path, work: Path) -> Iterator[DockerRunner]:
-    runner = DockerRunner(base, temporary, work / "docker-cache")
-    with runner:
-        yield runner
+def _keep(place: Place, kind: Literal["local", "docker"], files: dict[str, str]) -> None:
+    """Of a build's folders the environment and what it adds to arms, with `files` beside. Raises Unsettled, OSError."""
+    if os.path.lexists(place.build / "generated"):
+        (place.build / "generated").rename(place.build.parent / "generated")
+    if kind == "docker":  # it is in the image
+        remove(place.environment)
+    settle(place.build.parent, files)
 
 
 def _nothing(env_id: str) -> Record:

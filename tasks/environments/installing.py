@@ -11,7 +11,8 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.environments.runners import Ran, Runner, shown, steps_variables
+from tasks.environments.commands import adoption, command_line, new_token, outcome
+from tasks.environments.runners import Ran, Runner, shown
 
 _LATER = "2100-01-01T00:00:00Z"
 _FAULTS = re.compile(
@@ -37,6 +38,11 @@ class Request:
     timeout_s: float
     compiled: bool = False
     """Whether arms are built one by one later: then what builds the project is installed as well."""
+
+    @property
+    def commands(self) -> list[str]:
+        """The user's own, in order."""
+        return [*self.setup_commands, *self.install_commands]
 
 
 @dataclass
@@ -89,12 +95,8 @@ class Installer:
             [self.runner.uv, "venv", "--relocatable", "--no-project", *python, self.runner.environment]
         ).ok:
             return self._failed(f"no Python {request.python} can be had here")
-        for command in request.setup_commands:
-            if not self._shell(command):
-                return self._failed(f"setup command fails: {command}")
-        for command in request.install_commands:
-            if not self._shell(command):
-                return self._failed(f"install command fails: {command}")
+        if (failed := self._run_commands()) is not None:
+            return failed
         if request.install_commands or not request.install_project:
             if request.packages and not self._resolve(request.packages):
                 return self._failed("packages cannot be installed")
@@ -182,24 +184,47 @@ class Installer:
                     return ["-r", f"{self.runner.build}/checkout/{name}"]
         return found
 
-    def _shell(self, command: str) -> bool:
-        variables = steps_variables(self.runner)
-        if self.request.cut_off:
-            variables["UV_EXCLUDE_NEWER"] = self.request.cut_off
-        return self._step(["/bin/sh", "-ec", command], cwd=f"{self.runner.build}/checkout", variables=variables).ok
+    def _run_commands(self) -> Installed | None:
+        """Setup and install commands, in one shell; what failed, or None. Their own environment becomes this one."""
+        request, runner = self.request, self.runner
+        commands = request.commands
+        if not commands:
+            return None
+        variables = {"VIRTUAL_ENV": runner.environment}
+        if request.cut_off:
+            variables["UV_EXCLUDE_NEWER"] = request.cut_off
+        token = new_token()
+        ran = self._run(command_line(runner, commands, token), f"{runner.build}/checkout", variables)
+        ended = outcome(ran, commands, token)
+        self._log("\n".join(commands), ended.ran)
+        if ended.failed is not None:
+            self._last = Ran(ended.ran.code, ended.said, 0)
+            kind = "setup" if ended.failed < len(request.setup_commands) else "install"
+            return self._failed(f"{kind} command fails: {commands[ended.failed]}")
+        if ended.virtual_env == runner.environment and not request.install_commands:
+            return None
+        if not self._step(adoption(runner, ended.virtual_env)).ok:
+            return self._failed("the environment that the commands made cannot be used")
+        return None
 
     def _step(self, argv: list[str], cwd: str | None = None, variables: dict[str, str] | None = None) -> Ran:
+        ran = self._run(argv, cwd, variables)
+        self._log(shown(argv), ran)
+        return ran
+
+    def _run(self, argv: list[str], cwd: str | None = None, variables: dict[str, str] | None = None) -> Ran:
         if self._left_s <= 0:
-            ran = Ran(124, "no time is left for this step", 0)
-        else:
-            ran = self.runner.run(argv, timeout_s=self._left_s, cwd=cwd, variables=variables)
+            return Ran(124, "no time is left for this step", 0)
+        ran = self.runner.run(argv, timeout_s=self._left_s, cwd=cwd, variables=variables)
         self._left_s -= ran.seconds
+        return ran
+
+    def _log(self, what: str, ran: Ran) -> None:
         end = "ok" if ran.ok else f"exit code {ran.code}"
-        self.result.log.append(f"$ {shown(argv)}\n{ran.output.rstrip()}\n[{end}, {ran.seconds:.1f} s]\n")
+        self.result.log.append(f"$ {what}\n{ran.output.rstrip()}\n[{end}, {ran.seconds:.1f} s]\n")
         if not ran.ok:
             self._last = ran
             self.result.outside_fault = bool(_FAULTS.search(ran.output))
-        return ran
 
     def _failed(self, what: str) -> Installed:
         self.result.ok = False

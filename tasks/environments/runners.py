@@ -1,34 +1,34 @@
-"""Where the steps of a build run: on this machine, or in a builder container that becomes an image."""
+"""Where the steps of a build run: in a sandbox of this machine, or in a builder container that becomes an image.
+
+What is built was written by strangers: projects, what they depend on, the commands of a dataset's rows. A step reaches
+the network, its build folder, its environment and a cache of its own; it sees the system, and nothing of the user's.
+"""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import os
-import re
 import shlex
-import signal
-import subprocess
+import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tasks.sandbox.models import ABANDONED, SandboxError
+from tasks.environments.registry import Registry, registry
+from tasks.environments.tools import make_home, make_tools, search_path
+from tasks.environments.unisolated import run_unisolated
+from tasks.sandbox.local import LocalSandbox
+from tasks.sandbox.models import ABANDONED, ENV_DIR, Command, Limits, Mount, SandboxError
 
-_PASSED_ON = (
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-)
-_OURS = re.compile(r"PYTHON.*|VIRTUAL_ENV.*|CONDA.*|UV_PROJECT.*|UV_PYTHON|PREFECT_.*|ISOBENCH_.*")
-_SECRET = re.compile(r".*(KEY|TOKEN|SECRET|PASSW|CREDENTIAL).*|AWS_.*", re.IGNORECASE)
-_OUTPUT_CHARACTERS = 20_000
+BUILD_DIR = "/isobench-build"
+TOOLS_DIR = "/isobench-tools"
+CACHE_DIR = "/isobench-cache"
+OUTPUT_CHARACTERS = 20_000
+PROCESSES = 8192
+"""Processes and threads of a build: compilers run side by side."""
+TEMPORARY_MB = 32 * 1024
+"""Largest file, and what /tmp may hold."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,13 @@ class Runner(Protocol):
     """Runs steps with the build folder and the environment visible."""
 
     build: str
-    """The build folder as the steps see it: `checkout`, `generated`, `dist` and our scripts are in it."""
+    """The build folder as the steps see it: `checkout`, `generated` and `dist` are in it."""
     environment: str
     """The virtual environment as the steps see it."""
     uv: str
     """The uv program as the steps see it."""
+    python: str
+    """The interpreter to build on as the steps see it, unless a version is asked for."""
 
     def run(
         self, argv: Sequence[str], *, timeout_s: float, cwd: str | None = None, variables: dict[str, str] | None = None
@@ -67,90 +69,133 @@ class Runner(Protocol):
         """Run one step to its end. Never raises for what the step does; a step out of time has code 124."""
 
 
-def steps_variables(runner: Runner) -> dict[str, str]:
-    """What the user's own commands find: the environment active, uv at hand."""
-    system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    path = f"{runner.environment}/bin:{os.path.dirname(runner.uv)}:{system}"
-    return {"VIRTUAL_ENV": runner.environment, "PATH": path}
+@dataclass(frozen=True)
+class Place:
+    """Folders of this machine that a build is made of. All but `build`, `environment` and `cache` are only read."""
+
+    build: Path
+    environment: Path
+    tools: Path
+    cache: Path
+    clone: Path
+    """The bare clone that the checkout borrows its history from."""
+    pythons: dict[str, str] = field(default_factory=dict)
+    """`python3.9` -> its path, for commands that ask for a version."""
+    named: tuple[Path, ...] = ()
+    """Files and folders that the user's own configuration names as packages."""
+
+
+def memory_mb() -> int:
+    """What a build may take of this machine's memory, in MiB: nine tenths."""
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 0.9 / 2**20)
+
+
+def steps_variables(build: str, environment: str, tools: str, cache: str, found: Registry) -> dict[str, str]:
+    """All that a step finds in its environment, as it sees the folders: nothing is inherited."""
+    settings = {"UV_CONFIG_FILE": f"{tools}/uv.toml"} if found.uv_settings else {"UV_NO_CONFIG": "1"}
+    return {
+        **found.variables,
+        **settings,
+        "PATH": search_path(environment, tools),
+        "HOME": f"{build}/home",
+        "TMPDIR": f"{build}/tmp",
+        "LANG": "C.UTF-8",
+        "UV_CACHE_DIR": cache,
+        "UV_LINK_MODE": "copy",
+        "UV_PYTHON_INSTALL_DIR": f"{build}/python",
+        # the checkout belongs to another user in a container
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+    }
+
+
+def prepare(place: Place, environment: str, uv: str, found: Registry) -> None:
+    """Make the folders of a build. Before any step runs: later their content is a stranger's."""
+    for folder in (place.build / "tmp", place.build / "generated", place.environment, place.cache):
+        folder.mkdir(parents=True, exist_ok=True)
+    make_tools(place.tools, environment, place.pythons)
+    (place.tools / "uv.toml").write_text(found.uv_settings)
+    make_home(place.build / "home", uv)
 
 
 class LocalRunner:
-    """Steps are processes of this machine, with the user's rights: the code of the upstream repository is trusted to
-    install itself. Patched code is never built here (see `tasks.environments.compiling`).
-    """
+    """Steps run in bubblewrap with the network; without bubblewrap as plain processes, for users who said so."""
 
-    def __init__(self, build: Path, environment: Path) -> None:
-        import uv
-
-        self.build = str(build)
-        self.environment = str(environment)
-        self.uv = uv.find_uv_bin()
+    def __init__(self, place: Place, python: str) -> None:
+        self._place = place
+        self._sandbox = LocalSandbox()
+        self._registry = registry()
+        isolated = self._sandbox.isolated
+        self.build = BUILD_DIR if isolated else str(place.build)
+        self.environment = ENV_DIR if isolated else str(place.environment)
+        self._tools = TOOLS_DIR if isolated else str(place.tools)
+        self.uv = f"{self._tools}/bin/uv"
+        self.python = python
+        cache = CACHE_DIR if isolated else str(place.cache)
+        prepare(place, self.environment, self.uv, self._registry)
+        self._variables = steps_variables(self.build, self.environment, self._tools, cache, self._registry)
 
     def run(
         self, argv: Sequence[str], *, timeout_s: float, cwd: str | None = None, variables: dict[str, str] | None = None
     ) -> Ran:
         """See `Runner`."""
         started = time.monotonic()
-        process = subprocess.Popen(
-            list(argv),
-            cwd=cwd or self.build,
-            env={**_inherited(), **(variables or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        variables = {**self._variables, **(variables or {})}
+        cwd = cwd or self.build
+        if not self._sandbox.isolated:
+            code, output = run_unisolated(argv, cwd, variables, timeout_s)
+        else:
+            code, output = self._run_isolated(argv, cwd, variables, timeout_s)
+        return Ran(code, output.decode(errors="replace")[-OUTPUT_CHARACTERS:], time.monotonic() - started)
+
+    def _run_isolated(
+        self, argv: Sequence[str], cwd: str, variables: dict[str, str], timeout_s: float
+    ) -> tuple[int, bytes]:
+        limits = Limits(
+            memory_mb=memory_mb(), pids=PROCESSES, tmp_mb=TEMPORARY_MB, output_mb=64, timeout_s=max(timeout_s, 0.1)
         )
-        _running.add(process.pid)
-        try:
-            output, _ = process.communicate(timeout=timeout_s)
-            code = process.returncode
-        except BaseException as error:
-            # Compilers that a killed build leaves behind would go on for minutes.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
-            output += f"\nout of time after {timeout_s:.0f} s".encode()
-            code = 124
-        finally:
-            _running.discard(process.pid)
-        if process.pid in _abandoned:
-            raise SandboxError(ABANDONED)
-        return Ran(code, output.decode(errors="replace")[-_OUTPUT_CHARACTERS:], time.monotonic() - started)
+        command = Command(
+            argv=("/bin/sh", "-c", 'exec "$@" 2>&1', "sh", *argv), mounts=self._mounts(), variables=variables, cwd=cwd,
+            network=True, limits=limits,
+        )  # fmt: skip
+        done = self._sandbox.run(command)
+        if not threading.main_thread().is_alive() and done.returncode in (None, 137):
+            raise SandboxError(ABANDONED)  # sandboxes die with the thread that starts them, which ends before the rest
+        output = done.stdout
+        if done.timed_out:
+            return 124, output + f"\nout of time after {timeout_s:.0f} s".encode()
+        if done.out_of_memory:
+            output += f"\nout of memory: a build may take {limits.memory_mb} MiB".encode()
+        return (137 if done.returncode is None else done.returncode), output
+
+    def _mounts(self) -> tuple[Mount, ...]:
+        place = self._place
+        interpreters = {Path(path).parent.parent for path in (*place.pythons.values(), self.python) if os.sep in path}
+        seen = [*interpreters, *[folder.resolve() for folder in interpreters], *clone_folders(place.clone)]
+        return (
+            *self._registry.files,
+            *[Mount(source=path, target=str(path)) for path in dict.fromkeys([*seen, *place.named]) if path.exists()],
+            Mount(source=place.build, target=BUILD_DIR, read_only=False),
+            Mount(source=place.environment, target=ENV_DIR, read_only=False),
+            Mount(source=place.cache, target=CACHE_DIR, read_only=False),
+            Mount(source=place.tools, target=TOOLS_DIR),
+        )
+
+    def close(self) -> None:
+        """End what still runs. Idempotent."""
+        self._sandbox.close()
+
+    def __enter__(self) -> LocalRunner:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
-_running: set[int] = set()
-"""Sessions of steps under way."""
-_abandoned: set[int] = set()
-"""Those that were ended since this process ends: how they ended is no result."""
-
-
-@atexit.register
-def _end_steps() -> None:
-    # after Ctrl-C nobody waits for the thread that waits for them
-    for session in list(_running):
-        _abandoned.add(session)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(session, signal.SIGKILL)
-
-
-def _inherited() -> dict[str, str]:
-    """This process's variables, but for our own, and for keys that are no business of a project's build."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not _OURS.fullmatch(name) and (name.startswith("UV_") or not _SECRET.fullmatch(name))
-    }
-
-
-def registry_variables() -> dict[str, str]:
-    """Settings that say how packages are reached; a builder container gets them, the image does not keep them."""
-    names = [*_PASSED_ON, *[name.lower() for name in _PASSED_ON]]
-    found = {name: os.environ[name] for name in names if name in os.environ}
-    return found | {
-        name: value for name, value in os.environ.items() if name.startswith(("UV_INDEX", "UV_DEFAULT_INDEX"))
-    }
+def clone_folders(clone: Path) -> list[Path]:
+    """The clone as git wrote it down, and where it really is."""
+    return list(dict.fromkeys([clone.absolute(), clone.resolve()]))
 
 
 def shown(argv: Sequence[str]) -> str:

@@ -26,7 +26,9 @@ def _environment_key(context: Any, parameters: dict[str, Any]) -> str:
     settings = environment.model_dump(mode="json", exclude={"build_timeout_s"})
     return cache_key(
         "environments", "build_environment", repository.name, repository.languages, settings, sandbox.kind, image,
-        parameters["base_sha"], parameters["head_sha"], cut_off(environment, parameters["date"]), services=("sandbox",),
+        parameters["base_sha"], parameters["head_sha"], cut_off(environment, parameters["date"]),
+        # what a build may do decides whether it succeeds
+        sandbox.trust or not parameters.get("foreign", False), repository.clone_url, services=("sandbox",),
     )  # fmt: skip
 
 
@@ -62,10 +64,14 @@ def build_environment(
     head_sha: str,
     date: datetime | None,
     store: str,
+    foreign: bool = False,
 ) -> Built:
-    """Install what a commit needs, as of its date, and see that both its sides import; or say why that fails."""
+    """Install what a commit needs, as of its date, and see that both its sides import; or say why that fails.
+
+    `foreign`: what is asked for stands in a file that the user may not have written.
+    """
     work = Store(store).work
-    return building.build_environment(repository, environment, sandbox, base_sha, head_sha, date, work)
+    return building.build_environment(repository, environment, sandbox, base_sha, head_sha, date, work, foreign)
 
 
 @task(

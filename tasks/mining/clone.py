@@ -20,7 +20,9 @@ from tasks.mining.judging import shallow_boundary
 from tasks.mining.mirror import make_mirror, update_mirror
 from tasks.mining.models import Clone
 from tasks.mining.objects import lfs_patterns, promisor, submodules
-from tasks.mining.transfer import environment
+from tasks.mining.transfer import are_credentials_shown, credentials, environment
+
+__all__ = ["clone_path", "credentials", "remote_state", "sync_repository"]
 
 LOCK_TIMEOUT_S = 1800
 ANSWER_TIMEOUT_S = 300
@@ -174,7 +176,9 @@ def _explain(repository: RepositoryConfig, url: str, error: Exception) -> Mining
     lower = text.lower().replace(url.lower(), "").replace(repository.name.lower(), "")
     if any(sign in lower for sign in _OUTSIDE):
         return MiningError(f"{repository.name}: {url} cannot be reached now: {text}", outside=True)
-    if any(sign in lower for sign in _REFUSED):
+    if any(sign in lower for sign in _REFUSED) and not are_credentials_shown():
+        advice = "it asks for credentials, and a dataset's repository gets none of yours unless you say `--trust`"
+    elif any(sign in lower for sign in _REFUSED):
         if repository.is_on_github:
             advice = (
                 "GitHub asks for a password also where there is no such repository: check the name, or set GHAPI_TOKEN"

@@ -13,12 +13,14 @@ import time
 from pathlib import Path
 
 import git
+from pydantic import ValidationError
 
-from tasks.git_environment import git_in, local_setting, open_repo, reaching
+from configs.models import RepositoryConfig
+from tasks.git_environment import git_in, local_setting, open_repo
 from tasks.mining.gitio import GitFailed
 from tasks.mining.judging import shallow_boundary
 from tasks.mining.objects import fetch_in_batches, in_order_of_paths, missing_objects, promisor
-from tasks.mining.transfer import transfer
+from tasks.mining.transfer import environment, transfer
 from tasks.progress import tell
 
 REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", "+HEAD:refs/isobench/head")
@@ -86,7 +88,7 @@ def sweep(path: Path, older_than: float = 0.0) -> None:
 def _copy_folder(source: str, part: Path) -> None:
     """A local repository: its files are linked, which no network can break."""
     try:
-        git.Git(part.parent).clone("--bare", "--quiet", "--", source, str(part), env=reaching())
+        git.Git(part.parent).clone("--bare", "--quiet", "--", source, str(part), env=environment())
         with open_repo(part) as repo, repo.config_writer() as config:
             config.set_value("gc", "auto", "0")  # commits that a force-push took away must stay
             for name, value in _promise(source).items():
@@ -94,6 +96,9 @@ def _copy_folder(source: str, part: Path) -> None:
     except git.GitCommandError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise GitFailed(str(error.stderr).strip()) from error
+    except ValidationError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise GitFailed(f"its promisor remote: {error.errors()[0]['msg']}") from error
 
 
 def _promise(source: str) -> dict[str, str]:
@@ -102,11 +107,9 @@ def _promise(source: str) -> dict[str, str]:
         name = promisor(repo)
         if name is None:
             return {}
-        return {
-            "url": local_setting(repo, f"remote.{name}.url") or "",
-            "promisor": "true",
-            "partialclonefilter": "blob:none",
-        }
+        url = local_setting(repo, f"remote.{name}.url") or ""
+        RepositoryConfig(name="a/b", url=url)  # a folder of a stranger may name anything there
+        return {"url": url, "promisor": "true", "partialclonefilter": "blob:none"}
 
 
 def _copy_in_steps(url: str, part: Path) -> bool:

@@ -29,7 +29,8 @@ def _mine_key(context: Any, parameters: dict[str, Any]) -> str:
 
 def _sync_key(context: Any, parameters: dict[str, Any]) -> str | None:
     repository: RepositoryConfig = parameters["repository"]
-    state = clone.remote_state(repository, Store(parameters["store"]))
+    with clone.credentials(not parameters.get("anonymous", False)):
+        state = clone.remote_state(repository, Store(parameters["store"]))
     return state and cache_key("mining", "sync_repository", repository.name, repository.branch, state)
 
 
@@ -69,12 +70,14 @@ def _outside(task: Any, run: Any, state: Any) -> bool:
     persist_result=True,
     result_serializer="json",
 )
-def sync_repository(repository: RepositoryConfig, store: str) -> Clone:
+def sync_repository(repository: RepositoryConfig, store: str, anonymous: bool = False) -> Clone:
     """Clone the repository or fetch what is new; says where its branch stands.
 
+    `anonymous`: a file that the user may not have written names it, so nothing of the user's opens it.
     Cached only while no branch or tag of the remote has moved.
     """
-    return clone.sync_repository(repository, Store(store, run="sync"))
+    with clone.credentials(not anonymous):
+        return clone.sync_repository(repository, Store(store, run="sync"))
 
 
 @task(

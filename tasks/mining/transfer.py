@@ -8,7 +8,9 @@ import select
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
@@ -22,10 +24,14 @@ FIRST_WORD_S = 1.0
 EVERY_S = 0.5
 KEEP = 8192
 GITHUB = "https://github.com"
+PROTOCOLS = "file:git:http:https:ssh"
+"""What git may use to reach a repository: others are programs that a URL names (`ext::`)."""
 _HELPER = '!f() { test "$1" = get && echo username=x-access-token && echo "password=$GHAPI_TOKEN"; }; f'
 """What git runs when it needs a password (gitcredentials(7))."""
 _PROGRESS = re.compile(rb"Receiving objects: +\d+% \((\d+)/(\d+)\)")
 _CHATTER = re.compile(rb"^(remote: )?[A-Z][a-z]+ [a-z]+: +\d")
+
+_shows_credentials: ContextVar[bool] = ContextVar("shows_credentials", default=True)
 
 Hear = Callable[[int, int], None]
 """Called with the objects that came and those that are to come, of this transfer."""
@@ -37,10 +43,45 @@ def environment() -> dict[str, str]:
     """
     from configs.secrets import load_secrets
 
+    limits = {"GIT_ALLOW_PROTOCOL": PROTOCOLS, "GIT_NO_LAZY_FETCH": "1"}  # a folder's own settings would say from where
+    if not _shows_credentials.get():
+        return reaching({"credential.helper": ""}) | limits | _without_credentials()
     token = load_secrets().ghapi_token
     if token is None:
-        return reaching()
-    return reaching({f"credential.{GITHUB}.helper": _HELPER}) | {"GHAPI_TOKEN": token.get_secret_value()}
+        return reaching() | limits
+    return reaching({f"credential.{GITHUB}.helper": _HELPER}) | limits | {"GHAPI_TOKEN": token.get_secret_value()}
+
+
+@contextmanager
+def credentials(shown: bool) -> Iterator[None]:
+    """Whether git may use the user's tokens, helpers, `~/.netrc` and SSH keys inside the context."""
+    token = _shows_credentials.set(shown)
+    try:
+        yield
+    finally:
+        _shows_credentials.reset(token)
+
+
+def are_credentials_shown() -> bool:
+    """See `credentials`."""
+    return _shows_credentials.get()
+
+
+def _without_credentials() -> dict[str, str]:
+    """A repository that a stranger's file names must not be one that only the user can read: its code is then built
+    with the network. The home folder holds `.netrc`; an empty program to ask for passwords stands for none.
+    """
+    home = Path.home()
+    settings = [path for path in (home / ".gitconfig", home / ".config/git/config") if path.is_file()]
+    # of two files only one can be named; git reads the first one last, so it decides
+    named = {"GIT_CONFIG_GLOBAL": str(settings[0])} if settings and "GIT_CONFIG_GLOBAL" not in os.environ else {}
+    emptied = ("GHAPI_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "GIT_ASKPASS", "SSH_ASKPASS", "SSH_AUTH_SOCK")
+    return {
+        **dict.fromkeys(emptied, ""),
+        **named,
+        "HOME": os.devnull,
+        "GIT_ALLOW_PROTOCOL": PROTOCOLS.removesuffix(":ssh"),
+    }
 
 
 def transfer(

@@ -12,13 +12,14 @@ import psutil
 SCRIPT = """
 import atexit, os, sys, threading, time
 from pathlib import Path
-from tasks.environments.runners import LocalRunner
+from tasks.environments.runners import LocalRunner, Place
 
 folder = Path(sys.argv[1])
-runner = LocalRunner(folder, folder)
-step = ["sh", "-c", "echo $$ > started; mv started pid; sleep 600"]
+place = Place(*(folder / name for name in ("build", "environment", "tools", "cache", "clone")))
+runner = LocalRunner(place, sys.executable)
+step = ["sh", "-c", "echo > started; exec sleep 600.25"]
 threading.Thread(target=runner.run, args=(step,), kwargs={"timeout_s": 600}, daemon=True).start()
-while not (folder / "pid").exists():
+while not (place.build / "started").exists():
     time.sleep(0.01)
 atexit._run_exitfuncs()  # as `isobench` does after Ctrl-C
 os._exit(130)
@@ -28,8 +29,7 @@ os._exit(130)
 def test_a_step_that_nobody_waits_for_is_ended(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], timeout=100, check=False)
     assert done.returncode == 130
-    pid = int((tmp_path / "pid").read_text())
     deadline = time.monotonic() + 60
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+    while any("600.25" in (process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])):
         assert time.monotonic() < deadline
         time.sleep(0.05)

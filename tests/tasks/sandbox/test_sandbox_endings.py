@@ -95,12 +95,13 @@ def tell():
         thread.join(60)
     print(sorted(said), flush=True)
 atexit.register(tell)  # runs after what is registered later
-from tasks.environments.runners import LocalRunner
+from tasks.environments.runners import LocalRunner, Place
 from tasks.sandbox import Command, SandboxError
 from tasks.sandbox.local import LocalSandbox
 started = Path(sys.argv[1])
-def sleep(name):
-    return ("/bin/sh", "-c", f"touch {started / name}; sleep 600")
+place = Place(started, *(started / name for name in ("environment", "tools", "cache", "clone")))
+def sleep(name, folder=started):
+    return ("/bin/sh", "-c", f"touch {folder}/{name}; sleep 600")
 def noted(name, ask):
     try:
         said.append((name, f"result {ask()}"))
@@ -109,7 +110,7 @@ def noted(name, ask):
 plain = LocalSandbox(use_bubblewrap=False)
 asked = {
     "run": lambda: plain.run(Command(argv=sleep("run"))),
-    "step": lambda: LocalRunner(started, started).run(sleep("step"), timeout_s=500),
+    "step": lambda: LocalRunner(place, sys.executable).run(sleep("step", "/isobench-build"), timeout_s=500),
 }
 for item in asked.items():
     threads.append(threading.Thread(target=noted, args=item, daemon=True))
