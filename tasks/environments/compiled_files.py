@@ -26,7 +26,7 @@ _NATIVE = (
 _NAMED = 3
 
 
-def is_compiled(name: str) -> bool:
+def is_compiled_name(name: str) -> bool:
     """Whether a file of this name is what compiling or installing leaves."""
     return _COMPILED.search(name) is not None or is_installed_only(name)
 
@@ -47,7 +47,7 @@ def leave_out(clone: Path, sha: str, checkout: Path, written: Iterable[foreign.E
 
     Returns the names. Raises OSError, TreeError.
     """
-    names = [entry.name for entry in written if is_compiled(entry.name) or _is_native(checkout, entry)]
+    names = [entry.name for entry in written if is_compiled_name(entry.name) or _is_native(checkout, entry)]
     for name in names:
         remove(checkout / name)
     write_again(clone, sha, checkout, names)

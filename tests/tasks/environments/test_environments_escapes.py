@@ -9,12 +9,13 @@ import shutil
 import stat
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
-from tasks.environments import checking_out
+from tasks.environments import checking_out, trees
 from tasks.environments.build_wheel import HEADER
 from tasks.environments.checking_out import check_out
 from tasks.environments.compiling import receive
@@ -111,19 +112,20 @@ def test_a_wheel_that_is_no_file_makes_nobody_wait(in_both: Attempt) -> None:
     assert in_both.left() == []
 
 
-def test_a_bomb_is_refused_and_junk_stays_inside(in_both: Attempt) -> None:
+def test_a_bomb_is_refused_and_junk_stays_inside(in_both: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking_out, "MAX_PATCH_BYTES", 1 << 20)
     bomb = in_both.build(
-        "with zip() as z, z.open('box/zeros', 'w') as f:\n    for _ in range(100): f.write(bytes(1 << 20))"
+        "with zip() as z, z.open('box/zeros', 'w') as f:\n    for _ in range(10): f.write(bytes(1 << 20))"
     )
     assert bomb.status == "build_failed"
     assert "too large" in bomb.reason
     junk = in_both.build(
-        "open(os.path.join(out, 'junk'), 'wb').write(bytes(100 << 20))\n"
+        "open(os.path.join(out, 'junk'), 'wb').write(bytes(20 << 20))\n"
         "with zip() as z: z.writestr('box/made.py', 'J = 1')"
     )
     folder = in_both.folder(junk)
     assert (folder / "box/made.py").read_text() == "J = 1"
-    assert sum(path.lstat().st_size for path in in_both.history.work.rglob("*")) < 10 << 20
+    assert sum(path.lstat().st_size for path in in_both.history.work.rglob("*")) < 2 << 20
 
 
 @pytest.mark.parametrize(
@@ -263,7 +265,7 @@ def test_other_things_in_the_place_of_a_file_or_folder(attempt: Attempt) -> None
 NEW = "diff --git a/{0} b/{0}\nnew file mode 100644\n--- /dev/null\n+++ b/{0}\n@@ -0,0 +1 @@\n+x\n"
 
 
-@pytest.mark.parametrize("name", ["n" * 300, "d/" * 120 + "x", "e/" * 1200 + "x", ("w" * 200 + "/") * 6 + "x"])
+@pytest.mark.parametrize("name", ["n" * 300, "d/" * 120 + "x", "e/" * 400 + "x", ("w" * 200 + "/") * 6 + "x"])
 def test_trees_that_no_arm_can_have(attempt: Attempt, name: str) -> None:
     result = attempt.check_out(NEW.format(name), "never")
     assert result.status == "patch_failed"
@@ -271,10 +273,13 @@ def test_trees_that_no_arm_can_have(attempt: Attempt, name: str) -> None:
     assert attempt.left() == []
 
 
-def test_a_small_patch_of_a_large_file(attempt: Attempt) -> None:
-    result = attempt.check_out(attempt.patch({"zeros.bin": bytes(70 << 20)}), "never")
+def test_a_small_patch_of_a_large_file(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking_out, "MAX_PATCH_BYTES", 1 << 20)
+    patch = attempt.patch({"zeros.bin": bytes(5 << 20)})
+    assert len(patch) < 100_000
+    result = attempt.check_out(patch, "never")
     assert result.status == "patch_failed"
-    assert "70 MB more" in result.reason
+    assert "5 MB more" in result.reason
 
 
 def test_a_full_disk_is_not_the_patchs_fault(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,3 +336,55 @@ def test_base_keeps_its_compiled_files_and_a_build_makes_some(attempt: Attempt) 
     assert (folder / "box/_fast.cpython-311-x86_64-linux-gnu.so").read_bytes() == b"made"
     assert (folder / "box/old.so").read_bytes() == b"base"
     assert built.reason == ""
+
+
+class _Flow:
+    """Of a run what `check_out_arms` needs: doors called one after the other, and the funnel's notes."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.store = SimpleNamespace(work=attempt.history.work)
+        self.notes: list[tuple[Any, ...]] = []
+
+    def map(self, stage: str, door: Any, items: dict[str, dict[str, Any]], **_: Any) -> dict[str, CheckedOut]:
+        return {key: check_out(**arguments, work=self.store.work) for key, arguments in items.items()}
+
+    def note(self, *words: str, repo: str = "") -> None:
+        self.notes.append(words)
+
+
+def test_the_funnel_names_what_was_left_out(attempt: Attempt) -> None:
+    from flows.arms import ArmWanted, check_out_arms
+
+    flow, config = _Flow(attempt), EnvironmentConfig(build="never")
+    bare = Environment(env_id="bare", kind="local", python="python3")
+    patches = {"patch:1": attempt.patch({"box/fast.so": b"x", "box/a.py": "x"}), "patch:2": NEW.format("box/b.py")}
+    wanted = [
+        ArmWanted("i", name, attempt.history.repository, config, bare, attempt.base, patch)
+        for name, patch in patches.items()
+    ]
+    arms, failed = check_out_arms(flow, attempt.sandbox, wanted)  # type: ignore[arg-type]
+    assert (set(arms["i"]), failed) == ({"patch:1", "patch:2"}, {})
+    assert flow.notes == [
+        ("checkouts", "i patch:1", "kept", "left out of the patch: 1 compiled file (box/fast.so)"),
+    ]
+
+
+# Where there is no bubblewrap, and what git may use
+
+
+def test_a_build_without_bubblewrap(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.sandbox.local.bubblewrap.find_bubblewrap", lambda: None)
+    monkeypatch.setattr("tasks.sandbox.local._warn_once", lambda: None)
+    links = {"box/made.py": str(attempt.outside / "made.py")}
+    folder = attempt.folder(attempt.check_out(attempt.patch({"box/x.py": "x"}, links)))
+    assert (folder / "box/made.py").is_symlink()
+    assert list(attempt.outside.iterdir()) == []
+
+
+def test_git_is_held_while_it_applies_a_patch(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound is the real one but for its number: a file of more than a gigabyte would take long to make."""
+    bounded = tuple(word.replace("2097152", "2048") for word in trees._BOUNDED)
+    assert bounded != trees._BOUNDED
+    monkeypatch.setattr(trees, "_BOUNDED", bounded)
+    result = attempt.check_out(attempt.patch({"zeros.bin": bytes(3 << 20)}), "never")
+    assert (result.status, result.reason) == ("patch_failed", "a file of the patch is too large")
