@@ -95,8 +95,6 @@ def check_out_arms(
     for key, arm in by_key.items():
         result = made.get(key)
         if result is not None and result.arm is not None:
-            if result.reason:
-                run.note("checkouts", key, "kept", result.reason, repo=repo)
             arms.setdefault(arm.item, {})[arm.name] = result.arm
             if result.reason:
                 run.note("checkouts", key, "kept", result.reason, repo=repo)

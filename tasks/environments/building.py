@@ -49,7 +49,7 @@ def build_environment(
     have written, so not even in a container do they get root's rights, unless the user trusts them.
     Raises SandboxError for outside faults: no engine, no network.
     """
-    clone = work / clone_path(repository.name)
+    clone = (work / clone_path(repository.name)).resolve()  # a build sees the folder itself
     if not has_commit(clone, base_sha):
         return Built(
             environment=None, reason=f"the clone of {repository.name} does not hold the base commit {base_sha}"

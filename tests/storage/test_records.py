@@ -116,7 +116,8 @@ def test_a_file_of_something_else_is_not_read_to_its_end(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("p.jsonl", gzip.compress(b"{}", mtime=0), "packed with gzip"), ("p.json", b"PK\x03\x04....", "packed with zip"),
+        ("p.jsonl", gzip.compress(b"{}", mtime=0), "packed with gzip"),
+        ("p.json", b"PK\x03\x04....", "packed with zip"),
         ("p.jsonl", b"PAR1....", "holds Parquet"), ("p.json", b"[1, ", "not JSON"), ("p.json", b"nope", "not JSON"),
         ("p.parquet", b"PAR1", "not Parquet"), ("p.csv", b"a,b", "expected .jsonl"), ("p.jsonl.gz", b"", "not '.gz'"),
     ],

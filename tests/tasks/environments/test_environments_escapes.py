@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
-from tasks.environments import checking_out, trees
+from tasks.environments import checking_out, patching
 from tasks.environments.build_wheel import HEADER
 from tasks.environments.checking_out import check_out
 from tasks.environments.compiling import receive
@@ -383,8 +383,8 @@ def test_a_build_without_bubblewrap(attempt: Attempt, monkeypatch: pytest.Monkey
 
 def test_git_is_held_while_it_applies_a_patch(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound is the real one but for its number: a file of more than a gigabyte would take long to make."""
-    bounded = tuple(word.replace("2097152", "2048") for word in trees._BOUNDED)
-    assert bounded != trees._BOUNDED
-    monkeypatch.setattr(trees, "_BOUNDED", bounded)
+    bounded = tuple(word.replace("2097152", "2048") for word in patching._BOUNDED)
+    assert bounded != patching._BOUNDED
+    monkeypatch.setattr(patching, "_BOUNDED", bounded)
     result = attempt.check_out(attempt.patch({"zeros.bin": bytes(3 << 20)}), "never")
     assert (result.status, result.reason) == ("patch_failed", "a file of the patch is too large")
