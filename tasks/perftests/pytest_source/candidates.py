@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tasks.perftests.changed import FunctionNode, parse_file
+from tasks.syntax import lines_of, source_text
 
 TEST_FOLDERS = frozenset({"tests", "test", "testing"})
 SKIPPED_FOLDERS = frozenset({"node_modules", "build", "dist", "site-packages", "__pycache__"})
@@ -97,7 +98,7 @@ def _score(text: str, names: dict[str, float], pattern: re.Pattern[str]) -> floa
 
 def _tests_of(tree: ast.Module, text: str) -> Iterator[tuple[str, str, str]]:
     """Every test function of a module: name, its source, and the source of its class without the tests."""
-    lines = text.splitlines()
+    lines = lines_of(text)
 
     def source(node: ast.stmt) -> str:
         return "\n".join(lines[node.lineno - 1 : node.end_lineno])
@@ -116,6 +117,6 @@ def _read(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             return ""
-        return path.read_text(encoding="utf-8", errors="replace")
+        return source_text(path.read_bytes())
     except OSError:
         return ""

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from tasks.perftests.changed import parse_file
 from tasks.perftests.pytest_source.candidates import TEST_FOLDERS, is_test_file
 from tasks.perftests.pytest_source.pruning import keep_tests
-from tasks.syntax import parse
+from tasks.syntax import parse, source_text
 
 MAX_BYTES = 400_000
 
@@ -121,7 +121,7 @@ def _found(checkout: Path, modules: Iterable[PurePosixPath], folder: PurePosixPa
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
+    return source_text(path.read_bytes())
 
 
 def has_test(checkout: Path, path: str, name: str) -> bool:
