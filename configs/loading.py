@@ -43,6 +43,8 @@ class _Loader:
         self.path = path
         self.where: dict[Place, str] = {}
         """`x.yaml:12` or `--set a.b=value`, for every value."""
+        self.plain: dict[Place, str] = {}
+        """What stands there, where it was read as a number or a truth value."""
 
     def load(self, overrides: list[str]) -> Config:
         data = self._read()
@@ -53,12 +55,24 @@ class _Loader:
             if data.get(name, ...) is None and section_of(field.annotation) is field.annotation:
                 del data[name]
         try:
-            # strict, so that `max_files: "3"` or `true` is no number; as JSON, because strict Python input has no dates
-            config = Config.model_validate_json(json.dumps(data), strict=True)
+            config = _validated(data)
         except ValidationError as error:
-            problems = sorted(error.errors(), key=lambda problem: self._line(problem["loc"]))
-            raise ConfigError(map(self._explain, problems)) from None
+            for problem in error.errors():
+                self._take_as_text(data, problem)
+            try:
+                config = _validated(data)
+            except ValidationError as left:
+                problems = sorted(left.errors(), key=lambda problem: self._line(problem["loc"]))
+                raise ConfigError(map(self._explain, problems)) from None
         return self._resolve(config)
+
+    def _take_as_text(self, data: Any, problem: ErrorDetails) -> None:
+        """Where text is wanted, `python: 3.10` and a commit `0012345` are the text that stands there."""
+        place: Place = problem["loc"]
+        if problem["type"] == "string_type" and place in self.plain:
+            for key in place[:-1]:
+                data = data[key]
+            data[place[-1]] = self.plain[place]
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -82,6 +96,7 @@ class _Loader:
         if not isinstance(tree.data, dict):
             raise ConfigError([f"{self.path}:1: expected sections such as `repository:`, got {show(tree.data)}"])
         self.where = {place: f"{self.path}:{line}" for place, line in tree.lines.items()}
+        self.plain = tree.plain
         return tree.data
 
     def _override(self, data: dict[str, Any], override: str) -> None:
@@ -91,7 +106,7 @@ class _Loader:
         if not equals or not all(keys):
             raise ConfigError([f"{origin}: expected `section.option=value`"])
         try:
-            value = parse(text).data
+            tree = parse(text)
         except YamlError as error:
             raise ConfigError([f"{origin}: {error}; quote the value as YAML wants it"]) from None
         target = data
@@ -100,7 +115,9 @@ class _Loader:
                 target[key] = {}
                 self.where[keys[:depth]] = origin
             target = target[key]
-        target[keys[-1]] = value
+        target[keys[-1]] = tree.data
+        self.plain = {place: text for place, text in self.plain.items() if place[: len(keys)] != keys}
+        self.plain |= {(*keys, *place): text for place, text in tree.plain.items()}
         self.where = {place: at for place, at in self.where.items() if place[: len(keys)] != keys}
         self.where[keys] = origin
 
@@ -120,10 +137,7 @@ class _Loader:
             # what was refused may be a password
             got = "" if re.search(r"://[^/\s]*@", str(problem["input"])) else f", got {show(problem['input'])}"
             return f"{self._at(place)}: {name}: {message}{got}"
-        hint = ""
-        if kind == "string_type" and isinstance(problem["input"], (int, float, bool)):
-            hint = ' (put it in quotes: "...")'
-        return f"{self._at(place)}: {name}: expected {expected(field, inside)}, got {show(problem['input'])}{hint}"
+        return f"{self._at(place)}: {name}: expected {expected(field, inside)}, got {show(problem['input'])}"
 
     def _line(self, place: Place) -> int:
         _, _, line = self._at(place).rpartition(":")
@@ -164,6 +178,11 @@ class _Loader:
     def _absolute(self, text: str, place: Place) -> Path:
         base = Path.cwd() if self._at(place).startswith("--set ") else self.path.resolve().parent
         return (base / Path(text).expanduser()).resolve()
+
+
+def _validated(data: dict[str, Any]) -> Config:
+    # strict, so that `max_files: "3"` or `true` is no number; as JSON, because strict Python input has no dates
+    return Config.model_validate_json(json.dumps(data), strict=True)
 
 
 def _is_folder(url: str) -> bool:

@@ -18,6 +18,7 @@ Place = tuple[str | int, ...]
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = "plain"
 _MAX_NODES = 100_000
+_MAX_DIGITS = 1000
 _SCALARS = {
     "null": re.compile(r"~|null|Null|NULL|"),
     "bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
@@ -40,6 +41,8 @@ class Tree:
 
     data: Any
     lines: dict[Place, int] = field(default_factory=dict)
+    plain: dict[Place, str] = field(default_factory=dict)
+    """What stands there, of every number and truth value without quotes: `3.10` and `0012345` may be meant as text."""
 
 
 class _Composer(yaml.SafeLoader):
@@ -67,7 +70,7 @@ def parse(text: str) -> Tree:
         loader.dispose()
     tree = Tree(None)
     if node is not None:
-        tree.data = _Builder(tree.lines).build(node, (), ())
+        tree.data = _Builder(tree).build(node, (), ())
     return tree
 
 
@@ -91,8 +94,9 @@ def _syntax_error(error: yaml.MarkedYAMLError) -> YamlError:
 
 
 class _Builder:
-    def __init__(self, lines: dict[Place, int]) -> None:
-        self.lines = lines
+    def __init__(self, tree: Tree) -> None:
+        self.lines = tree.lines
+        self.plain = tree.plain
         self.count = 0
 
     def build(self, node: yaml.Node, path: Place, parents: tuple[int, ...]) -> Any:
@@ -104,7 +108,10 @@ class _Builder:
         if self.count > _MAX_NODES:  # aliases of aliases grow exponentially
             raise YamlError(f"more than {_MAX_NODES} values", line)
         if isinstance(node, yaml.ScalarNode):
-            return _scalar(node)
+            value = _scalar(node)
+            if isinstance(value, int | float) and node.tag == _PLAIN:
+                self.plain[path] = node.value
+            return value
         if node.tag not in (f"{_TAG}map", f"{_TAG}seq"):
             raise YamlError(f"unknown tag {node.tag}", line)
         parents = (*parents, id(node))
@@ -116,7 +123,7 @@ class _Builder:
             at = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
                 raise YamlError("a key must be a name", at)
-            name = key.value
+            name = _readable(key)
             if name in mapping:
                 raise YamlError(f"'{name}' stands here twice: first on line {self.lines[*path, name]}", at)
             self.lines[*path, name] = at
@@ -124,8 +131,16 @@ class _Builder:
         return mapping
 
 
+def _readable(node: yaml.ScalarNode) -> str:
+    """Its text. Escapes can name what no file name and no table holds."""
+    text = str(node.value)
+    if found := re.search("[\0\ud800-\udfff]", text):
+        raise YamlError(f"holds a control character (code {ord(found[0])})", node.start_mark.line + 1)
+    return text
+
+
 def _scalar(node: yaml.ScalarNode) -> Any:
-    text = node.value
+    text = _readable(node)
     tag = node.tag.removeprefix(_TAG)
     if tag == _PLAIN:
         tag = next((name for name, pattern in _SCALARS.items() if pattern.fullmatch(text)), "str")
@@ -138,6 +153,8 @@ def _scalar(node: yaml.ScalarNode) -> Any:
     if tag == "bool":
         return text.lower() == "true"
     if tag == "int":
+        if len(text) > _MAX_DIGITS:
+            raise YamlError(f"a number of {len(text)} digits", node.start_mark.line + 1)
         base = {"0o": 8, "0x": 16}.get(text[:2], 10)
         return int(text[2:] if base != 10 else text, base)
     if tag == "float":

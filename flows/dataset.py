@@ -26,6 +26,7 @@ from tasks.reporting.tables import funnel_table
 from tasks.sandbox.models import Arm
 from tasks.scoring.stage import make_instance
 from tasks.statements.stage import write_statement
+from tasks.syntax import source_text
 from tasks.timing.gpu import gpus_for
 
 Stage = Literal["mining", "apis", "perftests", "timing", "instances"]
@@ -283,4 +284,4 @@ def _with_scripts(config: Config, run: Run, commits: list[Commit]) -> list[Commi
 def _seeded_scripts(config: Config, sha: str) -> list[str]:
     """Texts of the user's own scripts for a commit, named in the configuration by its sha or a prefix of it."""
     paths = [path for prefix, paths in config.perf_tests.seeded.items() if sha.startswith(prefix) for path in paths]
-    return [Path(path).read_text(encoding="utf-8") for path in paths]
+    return [source_text(Path(path).read_bytes()) for path in paths]

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from tasks.syntax import lines_of
+
 NGRAM = 7
 SHAPE = 12
 NAMES = 4
@@ -177,7 +179,7 @@ def _sides(patch: str) -> tuple[list[list[str]], str]:
     blocks: list[list[str]] = []
     base: list[str] = []
     in_hunk = was_added = False
-    for line in patch.splitlines():
+    for line in lines_of(patch):
         if line.startswith("diff --git "):
             in_hunk = False
         added = in_hunk and line.startswith("+")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from tasks.sandbox import foreign
-from tasks.syntax import parse
+from tasks.syntax import parse, source_text
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -98,6 +98,14 @@ def functions_of(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Functio
             yield from functions_of(child, f"{name}.")
         else:
             yield from functions_of(child, prefix)
+
+
+def read_source(checkout: Path, path: str | PurePath, limit: int = foreign.MAX_BYTES) -> str:
+    """Text of a Python file of at most `limit` bytes, as Python reads it; empty for what is none."""
+    try:
+        return source_text(foreign.read(checkout, path, limit))
+    except OSError:
+        return ""
 
 
 def parse_file(checkout: Path, path: str) -> ast.Module | None:

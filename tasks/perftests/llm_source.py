@@ -170,4 +170,4 @@ def _distinct(tests: Sequence[WrittenTest]) -> list[tuple[str, WrittenTest]]:
 def _unfenced(script: str) -> str:
     """The script without a Markdown fence around it, which models add even inside JSON."""
     match = re.fullmatch(r"\s*```[\w-]*\n(.*?)\n?```\s*", script, re.DOTALL)
-    return (match[1] if match else script).strip("\n") + "\n"
+    return (match[1] if match else script).strip("\ufeff\n").replace("\r\n", "\n") + "\n"

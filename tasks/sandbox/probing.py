@@ -179,7 +179,7 @@ class ProbeSession:
         """Execute the script's top level, imports included."""
         if dialect == "command":
             raise ProbeError("syntax", "a command is no script")
-        self._ask("load", timeout_s, script=script, dialect=dialect)
+        self._ask("load", timeout_s, script=script.removeprefix("\ufeff"), dialect=dialect)
 
     def setup(self, seed: int, count: int = 1, digest: bool = True) -> SetupInfo:
         """Build the workloads of `seed`, `seed + 1`, ... (`count` of them); untimed."""

@@ -14,6 +14,7 @@ from storage.tables import Api, Commit, Contract, PerfTest, Statement
 from tasks.leaks import LeakReport, cut_leaks, find_leaks, must_not_leak
 from tasks.llm import AnswerInvalid, Turn, ask, diff_for, render
 from tasks.llm.background import background
+from tasks.syntax import lines_of
 
 MAX_APIS = 5
 MAX_WORKLOADS = 3
@@ -145,7 +146,7 @@ def _asked(llm: LLMConfig, commit: Commit, apis: Sequence[str], tests: Sequence[
 def _base_side(diff: str) -> str:
     """The diff without what it adds: the code as it is, in pieces."""
     lines = []
-    for line in diff.splitlines():
+    for line in lines_of(diff):
         if line.startswith("diff --git "):
             lines.append(f"\n# {line.rsplit(' b/', 1)[-1]}")
         elif line.startswith("@@"):

@@ -9,15 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tasks.perftests.changed import functions_of
+from tasks.perftests.changed import functions_of, read_source
 from tasks.sandbox import foreign
-from tasks.syntax import parse
+from tasks.syntax import lines_of, parse
 
 CONFIG_NAMES = ("asv.conf.json", "asv.conf.jsonc")
 USUAL_FOLDERS = ("benchmarks/benchmarks", "asv_bench/benchmarks", "asv_benchmarks/benchmarks", "benchmarks")
 MAX_DEPTH = 3
 MAX_BYTES = 2_000_000
 TIMED = "time_"
+_COMMENT = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|//[^\n]*|/\*.*?\*/""", re.DOTALL)
+_BENCHMARK_DIR = re.compile(r"""["']?\bbenchmark_dir["']?\s*:\s*["']([^"']+)["']""")
 UNTIMED = ("peakmem_", "mem_", "track_", "timeraw_")
 
 
@@ -63,17 +65,35 @@ def find_suite(checkout: Path) -> Suite | None:
     """The benchmarks of a checkout, or None. What asv's configuration names comes first, then the usual folders."""
     for folder in dict.fromkeys([*_configured(checkout), *USUAL_FOLDERS]):
         root = foreign.inside(checkout, folder)
-        if root is None or not foreign.is_folder(checkout, root) or not PurePosixPath(folder).name.isidentifier():
+        if root is None or not foreign.is_folder(checkout, root) or not _importable(folder):
             continue
         files: dict[str, str] = {}
         for path in sorted(PurePosixPath(name) for name in foreign.files(checkout, root) if name.endswith(".py")):
             name = (PurePosixPath(folder).name / path.relative_to(root)).as_posix()
-            files[name] = foreign.text(checkout, path) or ""
+            files[name] = read_source(checkout, path)
         if any(re.search(rf"def {TIMED}", text) for text in files.values()):
             if sum(map(len, files.values())) > MAX_BYTES:
                 return None
             return Suite(folder, files)
     return None
+
+
+def why_none(checkout: Path) -> str:
+    """Why `find_suite` finds nothing."""
+    for folder in _configured(checkout):
+        says = f"asv's configuration names the folder '{folder}' as benchmark_dir"
+        if not (checkout / folder).is_dir():
+            return f"{says}, which does not exist"
+        if not _importable(folder):
+            return f"{says}, and benchmarks cannot be imported from a folder of that name"
+        return f"{says}, which holds no time_* functions, or more than {MAX_BYTES // 1_000_000} MB of Python"
+    return "the repository has no asv benchmarks (asv.conf.json, time_* functions)"
+
+
+def _importable(folder: str) -> bool:
+    """asv imports the folder as a package, by its name, be that an identifier or not."""
+    name = PurePosixPath(folder).name
+    return name != "" and "." not in name and ":" not in name
 
 
 def names_in(suite: Suite) -> Iterator[tuple[str, str, str]]:
@@ -83,7 +103,7 @@ def names_in(suite: Suite) -> Iterator[tuple[str, str, str]]:
             tree = parse(suite.files[path])
         except (SyntaxError, ValueError):
             continue
-        lines = suite.files[path].splitlines()
+        lines = lines_of(suite.files[path])
         for name, node in functions_of(tree):
             if name.rpartition(".")[2].startswith((TIMED, *UNTIMED)):
                 yield module, name, "\n".join(lines[node.lineno - 1 : node.end_lineno])
@@ -96,7 +116,7 @@ def returning(text: str) -> str:
         tree = parse(text)
     except (SyntaxError, ValueError):
         return text
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text, keepends=True)
     nodes = [node for name, node in functions_of(tree) if name.rpartition(".")[2].startswith(TIMED)]
     for node in sorted(nodes, key=lambda node: -node.lineno):
         last = node.body[-1]
@@ -141,7 +161,7 @@ def _configured(checkout: Path) -> Iterator[str]:
     for path in map(PurePosixPath, foreign.files(checkout, enter=enter)):
         if path.name in CONFIG_NAMES:
             text = foreign.text(checkout, path, MAX_BYTES) or ""
-            named = re.search(r'^(?!\s*//).*"benchmark_dir"\s*:\s*"([^"]+)"', text, re.MULTILINE)
+            named = _BENCHMARK_DIR.search(_COMMENT.sub(lambda found: found[1] or " ", text))
             target = os.path.normpath((path.parent / (named[1] if named else "benchmarks")).as_posix())
             if not target.startswith(".."):
                 yield target

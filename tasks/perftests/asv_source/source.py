@@ -10,7 +10,7 @@ from typing import Any
 
 from configs.models import PerfTestConfig
 from storage.tables import Commit
-from tasks.perftests.asv_source.files import UNTIMED, Suite, find_suite, hints, names_in, returning
+from tasks.perftests.asv_source.files import UNTIMED, Suite, find_suite, hints, names_in, returning, why_none
 from tasks.perftests.changed import locate
 from tasks.perftests.models import Proposal
 from tasks.perftests.pytest_source.candidates import names_of
@@ -91,7 +91,7 @@ def from_benchmarks(
         problems += why
         problems += _untimed(suite, scores)
     if not any(sides.values()):
-        raise NothingFound("the repository has no asv benchmarks (asv.conf.json, time_* functions)")
+        raise NothingFound(why_none(work / base.checkout))
     if not tried:
         raise NothingFound(
             f"no benchmark executes a changed function on base within its limits: {'; '.join(problems[:5]) or 'none'}"

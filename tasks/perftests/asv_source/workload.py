@@ -4,9 +4,10 @@ The text of this file is the first part of generated scripts and runs inside san
 Python 3.8; asv itself is not needed. What follows it in a script fills in the names in capitals.
 
 The benchmark's files are written to a new folder and imported from there, so a change of the arm's own benchmarks
-cannot reach them. As in asv: setup_cache runs once per process and every setup gets a copy of what it returns;
-functions `setup` of the module, the class and the benchmark run before, `teardown` after; NotImplementedError in setup
-means that these parameters are not for this machine. A benchmark that sets `number` is called that often per setup.
+cannot reach them. As in asv: setup_cache runs once per process and every setup gets a copy of what it returns, if that
+is anything; functions `setup` of the module, the class and the benchmark run before, `teardown` after;
+NotImplementedError in setup means that these parameters are not for this machine. A benchmark that sets `number` is
+called that often per setup.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ class Benchmark:
         self.arguments = self.params
         make_cache = self.first("setup_cache", None)
         if make_cache is not None:
-            self.arguments = (_cached(make_cache), *self.params)
+            value = _cached(make_cache)
+            if value is not None:  # else it has prepared something that is found elsewhere, say a file
+                self.arguments = (value, *self.params)
         for place in reversed(self.places):
             if callable(getattr(place, "setup", None)):
                 place.setup(*self.arguments)
@@ -251,7 +254,7 @@ def marks() -> None:
 
 def _cached(make: Any) -> Any:
     """A copy of what setup_cache returns, which runs once per process; without copies where it cannot be pickled."""
-    key = getattr(make, "__qualname__", repr(make))
+    key = f"{make.__module__}:{make.__qualname__}" if hasattr(make, "__qualname__") else repr(make)
     if key not in _open:
         value = make()
         try:

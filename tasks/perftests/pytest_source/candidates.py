@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tasks.perftests.changed import FunctionNode, parse_file
+from tasks.perftests.changed import FunctionNode, parse_file, read_source
 from tasks.sandbox import foreign
+from tasks.syntax import lines_of
 
 TEST_FOLDERS = frozenset({"tests", "test", "testing"})
 SKIPPED_FOLDERS = frozenset({"node_modules", "build", "dist", "site-packages", "__pycache__"})
@@ -47,7 +48,7 @@ def find_candidates(
     pattern = re.compile(rf"(?<![A-Za-z0-9])({words})(?![A-Za-z0-9])")
     by_file: list[list[Candidate]] = []
     for path in test_files(checkout):
-        text = foreign.text(checkout, path, MAX_FILE_BYTES) or ""
+        text = read_source(checkout, path, MAX_FILE_BYTES)
         if not pattern.search(text):
             continue
         bonus = 100.0 if path in changed_tests else 0.0
@@ -98,7 +99,7 @@ def _score(text: str, names: dict[str, float], pattern: re.Pattern[str]) -> floa
 
 def _tests_of(tree: ast.Module, text: str) -> Iterator[tuple[str, str, str]]:
     """Every test function of a module: name, its source, and the source of its class without the tests."""
-    lines = text.splitlines()
+    lines = lines_of(text)
 
     def source(node: ast.stmt) -> str:
         return "\n".join(lines[node.lineno - 1 : node.end_lineno])

@@ -6,7 +6,7 @@ import ast
 import re
 
 from tasks.perftests.changed import FunctionNode
-from tasks.syntax import parse
+from tasks.syntax import lines_of, parse
 
 
 def keep_tests(text: str, names: set[str]) -> str:
@@ -19,7 +19,7 @@ def keep_tests(text: str, names: set[str]) -> str:
         tree = parse(text)
     except (SyntaxError, ValueError):
         return text
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text, keepends=True)
     drop: list[tuple[int, int]] = []
     classes: list[ast.ClassDef] = []
     for node in tree.body:

@@ -15,6 +15,7 @@ from tasks.perftests.pytest_source.candidates import Candidate, find_candidates,
 from tasks.perftests.pytest_source.suite import Suite, SuiteTooLarge, build_suite, has_test
 from tasks.perftests.trying import NothingFound, Workload, best_api, literal, most_telling, repeats, try_inside
 from tasks.sandbox.models import Arm, Limits, Sandbox
+from tasks.syntax import lines_of
 
 HERE = Path(__file__).parent
 DISCOVERY_BYTES = 4_000_000
@@ -133,4 +134,4 @@ def _suite_of(candidates: list[Candidate], checkout: Path) -> tuple[Suite, list[
 
 
 def _paths_of(patch: str) -> list[str]:
-    return [line[6:].strip() for line in patch.splitlines() if line.startswith("+++ b/")]
+    return [line[6:].strip() for line in lines_of(patch) if line.startswith("+++ b/")]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tasks.perftests.changed import parse_file
+from tasks.perftests.changed import parse_file, read_source
 from tasks.perftests.pytest_source.candidates import TEST_FOLDERS, is_test_file
 from tasks.perftests.pytest_source.pruning import keep_tests
 from tasks.sandbox import foreign
@@ -47,7 +47,7 @@ def build_suite(checkout: Path, tests: dict[str, set[str] | None], limit: int = 
         path, names = todo.pop()
         if path in suite.files:
             continue
-        text = foreign.text(checkout, path) or ""
+        text = read_source(checkout, path)
         if names is not None:
             text = keep_tests(text, names)
         suite.files[path] = text

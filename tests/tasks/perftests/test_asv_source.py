@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import Any
 
@@ -176,6 +177,66 @@ def test_reasons_for_finding_nothing(benchmarked: Kit, bench: Bench) -> None:
         shutil.rmtree(benchmarked.work / arm / "perf")
     with pytest.raises(NothingFound, match="no asv benchmarks"):
         offered(benchmarked, bench)
+
+
+def test_what_asv_runs_runs_here(kit: Kit, bench: Bench) -> None:
+    """A folder that is no identifier, files with a byte order mark or a form feed, caches of nothing."""
+    suite = {
+        "ci/asv.conf.json": '\ufeff{benchmark_dir: \'./asv-suite\', /* "benchmark_dir": "x" */ // and so on\n}\n',
+        "ci/asv-suite/__init__.py": "from kit.words import Counter\n\n\ndef time_top_of_package():\n"
+        "    Counter.top('a b a ' * 99, 2)\n",
+        "ci/asv-suite/caches.py": """\ufeff\x0c
+from . import Counter
+
+
+def setup_cache():
+    with open("words", "w") as file:
+        file.write("a b a " * 99)
+
+
+class Base:
+    params = ([1, 2],)
+
+    def setup(self, number):
+        with open("words") as file:
+            self.text = file.read()
+
+    def time_top_of_file(self, number):
+        Counter.top(self.text, number)
+
+
+class Derived(Base):
+    pass
+""",
+        "ci/asv-suite/more.py": "from . import Counter\n\n\ndef setup_cache():\n    return 'a b ' * 99\n\n\n"
+        "def time_top_of_cache(text):\n    Counter.top(text, 2)\n",
+    }
+    for arm in ("base", "human"):
+        kit.write(arm, suite)
+    found = offered(kit, bench)
+    assert set(found) == {
+        "time_top_of_package", "Base.time_top_of_file(1)", "Base.time_top_of_file(2)", "Derived.time_top_of_file(1)",
+        "Derived.time_top_of_file(2)", "time_top_of_cache",
+    }  # fmt: skip
+    for name in ("Derived.time_top_of_file(2)", "time_top_of_cache"):
+        verdict = judge(found[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=0.0001))
+        assert verdict.accepted, (name, verdict.reason)
+
+
+@pytest.mark.parametrize(
+    ("configured", "files", "reason"),
+    [
+        ('"benchmark_dir": "nowhere"', {}, "'nowhere' as benchmark_dir, which does not exist"),
+        ('"benchmark_dir": "my.bench"', {"my.bench/a.py": "def time_it(): pass\n"}, "cannot be imported from a folder"),
+        ('"benchmark_dir": "suite"', {"suite/a.py": "def track_it(): pass\n"}, "holds no time_* functions"),
+    ],
+)
+def test_a_suite_that_cannot_be_used_is_not_said_to_be_absent(
+    configured: str, files: dict[str, str], reason: str, kit: Kit, bench: Bench
+) -> None:
+    kit.write("base", {"asv.conf.json": f"{{{configured}}}", **files})
+    with pytest.raises(NothingFound, match=re.escape(reason)):
+        offered(kit, bench)
 
 
 def test_a_suite_is_found_by_its_configuration_or_by_its_place(kit: Kit) -> None:
