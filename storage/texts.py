@@ -41,7 +41,11 @@ def to_bytes(text: str) -> bytes:
 def visible(value: Any, depth: int = 8) -> Any:
     """The value with every half of a character, in any text of it, spelled out: `\\udce9`. No column nests deeper."""
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-8", "backslashreplace").decode()
+        return value
     if isinstance(value, list) and depth:
         return [visible(item, depth - 1) for item in value]
     if isinstance(value, dict) and depth:
