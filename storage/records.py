@@ -80,10 +80,14 @@ def read_records(path: str | Path) -> Iterator[Found]:
 
 def plain(record: Record) -> Record:
     """The record in values that JSON has too, as frames and databases write other ones. NaN is None."""
-    return {name: _plain(value) for name, value in record.items()}
+    return {
+        name: [_plain(item) for item in value] if isinstance(value, (list, tuple)) else _plain(value)
+        for name, value in record.items()
+    }
 
 
 def _plain(value: Any) -> Any:
+    """One value; what is nested deeper is nobody's column."""
     if isinstance(value, Decimal):
         value = int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
     if isinstance(value, float) and math.isnan(value):
@@ -92,8 +96,6 @@ def _plain(value: Any) -> Any:
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, timedelta):
         return value.total_seconds()
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
     return value
 
 

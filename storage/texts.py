@@ -38,14 +38,18 @@ def to_bytes(text: str) -> bytes:
     )
 
 
-def visible(value: Any) -> Any:
-    """The value with every half of a character, in any text of it, spelled out: `\\udce9`."""
+def visible(value: Any, depth: int = 8) -> Any:
+    """The value with every half of a character, in any text of it, spelled out: `\\udce9`. No column nests deeper."""
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, list):
-        return [visible(item) for item in value]
-    if isinstance(value, dict):
-        return {key: visible(item) for key, item in value.items()}
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-8", "backslashreplace").decode()
+        return value
+    if isinstance(value, list) and depth:
+        return [visible(item, depth - 1) for item in value]
+    if isinstance(value, dict) and depth:
+        return {key: visible(item, depth - 1) for key, item in value.items()}
     return value
 
 

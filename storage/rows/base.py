@@ -32,11 +32,11 @@ class Row(BaseModel):
     def _text_is_utf8(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        odd = {
-            name: visible(value)
-            for name, value in data.items()
-            if (isinstance(value, str) and not value.isascii()) or (isinstance(value, (list, dict)) and value)
-        }
+        odd = {}
+        for name, value in data.items():  # of every row that is made or read: most of it is plain text
+            kind = type(value)
+            if (kind is str and not value.isascii()) or ((kind is list or kind is dict) and value):
+                odd[name] = visible(value)
         return {**data, **odd} if odd else data
 
     @model_validator(mode="after")

@@ -193,7 +193,7 @@ def _number(name: str, value: Any) -> int | float | None:
     """The number. Frames write whole numbers as 1.0 if one of the column is missing."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0 or value == math.inf:
         raise Refused(name, f"expected a number from 0, not {told(value)}")
     if value >= 2**63:
         raise Refused(name, f"too large: {told(value)}")

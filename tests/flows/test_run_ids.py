@@ -12,10 +12,11 @@ from configs.models import SandboxConfig, ScoringConfig, TimingConfig
 from flows.evaluation import default_run_id
 from storage.datasets import read_instances
 
+SCRIPT = "def setup(seed): ...\ndef experiment(state): ...\ndef check_equivalence(reference, candidate): ...\n"
 LINES = [
     {
         "instance_id": f"a__b-PR-{n}", "repo": "a/b", "repo_url": "/here", "base_commit": "0" * 40,
-        "head_commit": "1" * 40, "patch": "p", "efficiency_test": ["s"],
+        "head_commit": "1" * 40, "patch": "p", "efficiency_test": [SCRIPT],
     }
     for n in (1, 2)
 ]  # fmt: skip
