@@ -29,6 +29,11 @@ _ETC = (
     "openmpi", "openmpi-*", "java-*", "python3*",
 )  # fmt: skip
 """Settings that programs of the system do not start without, or fall back from: public, and nobody's secrets."""
+_KERNEL = (
+    "kcore", "key-users", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "pagetypeinfo", "sched_debug",
+    "slabinfo", "timer_list", "vmallocinfo",
+)  # fmt: skip
+"""Files of /proc about the kernel and everybody's memory, which root may read."""
 _ETC_NETWORK = (
     "ssl/certs", "ssl/openssl.cnf", "pki/tls/certs", "pki/tls/cert.pem", "pki/ca-trust", "ca-certificates",
     "ca-certificates.conf", "hosts", "resolv.conf", "gai.conf",
@@ -134,7 +139,10 @@ def arguments(
         argv += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target]
     if found.flock is not None:
         argv += ["--ro-bind", str(found.etc / _ALIVE), f"/run/{_ALIVE}"]
-    argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", command.cwd, "--clearenv"]
+    # /proc as well: to the kernel a command of root's is root there, and `/proc/sys` names programs that it starts.
+    for folder in ("/proc", "/dev", "/"):
+        argv += ["--remount-ro", folder]
+    argv += ["--chdir", command.cwd, "--clearenv"]
     for name, value in command.variables.items():
         argv += ["--setenv", name, value]
     return [*argv, "--", *_gate(found, limit_processes), *command.argv]
@@ -164,23 +172,35 @@ def _system(found: Bubblewrap, command: Command) -> list[str]:
             argv += ["--symlink", os.readlink(folder), folder]
         elif os.path.isdir(folder):
             argv += ["--ro-bind", folder, folder]
-    for pattern in (*_ETC, *(_ETC_NETWORK if command.network else ())):
-        for path in sorted(glob.glob(f"/etc/{pattern}")):
-            if os.path.exists(path):
-                argv += ["--ro-bind", path, path]
-    for mount in names(found.etc, command.network):
-        argv += ["--ro-bind", str(mount.source), mount.target]
-    argv += ["--proc", "/proc", "--dev", "/dev"]
-    if command.gpus:
-        argv += ["--ro-bind", "/sys", "/sys"]  # the driver looks up its devices' PCI addresses
-        for device in sorted(glob.glob("/dev/nvidia*")):
-            argv += ["--dev-bind", device, device]
-    else:
-        argv += ["--ro-bind-try", "/sys/devices/system", "/sys/devices/system"]
+    argv += [*_settings(found, command.network), *_devices(command.gpus)]
     for folder in ("/tmp", WORK_DIR, "/dev/shm"):
         if found.sizes:
             argv += ["--size", str(command.limits.tmp_mb * MEBIBYTE)]
         argv += ["--tmpfs", folder]
+    return argv
+
+
+def _settings(found: Bubblewrap, network: bool) -> list[str]:
+    """What is visible of /etc."""
+    argv = []
+    for pattern in (*_ETC, *(_ETC_NETWORK if network else ())):
+        for path in sorted(glob.glob(f"/etc/{pattern}")):
+            argv += ["--ro-bind-try", path, path]
+    for mount in names(found.etc, network):
+        argv += ["--ro-bind", str(mount.source), mount.target]
+    return argv
+
+
+def _devices(gpus: bool) -> list[str]:
+    """/proc, /dev and /sys."""
+    argv = ["--proc", "/proc", "--dev", "/dev"]
+    for path in filter(os.path.exists, (f"/proc/{name}" for name in _KERNEL)):
+        argv += ["--ro-bind", "/dev/null", path]
+    if not gpus:
+        return [*argv, "--ro-bind-try", "/sys/devices/system", "/sys/devices/system"]
+    argv += ["--ro-bind", "/sys", "/sys"]  # the driver looks up its devices' PCI addresses
+    for device in sorted(glob.glob("/dev/nvidia*")):
+        argv += ["--dev-bind", device, device]
     return argv
 
 

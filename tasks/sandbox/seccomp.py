@@ -53,7 +53,7 @@ _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 
 @lru_cache
-def _numbers() -> dict[str, dict[str, int]]:
+def numbers_of() -> dict[str, dict[str, int]]:
     """Number of each call by machine and name."""
     found: dict[str, dict[str, int]] = {"x86_64": {}, "aarch64": {}}
     for line in Path(__file__).with_name("system_calls.txt").read_text().splitlines()[1:]:
@@ -69,7 +69,7 @@ def program(machine: str | None = None) -> bytes | None:
     machine = machine or platform.machine()
     if machine not in _ARCHITECTURES:
         return None
-    numbers = _numbers()[machine]
+    numbers = numbers_of()[machine]
     answers = {"pretend": PRETENDED, "absent": ABSENT, "refuse": REFUSED}
     steps: list[tuple[int, int, str, str]] = [
         # operation, operand, where to if true, and if not; empty: the next step
@@ -114,7 +114,7 @@ def program(machine: str | None = None) -> bytes | None:
 def docker_profile() -> str:
     """The same as a profile of the Docker engine, which knows the numbers; calls that the table lacks are absent."""
     special = {"clone", "socket"}
-    known = {name for numbers in _numbers().values() for name in numbers}
+    known = {name for numbers in numbers_of().values() for name in numbers}
     allowed = sorted(known - PRETENDED - ABSENT - REFUSED - special)
     calls = [
         _rule(allowed),
@@ -124,7 +124,7 @@ def docker_profile() -> str:
         *(_rule(["socket"], argument=("EQ", family)) for family in FAMILIES.values()),
         _rule(["socket"], argument=("GT", max(FAMILIES.values())), errno=_EAFNOSUPPORT),
     ]
-    machines = [{"architecture": f"SCMP_ARCH_{machine.upper()}", "subArchitectures": []} for machine in _numbers()]
+    machines = [{"architecture": f"SCMP_ARCH_{machine.upper()}", "subArchitectures": []} for machine in numbers_of()]
     return json.dumps({"defaultAction": "SCMP_ACT_ERRNO", "archMap": machines, "syscalls": calls})
 
 

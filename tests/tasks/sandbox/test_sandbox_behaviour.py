@@ -8,69 +8,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tasks.sandbox.bubblewrap import find_bubblewrap
 from tasks.sandbox.local import LocalSandbox
-from tasks.sandbox.models import Command, Completed, Limits, Mount, Sandbox, SandboxError
-
-
-@dataclass
-class Kind:
-    """A sandbox under test and the Python inside it."""
-
-    name: str
-    sandbox: Sandbox
-    python: str
-    image: str | None = None
-    isolated: bool = True
-    limits: dict[str, float] = field(default_factory=lambda: {"timeout_s": 60, "memory_mb": 512})
-
-    def command(self, code: str, *arguments: str, limits: dict[str, float] | None = None, **more: object) -> Command:
-        chosen = Limits.model_validate({**self.limits, **(limits or {})})
-        argv = (self.python, "-c", code, *arguments)
-        return Command.model_validate({"argv": argv, "limits": chosen, "image": self.image, **more})
-
-    def run(self, code: str, *arguments: str, stdin: bytes = b"", **more: object) -> Completed:
-        return self.sandbox.run(self.command(code, *arguments, **more), stdin)  # type: ignore[arg-type]
-
-
-def _make(name: str, request: pytest.FixtureRequest) -> Kind:
-    python = f"{sys.base_prefix}/bin/python3"
-    if name == "docker":
-        image = request.getfixturevalue("docker_image")
-        from tasks.sandbox.docker import DockerSandbox
-
-        return Kind(name, DockerSandbox(), "python3", image)
-    if name == "plain":
-        return Kind(name, LocalSandbox(use_bubblewrap=False), python, isolated=False)
-    if find_bubblewrap() is None:
-        pytest.skip("bubblewrap is not installed, or may not make namespaces here")
-    return Kind(name, LocalSandbox(use_bubblewrap=True), python)
-
-
-DOCKER = pytest.param("docker", marks=pytest.mark.docker)
-
-
-@pytest.fixture(scope="module", params=["bubblewrap", DOCKER, "plain"])
-def kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
-    """All three ways to run a command."""
-    made = _make(request.param, request)
-    with made.sandbox:
-        yield made
-
-
-@pytest.fixture(scope="module", params=["bubblewrap", DOCKER])
-def isolated(request: pytest.FixtureRequest) -> Iterator[Kind]:
-    """The two that isolate."""
-    made = _make(request.param, request)
-    with made.sandbox:
-        yield made
+from tasks.sandbox.models import Command, Mount, SandboxError
+from tests.tasks.sandbox.kinds import Kind
 
 
 @pytest.fixture
