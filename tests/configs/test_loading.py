@@ -107,7 +107,7 @@ def test_every_problem_is_named_with_its_line_in_order(write):
         ("timimg: {}", "timimg: unknown option; did you mean 'timing'?"),
         (
             "sandbox: {zzz: 1}",
-            "sandbox.zzz: unknown option; known here: kind, memory_mb, pids, tmp_mb, output_mb, mounts, gpus",
+            "sandbox.zzz: unknown option; known here: kind, memory_mb, pids, tmp_mb, output_mb, mounts, gpus, trust",
         ),
     ],
 )
