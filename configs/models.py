@@ -247,9 +247,10 @@ class EnvironmentConfig(Section):
     pin_to_date: bool = True
     """Install what was newest at the author date of the human commit (uv's `--exclude-newer`)."""
     setup_commands: list[str] = []
-    """Shell commands run in the checkout before anything is installed (network allowed)."""
+    """Shell commands run in the checkout before anything is installed (network allowed). All commands share one bash."""
     install_commands: list[str] = []
-    """Shell commands that install the project, instead of the default; `python` and `uv` are the environment's."""
+    """Shell commands that install the project, instead of the default; `python`, `pip` and `uv` are the environment's.
+    An environment that they make and activate (`.venv`) takes its place."""
     packages: list[str] = []
     """Further requirements. Example: `["pytest<8", "hypothesis"]`."""
     import_paths: list[str] = []

@@ -64,21 +64,23 @@ class Registry:
         yield from re.findall(r'"((?:[^"\\]|\\.)*)"', self.uv_settings)
 
 
-def registry(environ: Mapping[str, str] = os.environ, home: Path | None = None) -> Registry:
+def registry(
+    environ: Mapping[str, str] = os.environ, home: Path | None = None, system: Path = Path("/etc")
+) -> Registry:
     """What this process's variables, pip's settings and uv's say. Keys are passed on only as parts of index URLs."""
     home = home or Path.home()
     reach = [*_REACH, *[name.lower() for name in _REACH]]
     found = {name: environ[name] for name in reach if environ.get(name)}
     found |= {name: value for name, value in environ.items() if _UV.fullmatch(name)}
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    pip = _pip_files([Path("/etc/pip.conf"), home / ".pip/pip.conf", config / "pip/pip.conf"], environ)
+    pip = _pip_files([system / "pip.conf", home / ".pip/pip.conf", config / "pip/pip.conf"], environ)
     for name in _PIP:
         variable = f"PIP_{name.upper().replace('-', '_')}"
         value = environ.get(variable) or environ.get(f"PIP_DEFAULT_{name.upper()}") or pip.get(name)
         if value:
             found[variable] = value
     given = environ.get("UV_CONFIG_FILE")
-    files = [Path(given)] if given else [Path("/etc/uv/uv.toml"), config / "uv/uv.toml"]
+    files = [Path(given)] if given else [system / "uv/uv.toml", config / "uv/uv.toml"]
     return Registry(found, "" if environ.get("UV_NO_CONFIG") else _uv_settings(files))
 
 

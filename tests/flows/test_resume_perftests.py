@@ -52,16 +52,19 @@ NAMES = ("distinct", "unique")
 PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "py.py")
 
 
+SITE = Path(pytest.__file__).parent.parent
+
+
 def copy_pytest() -> str:
     """A command that gives an environment the pytest of these tests, without a registry."""
-    site = Path(pytest.__file__).parent.parent
-    found = " ".join(str(site / name) for name in PYTEST if (site / name).exists())
+    found = " ".join(str(SITE / name) for name in PYTEST if (SITE / name).exists())
     return f"cp -r {found} $(python -c \"import sysconfig; print(sysconfig.get_path('purelib'))\")"
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration for a repository with two commits that each make one of two functions faster."""
+    monkeypatch.setenv("UV_FIND_LINKS", str(SITE))  # a build sees no folder of the machine but what settings name
     repository = tmp_path / "kit"
     who = {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
