@@ -67,8 +67,8 @@ def write_tree(clone: Path, sha: str, folder: Path) -> None:
 def clone_at(clone: Path, sha: str, folder: Path) -> None:
     """A work tree with its history, for building: tools that read a version from tags need it. Raises TreeError."""
     try:
-        git.Git(folder.parent).clone(
-            "--shared", "--no-checkout", "--quiet", "-c", "safe.directory=*", str(clone), str(folder), env=quiet()
+        git_in(folder.parent).clone(
+            "--shared", "--no-checkout", "--quiet", "-c", "safe.directory=*", str(clone), str(folder)
         )
         _git(folder).execute(["git", "-c", "advice.detachedHead=false", "checkout", "--quiet", sha])
     except git.GitCommandError as error:
@@ -94,13 +94,13 @@ def apply_patch(folder: Path, patch: str) -> None:
 
 
 def _apply(folder: Path, text: str) -> None:
-    # Inside a user's own repository git would take the paths as relative to that one, and skip them all in silence.
-    variables = {**quiet(), "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
     with NamedTemporaryFile("wb", suffix=".patch") as file:
         file.write(text.encode("utf-8", "surrogateescape"))
         file.flush()
         try:
-            git.Git(folder).execute(["git", "apply", "-p1", "--whitespace=nowarn", file.name], env=variables)
+            # Inside a user's own repository git would take the paths as relative to that one, and skip them in silence;
+            # git_in keeps it from looking for one.
+            git_in(folder).execute(["git", "apply", "-p1", "--whitespace=nowarn", file.name])
         except git.GitCommandError as error:
             raise TreeError(_first_errors(error).replace(file.name, "patch")) from error
 
@@ -127,7 +127,7 @@ def normalise(folder: Path) -> None:
 
 def _git(folder: Path) -> git.Git:
     # The clone may belong to another user, who then decides nothing: no hook and no filter of it is run here.
-    return git_in(folder, {"safe.directory": "*"})
+    return git_in(folder, quiet({"safe.directory": "*"}))
 
 
 def _first_errors(error: git.GitCommandError) -> str:
