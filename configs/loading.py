@@ -153,7 +153,7 @@ class _Loader:
         seeded: dict[str, list[str]] = {}
         for sha, scripts in config.perf_tests.seeded.items():
             place: Place = ("perf_tests", "seeded", sha)
-            if not re.fullmatch(r"[0-9a-f]{7,40}", sha):
+            if not re.fullmatch(r"[0-9a-f]{7,40}|[0-9a-f]{64}", sha):
                 problems.append(f"{self._at(place)}: {_dotted(place)}: expected a commit of 7 to 40 hex digits")
             seeded[sha] = [str(self._absolute(script, (*place, index))) for index, script in enumerate(scripts)]
             for index, script in enumerate(seeded[sha]):

@@ -54,7 +54,7 @@ class _Line:
 
 def definitions(source: bytes) -> list[CythonDefinition]:
     """Definitions in order. Nothing is refused: what is not understood is a statement."""
-    text = blanked(source.decode("utf-8", "replace"))
+    text = blanked(source.decode("utf-8", "replace").removeprefix("\ufeff"))
     return list(_read(list(_logical_lines(text)), text.split("\n")))
 
 

@@ -77,18 +77,33 @@ def reaching(settings: dict[str, str] | None = None) -> dict[str, str]:
     return {**_ALWAYS, **_settings({**_SET_BACK, **(settings or {})}, int(count) if count.isdecimal() else 0)}
 
 
+class _Git(git.Git):
+    """GitPython's own takes `$HOME` in a folder's name for a variable, and works where the user stands if there is no
+    such folder."""
+
+    def __init__(self, working_dir: str | os.PathLike[str] | None = None) -> None:
+        super().__init__()
+        self._working_dir = None if working_dir is None else os.fspath(working_dir)
+
+
+class _Repo(git.Repo):
+    GitCommandWrapperType = _Git
+
+
 def open_repo(path: Path | str, settings: dict[str, str] | None = None) -> git.Repo:
     """GitPython's view of a repository, for local work. Raises git.InvalidGitRepositoryError, git.NoSuchPathError."""
     variables = quiet(settings)
-    repo = git.Repo(path, expand_vars=False)
+    repo = _Repo(path, expand_vars=False)
     repo.git.update_environment(**variables)
     return repo
 
 
-def git_in(folder: Path, settings: dict[str, str] | None = None) -> git.Git:
-    """GitPython's git in a folder, for local work."""
-    command = git.Git(folder)
-    command.update_environment(**quiet(settings))
+def git_in(folder: Path, variables: dict[str, str] | None = None) -> git.Git:
+    """GitPython's git in a folder, by default `quiet`. A repository that the folder happens to lie in, with settings
+    and remotes of its own, is not looked for."""
+    command = _Git(folder)
+    above = str(Path(folder).resolve().parent)
+    command.update_environment(**{**(variables or quiet()), "GIT_CEILING_DIRECTORIES": above})
     return command
 
 

@@ -18,7 +18,7 @@ import git
 from storage.texts import to_bytes
 from tasks.environments.diffs import Diff, Section, read_diff
 from tasks.environments.trees import PLAIN_ATTRIBUTES, TreeError, first_errors
-from tasks.git_environment import quiet
+from tasks.git_environment import git_in, quiet
 
 SECTIONS_LIMIT = 200
 """Files of a patch whose line ends are looked at one by one."""
@@ -110,7 +110,6 @@ class _Git:
     """`git apply` on a folder, in a repository of its own that holds nothing but settings."""
 
     def __init__(self, folder: Path, scratch: Path) -> None:
-        self._git = git.Git(folder)
         self._patch = scratch / "patch"
         home = scratch / "git"
         for name in ("objects", "refs", "info"):
@@ -118,7 +117,7 @@ class _Git:
         (home / "HEAD").write_text("ref: refs/heads/none\n")
         (home / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tautocrlf = false\n")
         (home / "info" / "attributes").write_text(PLAIN_ATTRIBUTES)
-        self._variables = {**quiet(), "GIT_DIR": str(home), "GIT_WORK_TREE": str(folder.resolve())}
+        self._git = git_in(folder, {**quiet(), "GIT_DIR": str(home), "GIT_WORK_TREE": str(folder.resolve())})
 
     def apply(self, reading: _Reading, check: bool = False) -> None:
         """Raises TreeError; then nothing changed."""
@@ -126,7 +125,7 @@ class _Git:
         options = [f"-p{reading.strip}", "--whitespace=nowarn", *reading.options]
         command = [*_BOUNDED, "git", "apply", *options, str(self._patch)]
         try:
-            self._git.execute([*command, "--check"] if check else command, env=self._variables)
+            self._git.execute([*command, "--check"] if check else command)
         except git.GitCommandError as error:
             if error.status == -signal.SIGXFSZ:
                 raise TreeError("a file of the patch is too large") from error

@@ -108,8 +108,8 @@ def _hide_attributes(command: git.Git) -> dict[str, str]:
 def clone_at(clone: Path, sha: str, folder: Path) -> None:
     """A work tree with its history, for building: tools that read a version from tags need it. Raises TreeError."""
     try:
-        git.Git(folder.parent).clone(
-            "--shared", "--no-checkout", "--quiet", "-c", "safe.directory=*", str(clone), str(folder), env=quiet()
+        git_in(folder.parent).clone(
+            "--shared", "--no-checkout", "--quiet", "-c", "safe.directory=*", str(clone), str(folder)
         )
         (folder / ".git" / "info").mkdir(exist_ok=True)
         (folder / ".git" / "info" / "attributes").write_text(PLAIN_ATTRIBUTES)
@@ -145,7 +145,7 @@ def written_since(folder: Path) -> list[foreign.Entry]:
 
 def _git(folder: Path) -> git.Git:
     # The clone may belong to another user, who then decides nothing: no hook and no filter of it is run here.
-    return git_in(folder, {"safe.directory": "*"})
+    return git_in(folder, quiet({"safe.directory": "*"}))
 
 
 def first_errors(error: git.GitCommandError) -> str:

@@ -13,7 +13,7 @@ from configs.demo.build import DEMO_URL, build_demo_repository
 from configs.escaping import for_file_name
 from configs.models import RepositoryConfig
 from storage.store import Store
-from tasks.git_environment import open_repo
+from tasks.git_environment import git_in, open_repo
 from tasks.mining.errors import MiningError
 from tasks.mining.gitio import GitFailed
 from tasks.mining.judging import shallow_boundary
@@ -164,8 +164,9 @@ def _say(output: object) -> str:
 
 
 def _ls_remote(url: str, *patterns: str) -> str:
-    found = git.cmd.Git().ls_remote(
-        "--symref", "--", url, *patterns, env=environment(), kill_after_timeout=ANSWER_TIMEOUT_S
+    # at the root of the file system: not in a repository where the user stands, which may have settings for remotes
+    found = git_in(Path("/"), environment()).ls_remote(
+        "--symref", "--", url, *patterns, kill_after_timeout=ANSWER_TIMEOUT_S
     )
     return _say(found)
 

@@ -46,16 +46,26 @@ def make_mirror(url: str, path: Path) -> None:
         _copy_folder(url, part)
     else:
         try:
-            whole = _copy_in_steps(url, part)
+            _copy_remote(url, part)
         except GitFailed as error:
-            if not any(sign in str(error).lower() for sign in _REFUSED):
+            if "mismatched algorithms" not in str(error):
                 raise
-            whole = False
-        if not whole:
             shutil.rmtree(part, ignore_errors=True)
-            with _begun(url, part):
-                transfer(part, *_FETCH, "origin", *REFS, hear=tell)
+            _copy_remote(url, part, "sha256")
     part.rename(path)
+
+
+def _copy_remote(url: str, part: Path, hashes: str = "sha1") -> None:
+    try:
+        whole = _copy_in_steps(url, part, hashes)
+    except GitFailed as error:
+        if not any(sign in str(error).lower() for sign in _REFUSED):
+            raise
+        whole = False
+    if not whole:
+        shutil.rmtree(part, ignore_errors=True)
+        with _begun(url, part, hashes):
+            transfer(part, *_FETCH, "origin", *REFS, hear=tell)
 
 
 def update_mirror(url: str, path: Path) -> None:
@@ -88,7 +98,7 @@ def sweep(path: Path, older_than: float = 0.0) -> None:
 def _copy_folder(source: str, part: Path) -> None:
     """A local repository: its files are linked, which no network can break."""
     try:
-        git.Git(part.parent).clone("--bare", "--quiet", "--", source, str(part), env=environment())
+        _linked(source, part)
         with open_repo(part) as repo, repo.config_writer() as config:
             config.set_value("gc", "auto", "0")  # commits that a force-push took away must stay
             for name, value in _promise(source).items():
@@ -99,6 +109,15 @@ def _copy_folder(source: str, part: Path) -> None:
     except ValidationError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise GitFailed(f"its promisor remote: {error.errors()[0]['msg']}") from error
+
+
+def _linked(source: str, part: Path) -> None:
+    command = git_in(part.parent, environment())
+    try:
+        command.clone("--bare", "--quiet", "--", source, str(part))
+    except git.GitCommandError:  # links among its files are one reason; asked as a remote would be, git follows them
+        shutil.rmtree(part, ignore_errors=True)
+        command.clone("--bare", "--quiet", "--no-local", "--", source, str(part))
 
 
 def _promise(source: str) -> dict[str, str]:
@@ -112,7 +131,7 @@ def _promise(source: str) -> dict[str, str]:
         return {"url": url, "promisor": "true", "partialclonefilter": "blob:none"}
 
 
-def _copy_in_steps(url: str, part: Path) -> bool:
+def _copy_in_steps(url: str, part: Path, hashes: str) -> bool:
     """Commits and trees, then blobs; False for a shallow remote, which is no place to ask for single objects."""
     first = 0
 
@@ -121,7 +140,7 @@ def _copy_in_steps(url: str, part: Path) -> bool:
         first = total
         tell(done, total)
 
-    with _begun(url, part) as repo:
+    with _begun(url, part, hashes) as repo:
         # a server without filters says so and sends everything
         transfer(part, *_FETCH, _TO_THE_ROOT, "--filter=blob:none", "origin", *REFS, hear=hear)
         if (part / "shallow").exists():
@@ -133,7 +152,7 @@ def _copy_in_steps(url: str, part: Path) -> bool:
     return True
 
 
-def _begun(url: str, part: Path) -> git.Repo:
+def _begun(url: str, part: Path, hashes: str) -> git.Repo:
     """The copy that broke off, or a new one."""
     try:
         repo = open_repo(part)
@@ -141,7 +160,7 @@ def _begun(url: str, part: Path) -> git.Repo:
             raise ValueError("of another place")
     except (git.GitError, OSError, ValueError):
         shutil.rmtree(part, ignore_errors=True)
-        git_in(part.parent).init("--bare", "--quiet", str(part))
+        git_in(part.parent).init("--bare", "--quiet", f"--object-format={hashes}", str(part))
         repo = open_repo(part)
         with repo.config_writer() as config:
             config.set_value("gc", "auto", "0")  # commits that a force-push took away must stay
