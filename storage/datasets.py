@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -189,7 +191,8 @@ def _list_in_text(text: str) -> Any:
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            pass
+            with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                return ast.literal_eval(text)  # as Python writes it, in some tables of SWE-Perf
     return [text]
 
 

@@ -5,6 +5,7 @@ Nothing here knows about files. What a hunk removes and adds is never changed; o
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,8 @@ _HEADERS = (
 _BINARY = re.compile(rb"Binary files .* differ")
 _SUBPROJECT = re.compile(rb"[-+]Subproject commit [0-9a-f]+(-dirty)?")
 _NAMES = re.compile(rb"diff --git ([^ \"]+) ([^ \"]+)")
+_COPIED = re.compile(rb"^copy from[ \t]+([^\r\n]*)", re.MULTILINE)
+_ESCAPE = re.compile(rb"\x1b\[[0-9;]*[mK]")
 _PREFIXED = re.compile(rb'(?:diff --git|---|\+\+\+) "?[a-z]/')
 
 
@@ -102,10 +105,30 @@ def read_diff(data: bytes, fill: bool = True) -> Diff:
     """
     lines = data.split(b"\n")
     diff = _Reader(lines, fill).read()
+    if not diff.sections and _ESCAPE.search(data):
+        lines = _ESCAPE.sub(b"", data).split(b"\n")
+        diff = _Reader(lines, fill).read()
+        diff.notes.insert(0, "colours of a terminal taken out")
     if not diff.sections and (margin := _margin(lines)):
         diff = _Reader([line[margin:] for line in lines], fill).read()
         diff.notes.insert(0, "indented throughout")
     return diff
+
+
+def sources_outside(data: bytes) -> list[bytes]:
+    """Names that a patch copies from and that do not lie in the folder: git checks all other names, but not these."""
+    found = []
+    for line in _COPIED.findall(data):
+        name = line.strip()
+        try:
+            name = codecs.escape_decode(name.strip(b'"'))[0] if name.startswith(b'"') else name
+        except ValueError:
+            found.append(line)
+            continue
+        parts = name.split(b"/")
+        if b".." in parts or not parts[0] or b".git" in [part.lower() for part in parts]:
+            found.append(line)
+    return found
 
 
 def _margin(lines: list[bytes]) -> int:

@@ -1,6 +1,7 @@
 """Patches as people and harnesses hand them over: as git has them first, then read as what they can only mean.
 
-Git alone touches files: it refuses paths that leave the folder, go through a link or into `.git`. GNU patch, to which
+Git alone touches files: it refuses paths that leave the folder, go through a link or into `.git`; only what a patch
+copies from it does not look at, so that is done here: any file of the host would be read. GNU patch, to which
 other harnesses fall back, does not, so what it forgives is forgiven here by rewriting the patch or by options of git.
 Each reading but the first is said; none moves a line that the patch does not name.
 """
@@ -16,9 +17,14 @@ from tempfile import TemporaryDirectory
 import git
 
 from storage.texts import to_bytes
+<<<<<<< HEAD
 from tasks.environments.diffs import Diff, Section, read_diff
 from tasks.environments.trees import PLAIN_ATTRIBUTES, TreeError, first_errors
 from tasks.git_environment import git_in, quiet
+=======
+from tasks.environments.diffs import Diff, Section, read_diff, sources_outside
+from tasks.environments.trees import PLAIN_ATTRIBUTES, QUIET, TreeError, first_errors
+>>>>>>> part-d
 
 SECTIONS_LIMIT = 200
 """Files of a patch whose line ends are looked at one by one."""
@@ -121,6 +127,8 @@ class _Git:
 
     def apply(self, reading: _Reading, check: bool = False) -> None:
         """Raises TreeError; then nothing changed."""
+        if outside := sources_outside(reading.text):
+            raise TreeError(f"invalid path: copy from {outside[0].decode('utf-8', 'backslashreplace')}")
         self._patch.write_bytes(reading.text)
         options = [f"-p{reading.strip}", "--whitespace=nowarn", *reading.options]
         command = [*_BOUNDED, "git", "apply", *options, str(self._patch)]

@@ -92,6 +92,7 @@ NODE = "tests/test_core.py::TestUnique::test_twice[1-a b]"
     [
         ({"efficiency_test": [NODE]}, "efficiency_test.0: 'tests/test_core.py::TestUnique::test_twice[1-a b]' is"),
         ({"efficiency_test": NODE}, "efficiency_test.0: 'tests/test_core.py::"),
+        ({"efficiency_test": str([NODE])}, "efficiency_test.0: 'tests/test_core.py::"),
         ({"efficiency_test": json.dumps([NODE])}, "efficiency_test.0: 'tests/test_core.py::"),
         ({"efficiency_test": ["tests/test_core.py"]}, "efficiency_test.0: 'tests/test_core.py' is the name of"),
         ({"efficiency_test": ["pkg.tests.test_core"]}, "efficiency_test.0: the script does not define setup"),

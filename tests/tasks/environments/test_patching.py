@@ -101,6 +101,7 @@ FORGIVEN: dict[str, Callable[[str], str]] = {
     "tabs for blanks": lambda text: re.sub(r"(?m)^-    ", "-\t", text),
     "white space at line ends": lambda text: text.replace(" def other():\n", " def other():  \n"),
     "far context made up": lambda text: text.replace("\n def other():", "\n def others():"),
+    "colours of a terminal": lambda text: re.sub(r"(?m)^(.*)$", "\x1b[1m\\1\x1b[m", text),
     "indented": lambda text: re.sub(r"(?m)^", "    ", text),
     "a compiled file besides": lambda text: (
         "diff --git a/p/c.pyc b/p/c.pyc\nnew file mode 100644\nindex 0000000..1111111\n"
@@ -223,6 +224,35 @@ def test_patches_that_nobody_can_mean_change_nothing(tmp_path: Path, patch: str,
     assert _read(tree) == {"q/x.py": "1\n", "x.py": "a\nb\n"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["outside", "tree"]
     assert _read(outside) == {"kept": "x"}
+
+
+SOURCES = ["../outside/kept", "OUT/kept", "./../outside/kept", '"\\056\\056/outside/kept"', '"OUT/kept"', "way/kept",
+           "q/../../outside/kept", ".git/config"]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    "dress",
+    [lambda text: text, lambda text: text.replace("\n", "\r\n"), lambda text: re.sub("(?m)^", "  ", text)],
+    ids=["plain", "CRLF", "indented"],
+)
+def test_no_file_of_the_host_is_copied_into_an_arm(tmp_path: Path, source: str, dress: Callable[[str], str]) -> None:
+    """Git looks at every name of a patch but the one that it copies from."""
+    outside = _write(tmp_path / "outside", {"kept": "secret\n"})
+    tree = _write(tmp_path / "tree", {"x.py": "a\nb\n", "q/y.py": "1\n"})
+    (tree / "way").symlink_to(outside)
+    source = source.replace("OUT", str(outside))
+    copy = f"diff --git a/x.py b/stolen\nsimilarity index 100%\ncopy from {source}\ncopy to stolen\n"
+    with pytest.raises(TreeError):
+        apply_patch(tree, dress(copy))
+    assert _read(tree) == {"q/y.py": "1\n", "x.py": "a\nb\n"}
+
+
+def test_copies_within_the_tree_are_made(tmp_path: Path) -> None:
+    tree = _write(tmp_path / "tree", {"a b/é.py": "1\n"})
+    name = '"a b/\\303\\251.py"'
+    apply_patch(tree, f"diff --git a/x b/x\nsimilarity index 100%\ncopy from {name}\ncopy to x\n")
+    assert _read(tree) == {"a b/é.py": "1\n", "x": "1\n"}
 
 
 def test_attributes_do_not_decide_what_is_written(tmp_path: Path) -> None:
