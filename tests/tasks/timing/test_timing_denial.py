@@ -25,7 +25,6 @@ TIMING = TimingConfig(min_rounds=4, max_rounds=4, processes=1, budget_s=60, call
 DENIALS = {
     "sleeps while it is imported": ("import time\ntime.sleep(60)\n", "timeout", "load took longer"),
     "works while it is imported": ("while True: pass\n", "timeout", "load took longer"),
-    "stops itself": ("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n", "timeout", "load took longer"),
     "floods every pipe it has": (
         "import os\nfor fd in range(3, 9):\n    try:\n        while True: os.write(fd, bytes(1 << 20))\n"
         "    except OSError: pass\n",
@@ -39,9 +38,6 @@ DENIALS = {
     ),
     "raises 50 MB": ("def total(values): raise ValueError('x' * (50 << 20))\n", "error", "ValueError: x"),
     "takes all memory": ("def total(values):\n    while True: values = values * 2\n", "error", "out of memory"),
-    "opens files without end": (
-        "def total(values): return [open('/dev/null') for _ in range(10**7)]\n", "error", "Too many open files",
-    ),
     "leaves in the middle": ("import os\ndef total(values): os._exit(3)\n", "error", "exit code 3"),
     "takes its time to be looked at": (
         "import enum, time\nclass Slow(enum.Enum):\n    ONE = 1\n    name = property(lambda self: time.sleep(60))\n"
