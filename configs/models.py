@@ -274,7 +274,8 @@ class TimingConfig(Section):
     processes: int = Field(default=3, gt=0)
     """Sets of fresh processes (one per arm) that rounds are spread over."""
     budget_s: float = Field(default=60, gt=0)
-    """Wall time at most, per perf test, in seconds; then the verdict may be `inconclusive`."""
+    """Wall time at most, per perf test, in seconds; then the verdict may be `inconclusive`. What an arm takes beyond
+    base for the same (a slow import, a call that hangs) does not count: it is out once that is as much again."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Of the intervals."""
     call_timeout_s: float = Field(default=120, gt=0)

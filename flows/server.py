@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from storage.marks import own_cache_folder
 
 START_TIMEOUT_S = 180
 """The first start creates the database, which takes a slow machine half a minute."""
+FEW_MIB = 10
+"""A new server's database takes about half of it: with less free, that is likely why it ended."""
 
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -120,8 +123,10 @@ class Server:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
+                free_mib = shutil.disk_usage(self._log.parent).free >> 20
+                full = f" (only {free_mib} MiB are free there)" if free_mib < FEW_MIB else ""
                 raise ServerError(
-                    f"the Prefect server ended with code {self._process.returncode}; its log: {self._log}"
+                    f"the Prefect server ended with code {self._process.returncode}; its log: {self._log}{full}"
                 )
             try:
                 with _DIRECTLY.open(f"http://127.0.0.1:{self._port}/api/health", timeout=2):

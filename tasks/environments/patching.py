@@ -17,14 +17,9 @@ from tempfile import TemporaryDirectory
 import git
 
 from storage.texts import to_bytes
-<<<<<<< HEAD
-from tasks.environments.diffs import Diff, Section, read_diff
+from tasks.environments.diffs import Diff, Section, read_diff, sources_outside
 from tasks.environments.trees import PLAIN_ATTRIBUTES, TreeError, first_errors
 from tasks.git_environment import git_in, quiet
-=======
-from tasks.environments.diffs import Diff, Section, read_diff, sources_outside
-from tasks.environments.trees import PLAIN_ATTRIBUTES, QUIET, TreeError, first_errors
->>>>>>> part-d
 
 SECTIONS_LIMIT = 200
 """Files of a patch whose line ends are looked at one by one."""

@@ -184,7 +184,7 @@ def _settings(found: Bubblewrap, network: bool) -> list[str]:
     """What is visible of /etc."""
     argv = []
     for pattern in (*_ETC, *(_ETC_NETWORK if network else ())):
-        for path in sorted(glob.glob(f"/etc/{pattern}")):
+        for path in sorted(map(str, Path("/etc").glob(pattern))):
             argv += ["--ro-bind-try", path, path]
     for mount in names(found.etc, network):
         argv += ["--ro-bind", str(mount.source), mount.target]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -172,3 +173,50 @@ def load_result(path):
     digest = probe.result_digest()
     assert b"[1, 2]" in probe.result()
     assert probe.result_digest() == digest
+
+
+LOOKED_AT = "import enum\nclass One(enum.Enum):\n    ONE = 1\n    name = property(lambda self: {})\n"
+
+
+def test_a_long_answer_is_a_result_in_the_probes_words_or_nothing(another: Open) -> None:
+    """As JSON, a few megabytes could become objects that fill the driver's memory."""
+    for forged in ("answer(ok=True, blob=[{}] * 10**6)", "answer(ok=True, blob='A' * 10**7, more={})"):
+        probe = another()
+        probe.load(SCRIPT.replace("BODY", "return One.ONE") + LOOKED_AT.format(forged))
+        probe.setup(1)
+        probe.run()
+        with pytest.raises(ProbeError, match="not the probe's"):
+            probe.result()
+
+
+def test_an_answer_that_comes_byte_by_byte_is_late_all_the_same(probe: ProbeSession) -> None:
+    slowly = "while True:\n    os.write(served()['answers'], b' ')\n    time.sleep(0.02)\n"
+    with pytest.raises(ProbeError) as caught:
+        probe.load(SCRIPT.replace("BODY", "pass") + slowly, timeout_s=1)
+    assert (caught.value.kind, caught.value.message) == ("timeout", "load took longer than 1 s")
+
+
+def test_a_process_that_reads_nothing_does_not_hold_the_driver(probe: ProbeSession) -> None:
+    stops = "import signal\nthreading.Timer(0.2, os.kill, (os.getpid(), signal.SIGSTOP)).start()\n"
+    probe.load(SCRIPT.replace("BODY", "pass") + stops)
+    time.sleep(1)
+    with pytest.raises(ProbeError) as caught:
+        probe.load("#" * 3_000_000, timeout_s=1)  # more than any pipe or socket on the way takes
+    assert caught.value.kind == "timeout"
+
+
+def test_a_process_that_others_keep_from_running_has_its_time(tmp_path: Path) -> None:
+    """Whoever hogs a core may not make another arm late: only what the process itself takes counts."""
+    environment = Environment(env_id="system", kind="local", python=f"{sys.base_prefix}/bin/python3")
+    (tmp_path / "arm").mkdir()
+    arm = Arm(name="patch:a", arm_id="a", checkout="arm", environment=environment)
+    core = (min(os.sched_getaffinity(0)),)
+    with open_sandbox(SandboxConfig()) as sandbox, ExitStack() as stack:
+        for _ in range(4):
+            hog = sandbox.start(arm.command(tmp_path, ("-c", "print(1, flush=True)\nwhile True: pass"), cpus=core))
+            stack.callback(hog.close, 0)
+            assert hog.stdout.read(1) == b"1"
+        probe = stack.enter_context(ProbeSession(sandbox, arm, tmp_path, cpus=core, timeout_s=120))
+        start = time.monotonic()
+        probe.load(SCRIPT.replace("BODY", "pass") + "burn(0.6)\n", timeout_s=0.8)
+        assert time.monotonic() - start > 0.8  # else nobody kept it from running

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tasks.sandbox import answers
-from tasks.sandbox.answers import Line, read_lines
+from tasks.sandbox.answers import Bound, Line, read_lines
 from tasks.sandbox.usage import Meter, Watch, thread_wait_ns
 
 CHILD = """
@@ -96,5 +96,5 @@ def test_a_line_does_not_count_what_its_reader_waited_before_it_read(monkeypatch
 
     monkeypatch.setattr(answers, "thread_wait_ns", lambda thread: waited)
     found = Answers()
-    read_lines(Pipe(), found)
+    read_lines(Pipe(), found, Bound())
     assert [found.get()[1:] for _ in range(3)] == [(10, b"one line\n"), (10, b"another line\n"), (0, b"")]
