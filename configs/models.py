@@ -247,7 +247,7 @@ class EnvironmentConfig(Section):
     pin_to_date: bool = True
     """Install what was newest at the author date of the human commit (uv's `--exclude-newer`)."""
     setup_commands: list[str] = []
-    """Shell commands run in the checkout before anything is installed (network allowed). All commands share one bash."""
+    """Shell commands run in the checkout before anything is installed (network allowed). All share one bash."""
     install_commands: list[str] = []
     """Shell commands that install the project, instead of the default; `python`, `pip` and `uv` are the environment's.
     An environment that they make and activate (`.venv`) takes its place."""
