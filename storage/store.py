@@ -109,7 +109,10 @@ class Store:
         with self._lock:
             self._count += 1
             count = self._count
-        path = f"{self._path}/{kind.table}/repo={_folder(partition)}/{self.run}-{count}-{uuid.uuid4().hex[:8]}.parquet"
+        folder = f"{self._path}/{kind.table}/repo={_folder(partition)}"
+        if self.is_local and (os.path.islink(folder) or os.path.islink(os.path.dirname(folder))):
+            raise StoreError(f"{folder} is, or lies in, a link: rows would be written to wherever it leads; remove it")
+        path = f"{folder}/{self.run}-{count}-{uuid.uuid4().hex[:8]}.parquet"
         try:
             write_part(self._fs, path, table)
         except OSError as error:
@@ -173,7 +176,9 @@ class Store:
     def _parts(self, kind: type[Row], repo: str | None) -> Sequence[str]:
         partition = _folder(repo.replace("/", "__")) if repo else "*"
         found = self._fs.glob(f"{glob.escape(self._path)}/{kind.table}/repo={partition}/*.parquet")
-        return sorted(path for path in found if not path.rsplit("/", 1)[-1].startswith("."))
+        shown = sorted(path for path in found if not path.rsplit("/", 1)[-1].startswith("."))
+        # of a store from elsewhere: reading a pipe would never end
+        return [path for path in shown if not self.is_local or os.path.isfile(path)]
 
     def _read(self, path: str, kind: type[Row], columns: tuple[str, ...] | None) -> pa.Table:
         try:

@@ -61,8 +61,10 @@ class ReplyCache:
         self._folder = folder
 
     def get(self, key: str) -> Reply | None:
-        """The reply, or None. A file that cannot be read as a reply counts as absent."""
+        """The reply, or None. What cannot be read as a reply, such as a pipe in a store from elsewhere, is absent."""
         try:
+            if not self._path(key).is_file():
+                return None
             return Reply(**json.loads(self._path(key).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None

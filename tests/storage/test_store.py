@@ -389,3 +389,18 @@ def test_a_row_that_cannot_be_written_costs_no_other(store):
         store.append(rows)
     assert [row.sha[-1] for row in store.rows(Commit)] == ["1", "3", "4"]
     assert [row.key for row in store.rows(Funnel)] == ["x"]
+
+
+def test_what_a_store_from_elsewhere_holds_besides_files_is_not_followed(store, tmp_path):
+    """Pipes and devices are not read; nothing is written through a link."""
+    store.append([commit(1)])
+    folder = parts(store)[0].parent
+    os.mkfifo(folder / "pipe.parquet")
+    (folder / "zero.parquet").symlink_to("/dev/zero")
+    (folder / "folder.parquet").mkdir()
+    assert [row.sha for row in Store(store.root).rows(Commit)] == [commit(1).sha]
+    (tmp_path / "outside").mkdir()
+    (Path(store.root) / "apis").symlink_to(tmp_path / "outside")
+    with pytest.raises(StoreError, match="a link"):
+        store.append([Api(repo="a/b", sha="s", api="x.y", rank=1, evidence=["x.y"], source="static")])
+    assert list((tmp_path / "outside").iterdir()) == []
