@@ -15,6 +15,7 @@ from storage.exports import export, records
 from storage.scripts import perf_tests_of
 from storage.store import Store
 from storage.tables import Commit, Instance
+from tests.poison import MARKUP, STEERS, TERMINAL
 
 GSO_FIELDS = {
     "instance_id", "repo", "base_commit", "opt_commit", "api", "prob_script", "tests", "hints_text", "setup_commands",
@@ -123,3 +124,14 @@ def test_a_place_that_cannot_be_written_keeps_the_old_file(store, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file/x\.jsonl"):
         export(store, tmp_path / "file" / "x.jsonl")
+
+
+@pytest.mark.parametrize("layout", ["isobench", "gso", "swe-perf"])
+def test_an_export_is_exact_and_safe_to_look_at(store, tmp_path, layout):
+    bad = "".join([*TERMINAL.values(), *MARKUP.values()])
+    store.append([instance(4, instance_id=bad, patch=bad, gt_commit_message=bad)])
+    export(store, tmp_path / "out.jsonl", layout)
+    text = (tmp_path / "out.jsonl").read_text(encoding="utf-8")
+    assert not STEERS.search(text)
+    assert "ü.py" in text
+    assert [json.loads(line) for line in text.split("\n")[:-1]] == list(records(store, layout))

@@ -179,6 +179,17 @@ def test_what_is_missing_is_said_before_anything_is_sent(store, tmp_path):
         publish(store, config, token)
 
 
+def test_the_card_shows_names_as_text():
+    import yaml
+
+    bad = "a/b|c](http://evil.example)![x](y)<img src=x>\x1b[2J\n# big"
+    card = dataset_card([instance(1).model_copy(update={"repo": bad})], "acme/fast: {x}\n---\n")
+    row = next(line for line in card.splitlines() if line.startswith("| a/b"))
+    assert row.endswith(r"\<img src\=x\>\\x1b\[2J \# big | 1 |")
+    assert r"b\|c\]\(http\://evil\.example\)\!\[x\]\(y\)" in row
+    assert yaml.safe_load(card.split("---\n")[1])["pretty_name"] == "fast: {x}\n---\n"
+
+
 def test_the_card_has_metadata_that_parses():
     import yaml
 

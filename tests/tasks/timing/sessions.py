@@ -37,8 +37,10 @@ VALUES = sized(300_000)
 LONG = SCRIPT.replace("[r.randrange(10**6) for _ in range(4_000)]", f"list(range(r.randrange(999), {VALUES}))")
 """With SLOW it takes about 0.15 s."""
 QUICK = TimingConfig(min_rounds=4, max_rounds=4, processes=2, budget_s=30, seed=1)
+MIDDLE = LONG.replace(str(VALUES), str(VALUES // 5))
+"""With SLOW it takes about 30 ms."""
 ALONE = QUICK.model_copy(update={"share_core": False})
-"""Calls of more than 5 ms are no batches then, and else those of more than 50 ms: LONG is far from it."""
+"""Calls that take less than 5 ms are batched, and else those that take less than 50 ms. MIDDLE is no batch here."""
 
 
 def arm(store: Store, name: str, body: str) -> Arm:
