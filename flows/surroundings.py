@@ -30,16 +30,20 @@ def reach_loopback_directly() -> None:
 def import_nothing_from_here() -> None:
     """Take the working folder off the search path, ours and that of the children, unless it holds our own packages. An
     empty or relative part of PYTHONPATH may mean it."""
-    if os.getcwd() == ROOT:
+    try:
+        here = os.getcwd()
+    except OSError:  # it was removed
         return
-    sys.path[:] = [place for place in sys.path if not _is_here(place)]
+    if here == ROOT:
+        return
+    sys.path[:] = [place for place in sys.path if not _is(place, here)]
     if "PYTHONPATH" in os.environ:
-        places = [place for place in os.environ["PYTHONPATH"].split(os.pathsep) if not _is_here(place)]
+        places = [place for place in os.environ["PYTHONPATH"].split(os.pathsep) if not _is(place, here)]
         os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, places))
 
 
-def _is_here(place: str) -> bool:
-    return os.path.realpath(os.path.abspath(place)) == os.path.realpath(os.getcwd())
+def _is(place: str, here: str) -> bool:
+    return os.path.realpath(os.path.abspath(place)) == os.path.realpath(here)
 
 
 def for_a_server() -> dict[str, str]:
