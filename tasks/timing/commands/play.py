@@ -118,7 +118,7 @@ class _Player:
         done: dict[str, dict[str, float]] = {}
         for position, index in enumerate(self._rng.permutation(len(names))):
             name = names[index]
-            with ExitStack() as stack, self._counted(name):
+            with self._counted(name), ExitStack() as stack:
                 session = self._open(stack, name) if self.per_round else sessions.get(name)
                 started_at = datetime.now(UTC)
                 try:
