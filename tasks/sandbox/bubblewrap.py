@@ -199,10 +199,11 @@ def interpreters_of(mounts: Iterable[Mount]) -> list[str]:
                 # The path as written must exist inside, and what it links to as well.
                 home = Path(value.strip()).parent
                 found += [str(home), str(home.resolve())]
-    return [prefix for prefix in dict.fromkeys(found) if _is_installation(prefix)]
+    return [prefix for prefix in dict.fromkeys(found) if is_installation(prefix)]
 
 
-def _is_installation(prefix: str) -> bool:
+def is_installation(prefix: str) -> bool:
+    """Whether a folder is an installation of Python, with its library: what may be shown because it was named."""
     return prefix not in ("/", str(Path.home())) and any(
         os.path.isfile(f"{prefix}/bin/{os.path.basename(os.path.dirname(library))}")
         for library in glob.glob(f"{glob.escape(prefix)}/lib/py*3.*/os.py")
