@@ -18,6 +18,7 @@ from typing import Protocol
 from tasks.environments.registry import Registry, registry
 from tasks.environments.tools import make_home, make_tools, search_path
 from tasks.environments.unisolated import run_unisolated
+from tasks.sandbox.bubblewrap import is_installation
 from tasks.sandbox.local import LocalSandbox
 from tasks.sandbox.models import ABANDONED, ENV_DIR, Command, Limits, Mount, SandboxError
 
@@ -171,8 +172,10 @@ class LocalRunner:
 
     def _mounts(self) -> tuple[Mount, ...]:
         place = self._place
-        interpreters = {Path(path).parent.parent for path in (*place.pythons.values(), self.python) if os.sep in path}
-        seen = [*interpreters, *[folder.resolve() for folder in interpreters], *clone_folders(place.clone)]
+        named = {Path(path).parent.parent for path in (*place.pythons.values(), self.python) if os.path.isabs(path)}
+        # a dataset says which Python it wants: no way to have another folder shown
+        interpreters = [home for path in sorted(named) for home in (path, path.resolve()) if is_installation(home)]
+        seen = [*interpreters, *clone_folders(place.clone)]
         return (
             *self._registry.files,
             *[Mount(source=path, target=str(path)) for path in dict.fromkeys([*seen, *place.named]) if path.exists()],

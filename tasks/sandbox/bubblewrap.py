@@ -216,11 +216,11 @@ def interpreters_of(mounts: Iterable[Mount]) -> list[str]:
             if name.strip() == "home" and value.strip():
                 # The path as written must exist inside, and what it links to as well.
                 home = Path(value.strip()).parent
-                found += [str(home), str(home.resolve())] if _is_installation(home) else []
+                found += [str(home), str(home.resolve())] if is_installation(home) else []
     return list(dict.fromkeys(found))
 
 
-def _is_installation(prefix: Path) -> bool:
+def is_installation(prefix: Path) -> bool:
     """Whether a Python is installed there, and it is the running one, on the path, or of uv or pyenv."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     parents = (

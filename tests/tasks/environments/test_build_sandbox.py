@@ -244,6 +244,23 @@ def test_an_environment_cannot_name_folders_to_show(tmp_path: Path, home: str) -
     assert interpreters_of([mount]) == []
 
 
+@pytest.mark.parametrize("python", ["{secret}/bin/python3.11", "{secret}/../secret/x/y", "--python={secret}/x/y"])
+def test_a_wanted_python_cannot_name_folders_to_show(
+    history: Any, python_here: Any, tmp_path: Path, python: str
+) -> None:
+    secret = tmp_path / "secret"
+    (secret / "bin").mkdir(parents=True)
+    (secret / "key").write_text("hidden")
+    (secret / "bin" / "python3.11").write_text(f"#!/bin/sh\ncat {secret}/key\n")
+    (secret / "bin" / "python3.11").chmod(0o755)
+    base = history.commit({"tinylib/__init__.py": ""})
+    config = python_here(python=python.format(secret=secret), setup_commands=[f"cat {secret}/key"])
+    built = _build(history, config, SandboxConfig(), base)
+    assert built.environment is None
+    assert built.log is not None
+    assert "hidden" not in (history.work / built.log).read_text()
+
+
 def test_downloads_are_shared_with_builds_of_the_same_repository_and_commands_only(
     history: Any, python_here: Any
 ) -> None:
