@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
-from tasks.environments import strip_project
 from tasks.environments.checking_out import check_out
-from tasks.environments.identity import DECLARING, cut_off, environment_id, installs_nothing
+from tasks.environments.dates import Landed, landed
+from tasks.environments.identity import DECLARING, cut_off, environment_id, installs_nothing, shape_of
 from tasks.environments.images import DockerRunner, image_exists, image_id
-from tasks.environments.importing import failing_import
+from tasks.environments.importing import failing_import, project_names
 from tasks.environments.installing import Installed, Installer, Request
 from tasks.environments.interpreters import local_python, local_version
 from tasks.environments.models import Built
+from tasks.environments.native import native_of
+from tasks.environments.proving import foreign_code
 from tasks.environments.records import Record, environment_folder, is_compiled, read_record
 from tasks.environments.runners import LocalRunner, Runner
-from tasks.environments.trees import TreeError, clone_at, clone_path, has_commit, read_files
+from tasks.environments.taking_out import NotTakenOut, distribution_names, take_out
+from tasks.environments.trees import TreeError, clone_at, clone_path, has_commit, read_files, tracked_files
 from tasks.sandbox.engine import default_image
 from tasks.sandbox.models import ENV_DIR, Environment, SandboxError
 
@@ -48,9 +51,13 @@ def build_environment(
             environment=None, reason=f"the clone of {repository.name} does not hold the base commit {base_sha}"
         )
     declared = read_files(clone, base_sha, DECLARING)
+    tracked = tracked_files(clone, base_sha)
     compiled = is_compiled(repository, environment)
     base = _base(environment, sandbox.kind)
-    env_id = environment_id(environment, base, declared, base_sha, date, compiled)
+    when = landed(clone, base_sha, head_sha, date) if environment.pin_to_date else Landed(None)
+    env_id = environment_id(
+        environment, base, declared, base_sha, when.date, compiled, shape_of(repository.name, tracked, compiled)
+    )
     folder = environment_folder(work, env_id)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{env_id}.lock"):
@@ -65,13 +72,14 @@ def build_environment(
                 packages=environment.packages,
                 setup_commands=environment.setup_commands,
                 install_commands=environment.install_commands,
-                cut_off=cut_off(environment, date),
+                cut_off=cut_off(environment, when.date),
                 timeout_s=environment.build_timeout_s,
                 compiled=compiled,
             )
-            outcome = _build(request, sandbox.kind, environment, env_id, clone, base_sha, work)
+            project = _Project(repository.name, clone, base_sha, tracked, declared, compiled)
+            outcome = _build(request, sandbox.kind, environment, env_id, project, work)
             if isinstance(outcome, Built):
-                return outcome
+                return outcome.model_copy(update={"reason": _dated(outcome.reason, request.cut_off, when)})
             record = outcome
     log = str((folder / "log.txt").relative_to(work))
     for sha, what in ((base_sha, "base"), (head_sha, "human")):
@@ -80,7 +88,10 @@ def build_environment(
         checked = check_out(repository, environment, record.environment, sandbox, sha, what, None, work)
         if checked.arm is None:
             return Built(environment=None, reason=f"{what} commit: {checked.status}: {checked.reason}", log=log)
-        if problem := failing_import(checked.arm, record.imports, repository.name, sandbox, work):
+        imports = project_names(work / checked.arm.checkout, checked.arm.import_paths, record.layout.imports)
+        if problem := foreign_code(checked.arm, imports, sandbox, work):
+            return Built(environment=None, reason=f"{what} commit: {problem}", log=log)
+        if problem := failing_import(checked.arm, record.layout.imports, repository.name, sandbox, work):
             hint = (
                 f"with Python {environment.python}: environment.python chooses another"
                 if sandbox.kind == "local"
@@ -88,7 +99,28 @@ def build_environment(
             )
             reason = f"{what} commit does not import: {problem}" + (f" ({hint})" if hint else "")
             return Built(environment=None, reason=reason, log=log)
-    return Built(environment=record.environment, reason=record.reason, log=log)
+    reason = "; ".join(filter(None, [record.reason, when.note]))
+    return Built(environment=record.environment, reason=reason, log=log)
+
+
+def _dated(reason: str, cut_off: str | None, when: Landed) -> str:
+    """A failure with the date that may be why: what was released later is not installed."""
+    if cut_off is None:
+        return "; ".join(filter(None, [reason, when.note]))
+    note = when.note or f"dependencies are as of {cut_off[:10]}"
+    return f"{reason} ({note}; `environment.pin_to_date: false` installs today's)"
+
+
+@dataclass(frozen=True)
+class _Project:
+    """What is built, and what is known of it from its files."""
+
+    repo: str
+    clone: Path
+    sha: str
+    tracked: dict[str, str]
+    declared: dict[str, bytes]
+    compiled: bool
 
 
 def _base(environment: EnvironmentConfig, kind: Literal["local", "docker"]) -> str:
@@ -106,8 +138,7 @@ def _build(
     kind: Literal["local", "docker"],
     environment: EnvironmentConfig,
     env_id: str,
-    clone: Path,
-    base_sha: str,
+    project: _Project,
     work: Path,
 ) -> Record | Built:
     """Under a temporary name, renamed when finished: a crash leaves nothing that looks like an environment."""
@@ -116,15 +147,15 @@ def _build(
     (temporary / "generated").mkdir(parents=True)
     try:
         try:
-            clone_at(clone, base_sha, temporary / "checkout")
+            clone_at(project.clone, project.sha, temporary / "checkout")
         except TreeError as error:
             return Built(environment=None, reason=f"the base commit cannot be checked out: {error}")
         if kind == "docker":
-            built = _build_image(request, environment, env_id, temporary, work)
+            built = _build_image(request, environment, env_id, project, temporary, work)
         else:
             runner = LocalRunner(temporary, temporary / "venv")
             installed = Installer(runner, request).install()
-            found = _strip(runner, installed)
+            found = _own_code(runner, temporary, installed, environment, project)
             place = f"environments/{env_id}/venv"
             local = Environment(env_id=env_id, kind="local", python=f"{ENV_DIR}/bin/python", path=place)
             built = installed, Record(environment=local, reason=installed.reason, **found)
@@ -136,7 +167,7 @@ def _build(
             log = folder.parent / f"{env_id}.failed.log"
             shutil.copyfile(temporary / "log.txt", log)
             return Built(environment=None, reason=installed.reason, log=str(log.relative_to(work)))
-        for left in ("checkout", "dist", "uv", "authorities.crt"):
+        for left in ("checkout", "dist", "uv", "authorities.crt", "about.json", "kept.json", "taken"):
             path = temporary / left
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         (temporary / "record.json").write_text(record.model_dump_json(indent=1))
@@ -147,7 +178,7 @@ def _build(
 
 
 def _build_image(
-    request: Request, environment: EnvironmentConfig, env_id: str, temporary: Path, work: Path
+    request: Request, environment: EnvironmentConfig, env_id: str, project: _Project, temporary: Path, work: Path
 ) -> tuple[Installed, Record]:
     base = default_image(environment.image)
     with _docker_runner(base, temporary, work) as runner:
@@ -158,7 +189,7 @@ def _build_image(
             bare = Environment(env_id=env_id, kind="docker", python=asked.last_line, image=base)
             return Installed(ok=True), Record(environment=bare)
         installed = Installer(runner, request).install()
-        found = _strip(runner, installed)
+        found = _own_code(runner, temporary, installed, environment, project)
         if not installed.ok:
             return installed, _nothing(env_id)
         image = runner.commit(env_id)
@@ -178,16 +209,23 @@ def _nothing(env_id: str) -> Record:
     return Record(environment=Environment(env_id=env_id, kind="docker", python=""))
 
 
-def _strip(runner: Runner, installed: Installed) -> dict[str, object]:
+def _own_code(
+    runner: Runner, folder: Path, installed: Installed, environment: EnvironmentConfig, project: _Project
+) -> dict[str, Any]:
     """Take the project's own code out again; returns what the record says about the project."""
-    if not installed.ok or installed.wheel is None:
+    if not installed.ok or installs_nothing(environment):
         return {}
-    name, version = installed.wheel.split("-")[:2]
-    script = Path(strip_project.__file__).read_text()
-    argv = [f"{runner.environment}/bin/python", "-c", script, f"{name}-{version}.dist-info"]
-    ran = runner.run([*argv, f"{runner.build}/checkout", f"{runner.build}/generated"], timeout_s=120)
-    if not ran.ok:
-        installed.ok, installed.reason = False, f"the project cannot be taken out of its environment: {ran.last_line}"
-        installed.log.append(ran.output)
+    paths = environment.import_paths or ["src", "."]
+    names = distribution_names(project.declared, project.repo)
+    try:
+        layout, version = take_out(runner, folder, installed.wheel, names, project.tracked, paths)
+    except NotTakenOut as error:
+        installed.ok, installed.reason = False, f"the project cannot be taken out of its environment: {error}"
+        installed.log.append(installed.reason)
         return {}
-    return {**json.loads(ran.last_line), "version": version}
+    if layout.shadowing and not project.compiled:
+        reason = f"{layout.shadowing[0]} is made of a Python file: every arm would run the base commit's"
+        installed.ok, installed.reason = False, f"{reason}: `environment.build: always` builds each arm"
+        return {}
+    native = native_of(project.tracked) if layout.extensions and not project.compiled else {}
+    return {"layout": layout, "native": native, "version": version or "0.0.0"}

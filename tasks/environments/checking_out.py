@@ -11,9 +11,19 @@ from filelock import FileLock
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.ids import content_hash
 from tasks.environments.compiling import BuildFailure, build_in_place
+from tasks.environments.layout import LINKS, Layout, lay_out
 from tasks.environments.models import CheckedOut
+from tasks.environments.native import native_content, native_of, refuse_changes
 from tasks.environments.records import environment_folder, is_compiled, read_record
-from tasks.environments.trees import TreeError, apply_patch, clone_path, has_commit, normalise, write_tree
+from tasks.environments.trees import (
+    TreeError,
+    apply_patch,
+    clone_path,
+    has_commit,
+    normalise,
+    tracked_files,
+    write_tree,
+)
 from tasks.sandbox.models import Arm, Environment
 
 
@@ -39,6 +49,7 @@ def check_out(
         reason = f"the clone of {repository.name} does not hold {sha}"
         return CheckedOut(arm=None, status="missing_commit", reason=reason)
     record = read_record(work, environment.env_id)
+    layout = record.layout if record else Layout()
     compiled = is_compiled(repository, environment_config)
     arm_id = content_hash("arm", repository.name, sha, patch, environment.env_id, compiled)
     folder = work / "checkouts" / arm_id
@@ -51,17 +62,22 @@ def check_out(
                     for left in folder.parent.glob(f".{arm_id}-*"):  # of a process that was killed
                         shutil.rmtree(left, ignore_errors=True)
                     write_tree(clone, sha, temporary)
+                    native = record.native if record and not compiled else {}
+                    refuse_changes(native, native_of(tracked_files(clone, sha)) if native else {})
+                    before = native_content(temporary) if native else {}
                     if patch is not None:
                         apply_patch(temporary, patch)
-                    roots = import_paths(temporary, environment_config, record.roots if record else [])
+                    refuse_changes(before, native_content(temporary) if native else {})
+                    lay_out(temporary, layout)
+                    roots = import_paths(temporary, environment_config, layout.import_paths)
                     generated = environment_folder(work, environment.env_id) / "generated"
                     if generated.is_dir() and not compiled:
-                        add_missing(generated, temporary, roots)
+                        add_missing(generated, temporary, roots, layout)
                     if compiled:
                         normalise(temporary)  # readable by the sandbox's user
                         version = record.version if record else "0.0.0"
                         with build_in_place(temporary, environment, environment_config, sandbox, version, work) as made:
-                            add_missing(made, temporary, roots)
+                            add_missing(made, temporary, roots, layout)
                     normalise(temporary)
                     temporary.rename(folder)
         except TreeError as error:
@@ -75,7 +91,7 @@ def check_out(
         name=name,
         arm_id=arm_id,
         checkout=str(folder.relative_to(work)),
-        import_paths=import_paths(folder, environment_config, record.roots if record else []),
+        import_paths=import_paths(folder, environment_config, layout.import_paths),
         environment=environment,
     )
     return CheckedOut(arm=arm, status="ok")
@@ -84,19 +100,22 @@ def check_out(
 def import_paths(checkout: Path, config: EnvironmentConfig, roots: list[str]) -> tuple[str, ...]:
     """Folders of the checkout to import from: configured, else as the project installs itself, else `src`, root."""
     if config.import_paths:
-        return tuple(config.import_paths)
+        return (*([LINKS] if LINKS in roots and (checkout / LINKS).is_dir() else []), *config.import_paths)
     if roots:
         return tuple(root for root in roots if (checkout / root).is_dir()) or (".",)
     return ("src", ".") if (checkout / "src").is_dir() else (".",)
 
 
-def add_missing(source: Path, checkout: Path, roots: tuple[str, ...]) -> None:
+def add_missing(source: Path, checkout: Path, roots: tuple[str, ...], layout: Layout | None = None) -> None:
     """Copy files that an installation has and the checkout lacks to where the rest of their package is."""
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source)
         if not path.is_file() or path.is_symlink():
             continue
         homes = [checkout / root for root in roots]
+        placed = layout.place(relative.as_posix()) if layout else None
+        if placed is not None:
+            homes, relative = [checkout], Path(placed)
         if any((home / relative).exists() for home in homes):
             continue
         home = next((home for home in homes if (home / relative.parts[0]).exists()), homes[0])

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.environments.runners import Ran, registry_variables
+from tasks.environments.runners import Ran
+from tasks.environments.variables import reaching_packages
 from tasks.sandbox.engine import HOST_LABEL, OWNER_LABEL, connect, engine_errors, host
 from tasks.sandbox.models import SandboxError
 from tasks.sandbox.owners import OWNER
@@ -17,6 +18,8 @@ from tasks.sandbox.owners import OWNER
 IMAGE = "isobench-env"
 """Repository of the images; the tag is the environment's id."""
 _BUILD = "/isobench-build"
+_ELSEWHERE = ("UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR", "PIP_CACHE_DIR", "NETRC")
+"""Folders of this machine, which a container does not see."""
 _OUTPUT_CHARACTERS = 20_000
 
 
@@ -65,7 +68,7 @@ class DockerRunner:
 
         shutil.copy2(uv.find_uv_bin(), build / "uv")
         cache.mkdir(parents=True, exist_ok=True)
-        self._registry = registry_variables()
+        self._registry = {name: value for name, value in reaching_packages().items() if name not in _ELSEWHERE}
         authority = self._registry.get("SSL_CERT_FILE")
         if authority and os.path.isfile(authority):
             shutil.copyfile(authority, build / "authorities.crt")

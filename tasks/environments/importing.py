@@ -53,6 +53,16 @@ def main_package(checkout: Path, import_paths: tuple[str, ...], imports: list[st
     return names[0] if len(names) == 1 else None
 
 
+def project_names(checkout: Path, import_paths: tuple[str, ...], imports: list[str]) -> list[str]:
+    """Top-level names that are the project's: what it installs, else what the checkout offers to import."""
+    if imports:
+        return imports
+    found = set(_packages(checkout, import_paths))
+    for path in import_paths:
+        found |= {file.stem for file in (checkout / path).glob("*.py") if file.stem.isidentifier()}
+    return sorted(found - _NOT_THE_PROJECT)
+
+
 def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "").replace(".", "")
 

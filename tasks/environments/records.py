@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from configs.models import EnvironmentConfig, RepositoryConfig
+from tasks.environments.layout import Layout
 from tasks.sandbox.models import Environment
 
 
@@ -15,10 +16,10 @@ class Record(BaseModel):
 
     environment: Environment
     reason: str = ""
-    roots: list[str] = []
-    """Folders of a checkout to import from, as the project's own installation has them."""
-    imports: list[str] = []
-    """Top-level names that the project installs."""
+    layout: Layout = Layout()
+    """How a checkout becomes importable as the project's own installation is."""
+    native: dict[str, str] = {}
+    """Files that compiled modules are made of -> git's id, if all arms get the base commit's compiled modules."""
     version: str = "0.0.0"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -15,19 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tasks.environments.variables import inherited
 from tasks.sandbox.models import ABANDONED, SandboxError
 
-_PASSED_ON = (
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-)
-_OURS = re.compile(r"PYTHON.*|VIRTUAL_ENV.*|CONDA.*|UV_PROJECT.*|UV_PYTHON|PREFECT_.*|ISOBENCH_.*")
-_SECRET = re.compile(r".*(KEY|TOKEN|SECRET|PASSW|CREDENTIAL).*|AWS_.*", re.IGNORECASE)
 _OUTPUT_CHARACTERS = 20_000
 
 
@@ -94,7 +83,7 @@ class LocalRunner:
         process = subprocess.Popen(
             list(argv),
             cwd=cwd or self.build,
-            env={**_inherited(), **(variables or {})},
+            env={**inherited(), **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -133,24 +122,6 @@ def _end_steps() -> None:
         _abandoned.add(session)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(session, signal.SIGKILL)
-
-
-def _inherited() -> dict[str, str]:
-    """This process's variables, but for our own, and for keys that are no business of a project's build."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not _OURS.fullmatch(name) and (name.startswith("UV_") or not _SECRET.fullmatch(name))
-    }
-
-
-def registry_variables() -> dict[str, str]:
-    """Settings that say how packages are reached; a builder container gets them, the image does not keep them."""
-    names = [*_PASSED_ON, *[name.lower() for name in _PASSED_ON]]
-    found = {name: os.environ[name] for name in names if name in os.environ}
-    return found | {
-        name: value for name, value in os.environ.items() if name.startswith(("UV_INDEX", "UV_DEFAULT_INDEX"))
-    }
 
 
 def shown(argv: Sequence[str]) -> str:
