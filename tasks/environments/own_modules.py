@@ -57,13 +57,14 @@ def find(name: str, known: Dict[str, Any]) -> Any:
     if parent:
         above = find(parent, known)
         path = above.submodule_search_locations if above else None
+        path = getattr(path, "_path", path)  # a namespace's own list asks for packages that nobody imported
         if path is None:
             known[name] = None
             return None
-    spec = None
+    spec, tail = None, name.rpartition(".")[2]
     for finder in sys.meta_path:
         search = getattr(finder, "find_spec", None)
-        spec = search(name, path) if search else None
+        spec = search(tail if finder is PathFinder else name, path) if search else None
         if spec is not None:
             break
     known[name] = spec
@@ -76,7 +77,7 @@ def elsewhere(name: str, entries: List[str]) -> Iterator[str]:
     for entry in entries:
         if os.path.isdir(entry) and len(parts) > 1 and not os.path.lexists(os.path.join(entry, parts[0])):
             continue
-        spec = PathFinder.find_spec(name, [os.path.join(entry, *parts[:-1])])
+        spec = PathFinder.find_spec(parts[-1], [os.path.join(entry, *parts[:-1])])
         if spec is not None and spec.loader is not None and spec.origin:
             yield spec.origin
 

@@ -246,13 +246,15 @@ class Project:
 
     def strip_program(self, path: str) -> None:
         """A program whose text is a file of the checkout: the arm's own is run instead."""
-        first, _, rest = read(path).partition(b"\n")
+        program = read(path)
         for place in self.about["blobs"]:
-            if rest and os.path.basename(place) == os.path.basename(path) and first.startswith(b"#!"):
-                source = read(os.path.join(self.checkout, place))
-                if source.partition(b"\n")[2] == rest:
-                    write(path, LAUNCHER.format(place))
-                    os.chmod(path, 0o755)
+            if os.path.basename(place) != os.path.basename(path):
+                continue
+            # An installer writes other first lines, which say what runs the rest.
+            first, _, rest = read(os.path.join(self.checkout, place)).partition(b"\n")
+            if first.startswith(b"#!") and rest.strip() and program.endswith(rest):
+                write(path, LAUNCHER.format(place))
+                os.chmod(path, 0o755)
 
     def sweep(self, site: str) -> None:
         """What has no metadata, or another's: copies of tracked files, and modules of the same names."""
