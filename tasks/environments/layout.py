@@ -61,7 +61,7 @@ class Layout(BaseModel):
     @property
     def import_paths(self) -> list[str]:
         """Folders of an arm to import from; none if nothing is known."""
-        return [*([LINKS] if any("/" not in link.name for link in self.links) else []), *self.roots]
+        return [*([LINKS] if any(link.where.startswith(LINKS) for link in self.links) else []), *self.roots]
 
     @property
     def extensions(self) -> list[str]:
@@ -111,6 +111,8 @@ class _Search:
             tops[name.split("/")[0]].append(name)
         for top, names in sorted(tops.items(), key=lambda item: -len(item[1])):
             place = self.best(top, names) if "/" in names[0] else self.counterpart(top)
+            if place is None and any(self.counterpart(name) for name in names if name.endswith(_CODE)):
+                place = f"{LINKS}/{top}"  # a folder of our own, for what is found below
             if place is not None:
                 self.places[top] = place
         for name, place in named.items():
@@ -164,6 +166,8 @@ class _Search:
         """Folders that hold top-level names under these names; the others get links, as do names that a root hides."""
         count: dict[str, int] = defaultdict(int)
         for top, place in self.places.items():
+            if place.startswith(LINKS):
+                continue
             if posixpath.basename(place) == top:
                 count[posixpath.dirname(place)] += sum(name == top or name.startswith(top + "/") for name in self.files)
             else:
@@ -172,7 +176,7 @@ class _Search:
         for top, place in self.places.items():
             holding = [posixpath.join(root, top) for root in chosen]
             first = next((path for path in holding if path in self.folders or path in self.tracked), None)
-            if top not in self.links and first != place:
+            if top not in self.links and first != place and not place.startswith(LINKS):
                 self.links[top] = place or "."
         return [root or "." for root in chosen]
 

@@ -190,6 +190,15 @@ def test_code_that_would_be_found_elsewhere_is_a_reason(history: Any) -> None:
     assert "tinylib also lies in /env/" in built.reason
 
 
+def test_code_that_an_import_loads_from_elsewhere_is_a_reason(history: Any) -> None:
+    start = "import sys\n__path__.insert(0, sys.prefix + '/deep')\nfrom tinylib import core\n"
+    base = history.commit({"tinylib/__init__.py": start, "tinylib/core.py": BASE})
+    command = "mkdir $VIRTUAL_ENV/deep; cp tinylib/core.py $VIRTUAL_ENV/deep/"
+    _, built = _build(history, base, install_commands=[command])
+    assert built.environment is None
+    assert "tinylib.core is loaded from /env/deep/core.py, not from the checkout" in built.reason
+
+
 def test_byte_code_of_the_repository_is_a_reason(history: Any) -> None:
     """It may say of itself that its source is not to be looked at."""
     code = history.source / "tinylib/core.py"
