@@ -167,7 +167,7 @@ def _build(
             log = folder.parent / f"{env_id}.failed.log"
             shutil.copyfile(temporary / "log.txt", log)
             return Built(environment=None, reason=installed.reason, log=str(log.relative_to(work)))
-        for left in ("checkout", "dist", "uv", "authorities.crt", "about.json", "kept.json", "taken"):
+        for left in ("checkout", "dist", "uv", "authorities.crt", "about.json", "found.json", "kept.json", "taken"):
             path = temporary / left
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         (temporary / "record.json").write_text(record.model_dump_json(indent=1))

@@ -1,14 +1,15 @@
 """Takes the project's own code out of an environment into which it was installed. Runs inside, standard library only.
 
-    python -I -S strip_project.py take ENVIRONMENT CHECKOUT TAKEN ABOUT
+    python -I -S strip_project.py take ENVIRONMENT CHECKOUT TAKEN ABOUT FOUND
     python -I -S strip_project.py keep TAKEN GENERATED NAMES
 
 ABOUT is a JSON file: {"metadata": [names of metadata folders], "names": [names of distributions], "blobs": {path in the
 checkout: git's id}, "tops": [top-level names], "modules": [dotted names]} of the project.
 
 `take` moves every file of the project to TAKEN, however it came in: from a wheel, as an egg, editable, or copied. What
-remains is metadata (version, entry points), so that only an arm's checkout provides the code. Prints JSON: {"files":
-{installed path: git's id}, "named": {name: path in the checkout}, "roots": [folders of the checkout], "version": ...}.
+remains is metadata (version, entry points), so that only an arm's checkout provides the code. FOUND gets JSON:
+{"files": {installed path: git's id}, "named": {name: path in the checkout}, "roots": [folders of the checkout],
+"version": ...}.
 `keep` moves the files that the JSON file NAMES lists from TAKEN to GENERATED.
 """
 
@@ -319,7 +320,7 @@ def remove_empty(site: str, names: List[str]) -> None:
             folder = os.path.dirname(folder)
 
 
-def take(environment: str, checkout: str, taken: str, about: str) -> None:
+def take(environment: str, checkout: str, taken: str, about: str, found: str) -> None:
     """Do it; see above."""
     with open(about) as file:
         project = Project(checkout, taken, json.load(file))
@@ -330,8 +331,8 @@ def take(environment: str, checkout: str, taken: str, about: str) -> None:
         project.strip_site(site)
     for site in sites:
         project.sweep(site)
-    found = {"files": project.files, "named": project.named, "roots": project.roots, "version": project.version}
-    print(json.dumps(found))
+    told = {"files": project.files, "named": project.named, "roots": project.roots, "version": project.version}
+    write(found, json.dumps(told))
 
 
 def keep(taken: str, generated: str, names: str) -> None:

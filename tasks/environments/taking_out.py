@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import posixpath
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tasks.environments import strip_project
 from tasks.environments.layout import Layout, is_inside, shadowing, work_out
 from tasks.environments.runners import Ran, Runner
 
 _TIMEOUT_S = 300
+_MAX_BYTES = 64 << 20
 _NAME = re.compile(r"^[^#\n]*\bname\s*=\s*['\"]([\w.-]+)['\"]", re.MULTILINE)
 
 
@@ -49,13 +52,14 @@ def take_out(
     tops, modules = _modules(tracked, paths)
     metadata = ["-".join(wheel.split("-")[:2]) + ".dist-info"] if wheel else []
     about = {"metadata": metadata, "names": list(names), "blobs": dict(tracked), "tops": tops, "modules": modules}
-    (folder / "about.json").write_text(json.dumps(about))
     build = runner.build
-    ran = _run(runner, "take", runner.environment, f"{build}/checkout", f"{build}/taken", f"{build}/about.json")
     try:
-        found = TypeAdapter(TakenOut).validate_json(ran.last_line)
-    except ValidationError as error:
-        raise NotTakenOut(ran.last_line) from error
+        _write(folder / "about.json", about)
+        arguments = [f"{build}/{name}" for name in ("checkout", "taken", "about.json", "found.json")]
+        _run(runner, "take", runner.environment, *arguments)
+        found = TakenOut.model_validate_json(_read(folder / "found.json"))
+    except (OSError, ValidationError) as error:
+        raise NotTakenOut(str(error).splitlines()[0]) from error
     for path in (*found.files, *found.named.values(), *found.roots):
         if not is_inside(path):
             raise NotTakenOut(f"{path[:100]} leads out of the environment")
@@ -66,7 +70,7 @@ def take_out(
         raise NotTakenOut(layout.conflict)
     if compiled := shadowing(layout, tracked):
         layout = layout.model_copy(update={"shadowing": compiled})
-    (folder / "kept.json").write_text(json.dumps(layout.generated))
+    _write(folder / "kept.json", layout.generated)
     _run(runner, "keep", f"{build}/taken", f"{build}/generated", f"{build}/kept.json")
     return layout, found.version
 
@@ -78,6 +82,20 @@ def _run(runner: Runner, *arguments: str) -> Ran:
     if not ran.ok:
         raise NotTakenOut(ran.last_line)
     return ran
+
+
+def _write(path: Path, content: object) -> None:
+    # What was installed had this folder before us: nothing that it left under the name is written through.
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "w") as file:
+        json.dump(content, file)
+
+
+def _read(path: Path) -> bytes:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(f"{path.name} is no file")
+        return file.read(_MAX_BYTES)
 
 
 def distribution_names(declared: Mapping[str, bytes], repo: str) -> list[str]:
