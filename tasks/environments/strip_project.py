@@ -64,7 +64,9 @@ def read(path: str) -> bytes:
 
 def write(path: str, text: str) -> None:
     """Replace a file: its content may be shared with an installer's cache."""
-    with open(path + ".new", "w", newline="") as file:
+    if os.path.lexists(path + ".new"):  # else a pipe there would make this wait
+        os.remove(path + ".new")
+    with open(path + ".new", "x", newline="") as file:
         file.write(text)
     os.replace(path + ".new", path)
 
