@@ -245,7 +245,8 @@ class EnvironmentConfig(Section):
     install_project: bool = True
     """Install the project with its dependencies. False: the checkout is only put on the import path."""
     pin_to_date: bool = True
-    """Install what was newest at the author date of the human commit (uv's `--exclude-newer`)."""
+    """Install what was newest on the day on which the human commit landed (uv's `--exclude-newer`): its committer date,
+    and no older than its base's. Broken dates (the epoch, the future) do not count. False: today's releases."""
     setup_commands: list[str] = []
     """Shell commands run in the checkout before anything is installed (network allowed). All share one bash."""
     install_commands: list[str] = []
@@ -254,7 +255,8 @@ class EnvironmentConfig(Section):
     packages: list[str] = []
     """Further requirements. Example: `["pytest<8", "hypothesis"]`."""
     import_paths: list[str] = []
-    """Folders of the checkout to import from. Default: `src` if it exists, and the checkout's root."""
+    """Folders of the checkout to import from. Default: those that the project is installed from, or else `src` if it
+    exists and the checkout's root."""
     build: Literal["auto", "never", "always"] = "auto"
     """Build the project separately for each arm: `auto` does so if `languages` names a compiled one."""
     build_timeout_s: float = Field(default=900, gt=0)

@@ -29,8 +29,8 @@ class Instance(Row):
     repo_url: str
     """Where to clone from; a local path is fine."""
     created_at: datetime | None
-    """Author date of the human commit: environments are pinned to it. None where a dataset does not say; the base
-    commit's date is then what is known."""
+    """Author date of the human commit. Environments are pinned to the day on which it landed, by the clone; this date
+    counts where the clone lacks the commit. None where a dataset does not say."""
     base_commit: str
     head_commit: str
     patch: str

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.ids import content_hash
-from tasks.environments import strip_project
 from tasks.environments.checking_out import check_out
-from tasks.environments.identity import DECLARING, cut_off, environment_id, installs_nothing
+from tasks.environments.dates import Landed, landed
+from tasks.environments.identity import DECLARING, cut_off, environment_id, installs_nothing, shape_of
 from tasks.environments.images import DockerRunner, image_exists, image_id
-from tasks.environments.importing import failing_import
+from tasks.environments.importing import failing_import, project_names
 from tasks.environments.installing import Installed, Installer, Request
 from tasks.environments.interpreters import installed_pythons, local_version, ready_python
 from tasks.environments.models import Built
+from tasks.environments.native import native_of
+from tasks.environments.proving import foreign_code
 from tasks.environments.records import Record, environment_folder, is_compiled, read_record
 from tasks.environments.registry import paths_in
 from tasks.environments.runners import LocalRunner, Place, Runner
 from tasks.environments.settling import Unsettled, settle
-from tasks.environments.trees import TreeError, clone_at, clone_path, has_commit, read_files
+from tasks.environments.taking_out import NotTakenOut, distribution_names, take_out
+from tasks.environments.trees import TreeError, clone_at, clone_path, has_commit, read_files, tracked_files
 from tasks.sandbox.bubblewrap import find_bubblewrap
 from tasks.sandbox.engine import default_image
 from tasks.sandbox.foreign import is_host_fault
@@ -55,6 +58,7 @@ def build_environment(
             environment=None, reason=f"the clone of {repository.name} does not hold the base commit {base_sha}"
         )
     declared = read_files(clone, base_sha, DECLARING)
+    tracked = tracked_files(clone, base_sha)
     compiled = is_compiled(repository, environment)
     base = _base(environment, sandbox.kind)
     if not installs_nothing(environment):
@@ -62,7 +66,9 @@ def build_environment(
             return Built(environment=None, reason=refused)
         # files beside those that declare may decide what a build does, and another repository has others
         base += f", {repository.name} of {repository.clone_url}"
-    env_id = environment_id(environment, base, declared, base_sha, date, compiled)
+    when = landed(clone, base_sha, head_sha, date) if environment.pin_to_date else Landed(None)
+    shape = shape_of(repository.name, tracked, compiled)
+    env_id = environment_id(environment, base, declared, base_sha, when.date, compiled, shape)
     folder = environment_folder(work, env_id)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{env_id}.lock"):
@@ -77,7 +83,7 @@ def build_environment(
                 packages=environment.packages,
                 setup_commands=environment.setup_commands,
                 install_commands=environment.install_commands,
-                cut_off=cut_off(environment, date),
+                cut_off=cut_off(environment, when.date),
                 timeout_s=environment.build_timeout_s,
                 compiled=compiled,
             )
@@ -96,26 +102,56 @@ def build_environment(
                 pythons=installed_pythons() if request.commands and sandbox.kind == "local" else {},
                 named=() if foreign else tuple(path for text in environment.packages for path in paths_in(text)),
             )  # fmt: skip
-            outcome = _build(request, sandbox.kind, environment, env_id, place, base_sha, work, as_root)
+            project = _Project(repository.name, base_sha, tracked, declared, compiled)
+            outcome = _build(request, sandbox.kind, environment, env_id, place, project, work, as_root)
             if isinstance(outcome, Built):
-                return outcome
+                return outcome.model_copy(update={"reason": _dated(outcome.reason, request.cut_off, when)})
             record = outcome
     log = str((folder / "log.txt").relative_to(work))
     for sha, what in ((base_sha, "base"), (head_sha, "human")):
         if what == "human" and not has_commit(clone, sha):
             continue
-        checked = check_out(repository, environment, record.environment, sandbox, sha, what, None, work)
-        if checked.arm is None:
-            return Built(environment=None, reason=f"{what} commit: {checked.status}: {checked.reason}", log=log)
-        if problem := failing_import(checked.arm, record.imports, repository.name, sandbox, work):
-            hint = (
-                f"with Python {environment.python}: environment.python chooses another"
-                if sandbox.kind == "local"
-                else ""
-            )
-            reason = f"{what} commit does not import: {problem}" + (f" ({hint})" if hint else "")
+        if reason := _unusable(repository, environment, sandbox, record, sha, what, work):
             return Built(environment=None, reason=reason, log=log)
-    return Built(environment=record.environment, reason=record.reason, log=log)
+    reason = "; ".join(filter(None, [record.reason, when.note]))
+    return Built(environment=record.environment, reason=reason, log=log)
+
+
+def _unusable(
+    repository: RepositoryConfig, environment: EnvironmentConfig, sandbox: SandboxConfig, record: Record, sha: str,
+    what: str, work: Path,
+) -> str:  # fmt: skip
+    """Why a commit has no arm of its own in an environment, or does not import; empty if all is well."""
+    checked = check_out(repository, environment, record.environment, sandbox, sha, what, None, work)
+    if checked.arm is None:
+        return f"{what} commit: {checked.status}: {checked.reason}"
+    known = record.layout.imports
+    imports = project_names(work / checked.arm.checkout, checked.arm.import_paths, known)
+    if problem := foreign_code(checked.arm, imports, sandbox, work):
+        return f"{what} commit: {problem}"
+    if problem := failing_import(checked.arm, known, repository.name, sandbox, work):
+        chosen = f" (with Python {environment.python}: environment.python chooses another)"
+        return f"{what} commit does not import: {problem}" + (chosen if sandbox.kind == "local" else "")
+    return ""
+
+
+def _dated(reason: str, cut_off: str | None, when: Landed) -> str:
+    """A failure with the date that may be why: what was released later is not installed."""
+    if cut_off is None:
+        return "; ".join(filter(None, [reason, when.note]))
+    note = when.note or f"dependencies are as of {cut_off[:10]}"
+    return f"{reason} ({note}; `environment.pin_to_date: false` installs today's)"
+
+
+@dataclass(frozen=True)
+class _Project:
+    """What is built, and what is known of it from its files."""
+
+    repo: str
+    sha: str
+    tracked: dict[str, str]
+    declared: dict[str, bytes]
+    compiled: bool
 
 
 def _base(environment: EnvironmentConfig, kind: Literal["local", "docker"]) -> str:
@@ -145,7 +181,7 @@ def _build(
     environment: EnvironmentConfig,
     env_id: str,
     place: Place,
-    base_sha: str,
+    project: _Project,
     work: Path,
     as_root: bool,
 ) -> Record | Built:
@@ -157,13 +193,13 @@ def _build(
     try:
         place.build.mkdir()
         try:
-            clone_at(place.clone, base_sha, place.build / "checkout")
+            clone_at(place.clone, project.sha, place.build / "checkout")
         except TreeError as error:
             return Built(environment=None, reason=f"the base commit cannot be checked out: {error}")
         if kind == "docker":
-            installed, record = _build_image(request, environment, env_id, place, as_root)
+            installed, record = _build_image(request, environment, env_id, place, project, as_root)
         else:
-            installed, record = _build_folder(request, env_id, place)
+            installed, record = _build_folder(request, environment, env_id, place, project)
         text = "\n".join(installed.log)
         if installed.ok:
             try:
@@ -185,16 +221,18 @@ def _build(
         remove(temporary)
 
 
-def _build_folder(request: Request, env_id: str, place: Place) -> tuple[Installed, Record]:
+def _build_folder(
+    request: Request, environment: EnvironmentConfig, env_id: str, place: Place, project: _Project
+) -> tuple[Installed, Record]:
     with LocalRunner(place, request.python) as runner:
         installed = Installer(runner, request).install()
-        found = _strip(runner, installed)
+        found = _own_code(runner, place, installed, environment, project)
     local = Environment(env_id=env_id, kind="local", python=f"{ENV_DIR}/bin/python", path=f"environments/{env_id}/venv")
     return installed, Record(environment=local, reason=installed.reason, **found)
 
 
 def _build_image(
-    request: Request, environment: EnvironmentConfig, env_id: str, place: Place, as_root: bool
+    request: Request, environment: EnvironmentConfig, env_id: str, place: Place, project: _Project, as_root: bool
 ) -> tuple[Installed, Record]:
     base = default_image(environment.image)
     with DockerRunner(base, place, as_root) as runner:
@@ -205,7 +243,7 @@ def _build_image(
             bare = Environment(env_id=env_id, kind="docker", python=asked.last_line, image=base)
             return Installed(ok=True), Record(environment=bare)
         installed = Installer(runner, request).install()
-        found = _strip(runner, installed)
+        found = _own_code(runner, place, installed, environment, project)
         if not installed.ok:
             return installed, _nothing(env_id)
         image = runner.commit(env_id)
@@ -227,16 +265,26 @@ def _nothing(env_id: str) -> Record:
     return Record(environment=Environment(env_id=env_id, kind="docker", python=""))
 
 
-def _strip(runner: Runner, installed: Installed) -> dict[str, object]:
+def _own_code(
+    runner: Runner, place: Place, installed: Installed, environment: EnvironmentConfig, project: _Project
+) -> dict[str, Any]:
     """Take the project's own code out again; returns what the record says about the project."""
-    if not installed.ok or installed.wheel is None:
+    if not installed.ok or installs_nothing(environment):
         return {}
-    name, version = installed.wheel.split("-")[:2]
-    script = Path(strip_project.__file__).read_text()
-    argv = [f"{runner.environment}/bin/python", "-c", script, f"{name}-{version}.dist-info"]
-    ran = runner.run([*argv, f"{runner.build}/checkout", f"{runner.build}/generated"], timeout_s=120)
-    if not ran.ok:
-        installed.ok, installed.reason = False, f"the project cannot be taken out of its environment: {ran.last_line}"
-        installed.log.append(ran.output)
-        return {}
-    return {**json.loads(ran.last_line), "version": version}
+    paths = environment.import_paths or ["src", "."]
+    names = distribution_names(project.declared, project.repo)
+    try:
+        layout, version = take_out(runner, place, installed.wheel, names, project.tracked, paths)
+    except NotTakenOut as error:
+        return _refused(installed, f"the project cannot be taken out of its environment: {error}")
+    if layout.shadowing and not project.compiled:
+        reason = f"{layout.shadowing[0]} is made of a Python file: every arm would run the base commit's"
+        return _refused(installed, f"{reason}: `environment.build: always` builds each arm")
+    native = native_of(project.tracked) if layout.extensions and not project.compiled else {}
+    return {"layout": layout, "native": native, "version": version or "0.0.0"}
+
+
+def _refused(installed: Installed, reason: str) -> dict[str, Any]:
+    installed.ok, installed.reason, installed.outside_fault = False, reason, False
+    installed.log.append(reason)
+    return {}

@@ -12,10 +12,20 @@ from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.ids import content_hash
 from tasks.environments.compiled_files import is_installed_only, leave_out, note_of
 from tasks.environments.compiling import MAX_BUILT_BYTES, BuildFailure, build_in_place
+from tasks.environments.layout import LINKS, Layout, lay_out
 from tasks.environments.models import CheckedOut
+from tasks.environments.native import native_content, native_of, refuse_changes
 from tasks.environments.patching import apply_patch
 from tasks.environments.records import environment_folder, is_compiled, read_record
-from tasks.environments.trees import TreeError, clone_path, has_commit, normalise, write_tree, written_since
+from tasks.environments.trees import (
+    TreeError,
+    clone_path,
+    has_commit,
+    normalise,
+    tracked_files,
+    write_tree,
+    written_since,
+)
 from tasks.sandbox.foreign import (
     MEBIBYTE,
     Budget,
@@ -59,7 +69,7 @@ def check_out(
         reason = f"the clone of {repository.name} does not hold {sha}"
         return CheckedOut(arm=None, status="missing_commit", reason=reason)
     record = read_record(work, environment.env_id)
-    roots = record.roots if record else []
+    layout = record.layout if record else Layout()
     compiled = is_compiled(repository, environment_config)
     of_arm = ("arm", repository.name, sha, patch, environment.env_id, compiled)
     arm_id = content_hash(*of_arm, *([] if patch is None else [_RULES]))
@@ -81,17 +91,23 @@ def check_out(
                         remove(left)
                     write_tree(clone, sha, temporary)
                     size = normalise(temporary)
+                    native = record.native if record and not compiled else {}
+                    refuse_changes(native, native_of(tracked_files(clone, sha)) if native else {})
+                    before = native_content(temporary) if native else {}
                     said = "" if patch is None else _patched(clone, sha, temporary, patch, size)
-                    paths = import_paths(temporary, environment_config, roots)
+                    refuse_changes(before, native_content(temporary) if native else {})
+                    lay_out(temporary, layout)
+                    paths = import_paths(temporary, environment_config, layout.import_paths)
                     if compiled:
                         version = record.version if record else "0.0.0"
                         most = MAX_BUILT_BYTES if base is None or base.arm is None else _most_bytes(work, base.arm)
                         with build_in_place(
                             temporary, environment, environment_config, sandbox, version, work, most
                         ) as made:
-                            add_missing(made, temporary, paths)
+                            add_missing(made, temporary, paths, layout)
                     else:
-                        add_missing(environment_folder(work, environment.env_id) / "generated", temporary, paths)
+                        generated = environment_folder(work, environment.env_id) / "generated"
+                        add_missing(generated, temporary, paths, layout)
                     normalise(temporary)
                     note.unlink(missing_ok=True)
                     if said:
@@ -105,7 +121,7 @@ def check_out(
         name=name,
         arm_id=arm_id,
         checkout=str(folder.relative_to(work)),
-        import_paths=import_paths(folder, environment_config, roots),
+        import_paths=import_paths(folder, environment_config, layout.import_paths),
         environment=environment,
     )
     return CheckedOut(arm=arm, status="ok", reason=note.read_text() if note.exists() else "")
@@ -166,7 +182,7 @@ def import_paths(checkout: Path, config: EnvironmentConfig, roots: list[str]) ->
         if ".." in PurePath(path).parts or PurePath(path).is_absolute() or not path.isprintable():
             raise TreeError(f"the import path {shown(path)} is no folder of the checkout")
     if config.import_paths:
-        return tuple(config.import_paths)
+        return (*([LINKS] if LINKS in roots and is_folder(checkout, LINKS) else []), *config.import_paths)
     if roots:
         return tuple(root for root in roots if _is_root(checkout, root)) or (".",)
     return ("src", ".") if _is_root(checkout, "src") else (".",)
@@ -178,7 +194,7 @@ def _is_root(checkout: Path, root: str) -> bool:
     return real is not None and is_folder(checkout, real)
 
 
-def add_missing(source: Path, checkout: Path, paths: tuple[str, ...]) -> None:
+def add_missing(source: Path, checkout: Path, paths: tuple[str, ...], layout: Layout | None = None) -> None:
     """Copy files that an installation has and the checkout lacks to where the rest of their package is.
 
     Both are strangers'. Nothing is written over a file or through a link that leaves the checkout, and nothing that
@@ -188,19 +204,26 @@ def add_missing(source: Path, checkout: Path, paths: tuple[str, ...]) -> None:
     for entry in walk(source) if is_folder(source, ".") else ():
         if entry.kind != "file" or is_installed_only(entry.name):
             continue
-        if any(_is_there(checkout, f"{home}/{entry.name}") for home in homes):
+        linked = layout.place(entry.name) if layout else None
+        if any(
+            _is_there(checkout, name) for name in ([linked] if linked else [f"{home}/{entry.name}" for home in homes])
+        ):
             continue
-        first = entry.name.split("/")[0]
-        home = next((home for home in homes if _is_there(checkout, f"{home}/{first}")), homes[0])
-        *above, last = entry.name.split("/")
-        place = "/".join([home, *above])
+        above, _, last = (linked or _beside(checkout, homes, entry.name)).rpartition("/")
         try:
-            copy(source, entry.name, checkout, f"{inside(checkout, place) or place}/{last}", Budget(MAX_BUILT_BYTES))
+            copy(source, entry.name, checkout, f"{inside(checkout, above) or above}/{last}", Budget(MAX_BUILT_BYTES))
         except OSError as error:
             if is_host_fault(error):
                 raise
             if error.errno not in (errno.ELOOP, errno.ENOTDIR):  # a link or a file where the folder would be
                 raise BuildFailure(f"what a build made cannot be added: {_words(error)}") from error
+
+
+def _beside(checkout: Path, homes: list[str], name: str) -> str:
+    """Where the rest of the package lies to which a file belongs."""
+    package = name.split("/", maxsplit=1)[0]
+    home = next((home for home in homes if _is_there(checkout, f"{home}/{package}")), homes[0])
+    return f"{home}/{name}"
 
 
 def _is_there(checkout: Path, name: str) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from configs.models import EnvironmentConfig
 from storage.ids import content_hash
+from tasks.environments.native import native_of
 
-RECIPE = 1
+RECIPE = 2
 """Raised when the same request is to build another environment than before."""
 DECLARING = re.compile(
     r"pyproject\.toml|setup\.(py|cfg)|MANIFEST\.in|requirements[^/]*\.(txt|in)|requirements/[^/]*\.(txt|in)|"
@@ -43,10 +45,12 @@ def environment_id(
     base_sha: str,
     date: datetime | None,
     compiled: bool,
+    shape: str = "",
 ) -> str:
     """Content hash: equal for commits that need the same.
 
-    `base` is what it is built on: the interpreter's version, or the image's id.
+    `base` is what it is built on: the interpreter's version, or the image's id. `shape` is `shape_of` the commit's
+    files: what an installation shows of the project is that of commits with the same.
     """
     if installs_nothing(environment):
         return content_hash("environment", RECIPE, base)
@@ -54,6 +58,12 @@ def environment_id(
     commit = base_sha if environment.setup_commands or environment.install_commands else ""
     files = {name: content_hash(content) for name, content in declared.items()} if environment.install_project else {}
     return content_hash(
-        "environment", RECIPE, base, files, commit, cut_off(environment, date), environment.install_project,
+        "environment", RECIPE, base, files, commit, shape, cut_off(environment, date), environment.install_project,
         environment.setup_commands, environment.install_commands, environment.packages, compiled,
     )  # fmt: skip
+
+
+def shape_of(repo: str, tracked: Mapping[str, str], compiled: bool) -> str:
+    """Hash of where a commit has Python files, and of what its compiled modules are made of if all arms share them."""
+    folders = sorted({path.rpartition("/")[0] for path in tracked if path.endswith(".py")})
+    return content_hash(repo, folders, {} if compiled else native_of(tracked), length=16)

@@ -71,6 +71,7 @@ class DockerRunner:
 
     build = BUILD_DIR
     environment = ENV_DIR
+    tools = TOOLS_DIR
     uv = f"{TOOLS_DIR}/bin/uv"
     python = "python3"
 

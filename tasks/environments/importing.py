@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from configs.models import SandboxConfig
 from tasks.sandbox import foreign, limits_of, open_sandbox
-from tasks.sandbox.models import Arm
+from tasks.sandbox.models import ARM_DIR, Arm
 
 _NOT_THE_PROJECT = {
     "tests",
@@ -22,6 +23,17 @@ _NOT_THE_PROJECT = {
     "conftest",
 }
 _TIMEOUT_S = 180
+_WORDS = 30_000
+# What an import runs may change the import path, so what it has loaded is looked at as well.
+_IMPORT = """
+import importlib, json, os, sys
+name, arm, tops = sys.argv[1], os.path.realpath(sys.argv[2]) + os.sep, set(json.loads(sys.argv[3]))
+importlib.import_module(name)
+for loaded, module in sorted(sys.modules.items()):
+    file = getattr(module, "__file__", None)
+    if loaded.split(".")[0] in tops and isinstance(file, str) and not os.path.realpath(file).startswith(arm):
+        raise SystemExit(f"{loaded} is loaded from {file}, not from the checkout")
+"""
 
 
 def failing_import(arm: Arm, imports: list[str], repo: str, sandbox: SandboxConfig, work: Path) -> str | None:
@@ -29,7 +41,9 @@ def failing_import(arm: Arm, imports: list[str], repo: str, sandbox: SandboxConf
     name = main_package(work / arm.checkout, arm.import_paths, imports, repo)
     if name is None:
         return None
-    command = arm.command(work, ["-c", f"import {name}"], limits=limits_of(sandbox, _TIMEOUT_S))
+    tops = project_names(work / arm.checkout, arm.import_paths, imports)
+    argv = ["-c", _IMPORT, name, ARM_DIR, json.dumps(sorted({name, *tops}))]
+    command = arm.command(work, argv, limits=limits_of(sandbox, _TIMEOUT_S))
     with open_sandbox(sandbox) as opened:
         done = opened.run(command)
     if done.returncode == 0:
@@ -50,6 +64,21 @@ def main_package(checkout: Path, import_paths: tuple[str, ...], imports: list[st
     if alike:
         return max(alike, key=len)
     return names[0] if len(names) == 1 else None
+
+
+def project_names(checkout: Path, import_paths: tuple[str, ...], imports: list[str]) -> list[str]:
+    """Top-level names that are the project's: what it installs, else what the checkout offers to import.
+
+    None if those are more than a command's arguments hold.
+    """
+    if imports:
+        return imports
+    found = set(_packages(checkout, import_paths))
+    for path in import_paths:
+        modules = [name.removesuffix(".py") for name in foreign.names(checkout, path) if name.endswith(".py")]
+        found |= {name for name in modules if name.isidentifier()}
+    names = sorted(found - _NOT_THE_PROJECT)
+    return names if sum(map(len, names)) < _WORDS else []
 
 
 def _plain(name: str) -> str:

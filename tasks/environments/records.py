@@ -7,8 +7,11 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from configs.models import EnvironmentConfig, RepositoryConfig
-from tasks.sandbox.foreign import read
+from tasks.environments.layout import Layout
+from tasks.sandbox.foreign import MEBIBYTE, read
 from tasks.sandbox.models import Environment
+
+_MAX_BYTES = 128 * MEBIBYTE
 
 
 class Record(BaseModel):
@@ -16,10 +19,10 @@ class Record(BaseModel):
 
     environment: Environment
     reason: str = ""
-    roots: list[str] = []
-    """Folders of a checkout to import from, as the project's own installation has them."""
-    imports: list[str] = []
-    """Top-level names that the project installs."""
+    layout: Layout = Layout()
+    """How a checkout becomes importable as the project's own installation is."""
+    native: dict[str, str] = {}
+    """Files that compiled modules are made of -> git's id, if all arms get the base commit's compiled modules."""
     version: str = "0.0.0"
 
 
@@ -31,7 +34,7 @@ def environment_folder(work: Path, env_id: str) -> Path:
 def read_record(work: Path, env_id: str) -> Record | None:
     """The record of a finished environment, or None."""
     try:
-        return Record.model_validate_json(read(environment_folder(work, env_id), "record.json"))
+        return Record.model_validate_json(read(environment_folder(work, env_id), "record.json", _MAX_BYTES))
     except FileNotFoundError:
         return None
 

@@ -19,20 +19,27 @@ _REACH = (
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE", "GIT_SSL_CAINFO",
 )  # fmt: skip
+# What leads to packages, and nothing that chooses among them (dates, resolution, constraints, binaries) or says how
+# they are installed. No keys in files (netrc, client certificates, stored credentials): a build could send them away.
 _UV = re.compile(
-    r"UV_(DEFAULT_)?INDEX.*|UV_(EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|OFFLINE|INSECURE_HOST|NATIVE_TLS|SYSTEM_CERTS|"
-    r"HTTP_.*|REQUEST_TIMEOUT|CONCURRENT_.*|PYTHON_DOWNLOADS|PYTHON_INSTALL_MIRROR|NO_CACHE)"
+    r"UV_((DEFAULT_)?INDEX(_URL|_STRATEGY|_\w+_(USERNAME|PASSWORD))?|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INSECURE_HOST|"
+    r"NATIVE_TLS|SYSTEM_CERTS|HTTP_\w+|REQUEST_TIMEOUT|CONCURRENT_\w+|NO_CACHE|"
+    r"PYTHON_DOWNLOADS(_JSON_URL)?|(PYTHON|PYPY)_INSTALL_MIRROR)"
 )
 _UV_FILE = (
     "index", "index-url", "extra-index-url", "find-links", "no-index", "index-strategy", "native-tls", "system-certs",
-    "allow-insecure-host", "http-proxy", "https-proxy", "no-proxy", "offline", "python-downloads",
+    "allow-insecure-host", "http-proxy", "https-proxy", "no-proxy", "python-downloads", "python-install-mirror",
+    "pypy-install-mirror", "python-downloads-json-url",
 )  # fmt: skip
+_INDEX = ("name", "url", "default", "explicit", "format", "authenticate", "ignore-error-codes")
+"""Of one `[[index]]`; an index may have a cut-off of its own, which is not ours."""
 _PIP = (
     "index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "cert", "proxy", "timeout", "retries",
-    "disable-pip-version-check",
+    "disable-pip-version-check", "no-cache-dir",
 )  # fmt: skip
 _LOOPBACK = re.compile(r"(localhost|127(\.\d+){1,3}|\[::1\]|::1|0\.0\.0\.0)", re.IGNORECASE)
 _HOST = re.compile(r"://(?:[^/@\s]*@)?(\[[^\]]*\]|[^/:\s]+)")
+_NAMED = re.compile(r"^[\w.-]+=")
 _SEEN_ANYWAY = ("/usr", "/etc/ssl", "/etc/pki", "/etc/ca-certificates")
 
 
@@ -68,25 +75,39 @@ def registry(
     environ: Mapping[str, str] = os.environ, home: Path | None = None, system: Path = Path("/etc")
 ) -> Registry:
     """What this process's variables, pip's settings and uv's say. Keys are passed on only as parts of index URLs."""
-    home = home or Path.home()
+    home = home or Path(environ.get("HOME") or Path.home())
     reach = [*_REACH, *[name.lower() for name in _REACH]]
     found = {name: environ[name] for name in reach if environ.get(name)}
     found |= {name: value for name, value in environ.items() if _UV.fullmatch(name)}
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    pip = _pip_files([system / "pip.conf", home / ".pip/pip.conf", config / "pip/pip.conf"], environ)
+    shared = [Path(path) for path in (environ.get("XDG_CONFIG_DIRS") or f"{system}/xdg").split(os.pathsep) if path]
+    pip = _pip_files(
+        [*[folder / "pip/pip.conf" for folder in reversed(shared)], system / "pip.conf", home / ".pip/pip.conf",
+         config / "pip/pip.conf"], environ,
+    )  # fmt: skip
     for name in _PIP:
         variable = f"PIP_{name.upper().replace('-', '_')}"
         value = environ.get(variable) or environ.get(f"PIP_DEFAULT_{name.upper()}") or pip.get(name)
         if value:
             found[variable] = value
     given = environ.get("UV_CONFIG_FILE")
-    files = [Path(given)] if given else [system / "uv/uv.toml", config / "uv/uv.toml"]
-    return Registry(found, "" if environ.get("UV_NO_CONFIG") else _uv_settings(files))
+    files = [Path(given)] if given else [_first(shared, "uv/uv.toml") or system / "uv/uv.toml", config / "uv/uv.toml"]
+    return Registry(found, "" if _is_on(environ.get("UV_NO_CONFIG", "")) else _uv_settings(files))
+
+
+def _is_on(value: str) -> bool:
+    """Whether uv takes a variable for yes."""
+    return value.strip().lower() in ("1", "true", "t", "yes", "y", "on")
+
+
+def _first(folders: list[Path], name: str) -> Path | None:
+    return next((folder / name for folder in folders if (folder / name).exists()), None)
 
 
 def _pip_files(paths: list[Path], environ: Mapping[str, str]) -> dict[str, str]:
-    if environ.get("PIP_CONFIG_FILE"):
-        paths = [*paths, Path(environ["PIP_CONFIG_FILE"])]
+    named = environ.get("PIP_CONFIG_FILE")
+    if named:
+        paths = [] if named == os.devnull else [*paths, Path(named)]
     parser = configparser.RawConfigParser()
     for path in paths:
         try:
@@ -108,9 +129,18 @@ def _uv_settings(paths: list[Path]) -> str:
             settings = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
             continue
-        for table in (settings.get("pip", {}), settings):
-            found |= {name: value for name, value in table.items() if name in _UV_FILE}
+        pip = settings.get("pip")  # counts more, and where it alone names an index, a build needs it as well
+        for table in (settings, pip if isinstance(pip, dict) else {}):
+            found |= {name: _plain(name, value) for name, value in table.items() if name in _UV_FILE}
     return "".join(f"{name} = {_toml(value)}\n" for name, value in found.items())
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A setting, without what an index says beside where it is."""
+    if name != "index" or not isinstance(value, list):
+        return value
+    indexes = [index for index in value if isinstance(index, dict)]
+    return [{key: said for key, said in index.items() if key in _INDEX} for index in indexes]
 
 
 def _toml(value: Any) -> str:
@@ -123,7 +153,8 @@ def _toml(value: Any) -> str:
 
 def paths_in(value: str) -> Iterator[Path]:
     """Absolute paths in a setting, also as file URLs; not the root and not this user's home, which hold all else."""
-    for word in value.split():
+    for part in re.split(r"[\s,]+", value):
+        word = _NAMED.sub("", part)
         place = unquote(urlsplit(word).path) if word.startswith("file://") else word
         path = Path(os.path.normpath(place)) if place.startswith("/") else None
         if path is not None and path not in (Path("/"), Path.home()) and not Path.home().is_relative_to(path):

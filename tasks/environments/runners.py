@@ -59,6 +59,8 @@ class Runner(Protocol):
     """The build folder as the steps see it: `checkout`, `generated` and `dist` are in it."""
     environment: str
     """The virtual environment as the steps see it."""
+    tools: str
+    """The folder of tools as the steps see it: they can read it, and isobench alone writes to it."""
     uv: str
     """The uv program as the steps see it."""
     python: str
@@ -130,12 +132,14 @@ class LocalRunner:
         isolated = self._sandbox.isolated
         self.build = BUILD_DIR if isolated else str(place.build)
         self.environment = ENV_DIR if isolated else str(place.environment)
-        self._tools = TOOLS_DIR if isolated else str(place.tools)
-        self.uv = f"{self._tools}/bin/uv"
+        self.tools = TOOLS_DIR if isolated else str(place.tools)
+        self.uv = f"{self.tools}/bin/uv"
         self.python = python
         cache = CACHE_DIR if isolated else str(place.cache)
         prepare(place, self.environment, self.uv, self._registry)
-        self._variables = steps_variables(self.build, self.environment, self._tools, cache, self._registry)
+        self._variables = steps_variables(self.build, self.environment, self.tools, cache, self._registry)
+        if not isolated:
+            self._variables["PIP_CONFIG_FILE"] = os.devnull  # the system's, which a sandbox does not show
 
     def run(
         self, argv: Sequence[str], *, timeout_s: float, cwd: str | None = None, variables: dict[str, str] | None = None

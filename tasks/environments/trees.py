@@ -6,6 +6,7 @@ import os
 import re
 import uuid
 from collections.abc import Collection
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -52,6 +53,36 @@ def read_files(clone: Path, sha: str, wanted: re.Pattern[str]) -> dict[str, byte
         for name in sorted(names)
         if name and wanted.fullmatch(name)
     }
+
+
+def tracked_files(clone: Path, sha: str) -> dict[str, str]:
+    """Path -> blob of all regular files of a commit; "" for a link, whose content is elsewhere."""
+    found = {}
+    for line in _git(clone).ls_tree("-r", "-z", "--full-tree", sha).split("\0"):
+        head, _, path = line.partition("\t")
+        mode, kind, blob = [*head.split(), "", "", ""][:3]
+        if kind == "blob":
+            found[path] = "" if mode == "120000" else blob
+    return found
+
+
+@dataclass(frozen=True)
+class Dates:
+    """What a commit says about when it was made, in seconds since the epoch; 0 where git cannot read it."""
+
+    committer: int
+    author: int
+
+
+def dates_of(clone: Path, sha: str, count: int = 1) -> list[Dates]:
+    """Dates of a commit and its first parents, newest first; [] if the clone does not hold it."""
+    argv = ["log", "--first-parent", f"--max-count={count}", "--no-show-signature", "--format=%ct %at"]
+    try:
+        lines = _git(clone).execute(["git", *argv, "--end-of-options", sha, "--"]).splitlines()
+    except git.GitCommandError:
+        return []
+    pairs = [[int(part) if part.lstrip("-").isdigit() else 0 for part in line.split(" ")] for line in lines]
+    return [Dates(*pair) for pair in pairs if len(pair) == 2]
 
 
 def write_tree(clone: Path, sha: str, folder: Path) -> None:

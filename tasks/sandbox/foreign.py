@@ -216,6 +216,13 @@ def write(root: Path, name: str | PurePath, content: bytes) -> None:
         file.write(content)
 
 
+def link(root: Path, name: str | PurePath, to: str) -> None:
+    """Make a new symbolic link, which is never followed here, and the folders above it; see `created`."""
+    *folders, last = _parts(name)
+    with folder(root, folders, make=True) as above:
+        os.symlink(to, last, dir_fd=above)
+
+
 def copy(source: Path, name: str, target: Path, new_name: str, budget: Budget) -> None:
     """Copy a regular file to a new one, without owner, times and special modes. Raises OSError, Refused."""
     with opened(source, name) as file:

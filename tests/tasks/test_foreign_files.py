@@ -21,30 +21,54 @@ ARCHIVES = {"zipfile", "tarfile", "shutil", "glob", "gzip", "bz2", "lzma", "pick
 OURS = {"HERE", "__file__"}
 """A path that begins with one of these is a file of this project."""
 INSIDE = {
-    "environments/build_wheel.py", "environments/strip_project.py", "perftests/watch.py", "perftests/gates/watching.py",
-    "perftests/gates/mutating.py", "perftests/pytest_source/discovery.py", "perftests/pytest_source/workload.py",
-    "perftests/asv_source/discovery.py", "perftests/asv_source/workload.py",
+    "environments/adopt_venv.py", "environments/build_wheel.py", "environments/own_modules.py",
+    "environments/strip_project.py", "perftests/watch.py", "perftests/gates/watching.py", "perftests/gates/mutating.py",
+    "perftests/pytest_source/discovery.py", "perftests/pytest_source/workload.py", "perftests/asv_source/discovery.py",
+    "perftests/asv_source/workload.py",
 }  # fmt: skip
 """Run inside a sandbox."""
 ALLOWED = {
     # folders and files that isobench names and makes itself, before or after a stranger's turn
     "environments/checking_out.py": {
         "folder.parent.mkdir", "folder.exists", "folder.parent.glob", "note.unlink", "note.write_text",
-        "temporary.rename", "note.exists", "note.read_text", 
+        "temporary.rename", "note.exists", "note.read_text",
     },
-    "environments/building.py": {"folder.parent.mkdir", "folder.parent.glob", "log.write_text", "temporary.rename",
-                                 "(temporary / 'generated').mkdir"},
+    "environments/building.py": {
+        "(work / clone_path(repository.name)).resolve", "folder.parent.mkdir", "folder.parent.glob", "log.write_text",
+        "temporary.mkdir", "temporary.chmod", "temporary.rename", "place.build.mkdir",
+        "(place.build / 'generated').rename",  # whatever it is; `settle` looks at it
+    },
     "environments/settling.py": {"os.scandir", "(folder / 'plain').mkdir", "(folder / 'plain').rename"},
-    "environments/trees.py": {"folder.mkdir", "index.unlink", "folder.resolve", "os.chmod", "os.utime"},
+    "environments/trees.py": {
+        "folder.mkdir", "index.unlink", "os.chmod", "os.utime",
+        "os.rename",  # from a name with random letters, which git has just written, back to the one beside it
+        "(folder / '.git' / 'info').mkdir", "(folder / '.git' / 'info' / 'attributes').write_text",
+    },
+    "environments/patching.py": {  # a repository of our own that holds nothing but settings
+        "(home / name).mkdir", "(home / 'HEAD').write_text", "(home / 'config').write_text",
+        "(home / 'info' / 'attributes').write_text", "folder.resolve", "self._patch.write_bytes",
+    },
     "environments/models.py": {"(work / item.checkout).is_dir", "(work / item.path).is_dir"},
-    # interpreters and programs of this machine
-    "environments/interpreters.py": {"versions.glob", "(folder / 'bin/python').exists"},
-    "environments/images.py": {"import shutil", "shutil.copy2", "shutil.copyfile", "cache.mkdir", "build.resolve",
-                               "cache.resolve", "os.path.isfile"},
+    "environments/runners.py": {
+        "folder.mkdir", "(place.tools / 'uv.toml').write_text", "clone.resolve", "folder.resolve", "path.exists",
+    },
+    "environments/tools.py": {  # new folders, filled before any step runs
+        "import shutil", "shutil.copy2", "(folder / name).mkdir", "(folder / place).mkdir",
+        "(folder / place).write_text", "(folder / '.local/bin/uv').symlink_to",
+        "(folder / 'pythons' / name).symlink_to",
+        "(folder / 'shims' / name).write_text", "(folder / 'shims' / name).chmod",
+    },
+    # interpreters, programs and the user's own settings on this machine
+    "environments/interpreters.py": {
+        "versions.glob", "(folder / 'bin/python').exists", "home.glob", "(home / 'bin' / f'python{version}').exists",
+        "(Path(os.environ.get('PYENV_ROOT', Path.home() / '.pyenv')) / 'versions').glob",
+        "Path(os.environ.get('UV_PYTHON_INSTALL_DIR') or data / 'uv' / 'python').glob",
+    },
+    "environments/registry.py": {"path.read_text", "path.exists", "(folder / name).exists"},
+    "environments/images.py": {"import shutil", "shutil.copyfile", "os.path.isfile", "mount.source.resolve"},
     "sandbox/bubblewrap.py": {
-        "import glob", "import shutil", "(folder / 'passwd').write_text", "(folder / 'group').write_text",
-        "filter_file.write_bytes", "os.open", "os.path.isdir", "os.path.exists", "glob.glob", "os.readlink",
-        "prefix.glob", "home.resolve", "parent.resolve",
+        "import glob", "import shutil", "filter_file.write_bytes", "os.open", "os.path.isdir", "glob.glob",
+        "os.readlink", "prefix.glob", "home.resolve", "parent.resolve",
     },
     "sandbox/docker.py": {"mount.source.resolve"},
     "sandbox/opened.py": {"mount.source.exists", "mount.source.is_symlink"},

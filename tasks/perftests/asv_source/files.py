@@ -82,7 +82,8 @@ def why_none(checkout: Path) -> str:
     """Why `find_suite` finds nothing."""
     for folder in _configured(checkout):
         says = f"asv's configuration names the folder '{folder}' as benchmark_dir"
-        if not (checkout / folder).is_dir():
+        root = foreign.inside(checkout, folder)
+        if root is None or not foreign.is_folder(checkout, root):
             return f"{says}, which does not exist"
         if not _importable(folder):
             return f"{says}, and benchmarks cannot be imported from a folder of that name"

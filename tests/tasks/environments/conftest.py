@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uv
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from tasks.environments.trees import clone_path
@@ -33,14 +34,16 @@ class History:
         (self.work / clone_path(self.repository.name)).symlink_to(self.source / ".git")
 
     def git(self, *arguments: str, **more: Any) -> str:
-        environment = {**os.environ, **IDENTITY}
+        environment = {**os.environ, **IDENTITY, **more.pop("env", {})}
         done = subprocess.run(
             ["git", *arguments], cwd=self.source, env=environment, capture_output=True, check=True, **more
         )
         return done.stdout.decode()  # not as text, which would lose CRs
 
-    def commit(self, files: Mapping[str, str | bytes | None], message: str = "change") -> str:
-        """Write (None: remove) files, commit, return the sha."""
+    def commit(
+        self, files: Mapping[str, str | bytes | None], message: str = "change", author: str = "", committer: str = ""
+    ) -> str:
+        """Write (None: remove) files, commit, return the sha. `author` and `committer` are dates, if given."""
         for name, content in files.items():
             path = self.source / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +54,9 @@ class History:
             else:
                 path.write_text(content)
         self.git("add", "-A")
-        self.git("commit", "-q", "-m", message)
+        dates = {"GIT_AUTHOR_DATE": author, "GIT_COMMITTER_DATE": committer}
+        given = {name: date for name, date in dates.items() if date}
+        self.git("commit", "-q", "--allow-empty", "-m", message, env=given)
         return self.git("rev-parse", "HEAD").strip()
 
     def diff(self, old: str, new: str, *options: str) -> str:
@@ -69,6 +74,14 @@ def sandbox(request: pytest.FixtureRequest) -> SandboxConfig:
     if request.param == "docker":
         request.getfixturevalue("docker_image")
     return SandboxConfig(kind=request.param)
+
+
+@pytest.fixture(scope="session")
+def registry() -> None:
+    """For tests that install from the package registry: skips them where none can be reached."""
+    argv = [uv.find_uv_bin(), "pip", "compile", "-q", "--no-deps", "-"]
+    if subprocess.run(argv, input=b"iniconfig==2.0.0", capture_output=True, check=False).returncode:
+        pytest.skip("no package registry can be reached")
 
 
 @pytest.fixture

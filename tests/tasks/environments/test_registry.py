@@ -69,3 +69,7 @@ def test_no_setting_shows_all_of_the_machine() -> None:
     for value in ("/", "file:///", str(Path.home()), f"{Path.home()}/../", "relative/path", "https://x.example/a"):
         assert list(paths_in(value)) == []
     assert list(paths_in("dep @ file:///srv/a%20b.whl")) == [Path("/srv/a b.whl")]
+    assert list(paths_in("/srv/one,inner=file:///srv/two inner=https://x.example/a")) == [
+        Path("/srv/one"),
+        Path("/srv/two"),
+    ]
