@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 import git
 
@@ -22,8 +22,13 @@ from storage.tables import Instance
 from tasks.environments.building import not_isolated
 from tasks.environments.identity import installs_nothing
 from tasks.environments.trees import clone_path
+from tasks.git_environment import open_repo
+from tasks.sandbox import foreign
 
 _HIDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_UNHELD = "without bubblewrap, as you, for"
+_NO_HISTORY = ("hooks", "logs", "lfs", "modules")
+"""Of a repository's own folder what no clone gets."""
 _ORDINARY_IMAGE = re.compile(r"(docker\.io/)?(library/)?python:[\w.-]+")
 
 
@@ -42,7 +47,10 @@ def needs_trust(instances: Sequence[Instance], dataset: str | Path, sandbox: San
     """What would happen that no sandbox holds, a line each; empty if nothing would."""
     isolated = not not_isolated(sandbox)
     lines: dict[str, None] = {}
+    run: dict[str, None] = {}
     for row in instances:
+        if not isolated:
+            run[f"{_UNHELD} {row.repo_url}: its perf tests, and the code that they call"] = None
         environment = environment_of(row)
         builds = not installs_nothing(environment)
         if builds and not isolated:
@@ -54,7 +62,7 @@ def needs_trust(instances: Sequence[Instance], dataset: str | Path, sandbox: San
             lines[f"your SSH keys are offered to {row.repo_url}"] = None
         if builds and sandbox.kind == "docker" and not _is_ordinary_image(environment.image):
             lines[f"{environment.image}, an image of this machine, is shown to a build that has the network"] = None
-    return list(lines)
+    return [*lines, *run]
 
 
 def must_be_trusted(source: str | Path, lines: Sequence[str]) -> NotTrusted:
@@ -73,7 +81,7 @@ def build_lines(url: str, environment: EnvironmentConfig) -> list[str]:
     """What building an environment runs with the user's rights where nothing isolates it."""
     if installs_nothing(environment):
         return []
-    place = f"without bubblewrap, as you, for {url}"
+    place = f"{_UNHELD} {url}"
     found = [f"{place}: {command}" for command in [*environment.setup_commands, *environment.install_commands]]
     if environment.install_project and not environment.install_commands:
         found.append(f"{place}: the project builds and installs itself")
@@ -83,9 +91,11 @@ def build_lines(url: str, environment: EnvironmentConfig) -> list[str]:
 
 
 def _folder(url: str) -> Path | None:
-    """The folder of this machine that a repository's place names, if it does."""
-    if url.startswith("file://"):
-        return Path(unquote(url.removeprefix("file://").removeprefix("localhost")))
+    """The folder of this machine that a repository's place names, if it does, as git reads it."""
+    if url.lower().startswith("file://"):
+        # what stands before the first slash is a host, whatever it says, and not a part of the path
+        decoded = os.fsdecode(unquote_to_bytes(url[len("file://") :]))
+        return Path("/" + decoded.partition("/")[2])
     if "://" in url or url == DEMO_URL or (":" in url and not Path(url).exists()):
         return None
     return Path(url).expanduser()
@@ -93,30 +103,44 @@ def _folder(url: str) -> Path | None:
 
 def _is_near(folder: Path, dataset: str | Path, row: Instance, store: Store) -> bool:
     """Whether it came with the dataset, or lies where the user works, or was cloned here by the user before."""
-    real = folder.resolve()
-    if _leads_away(real):
-        return False
-    homes = [Path.cwd(), *([Path(dataset).resolve().parent] if "://" not in str(dataset) else [])]
-    if any(real.is_relative_to(home) for home in homes if home != Path("/")):
-        return True
     try:
-        with git.Repo(store.work / clone_path(row.repo)) as clone:
+        real = folder.resolve()
+        if _leads_away(real):
+            return False
+        homes = [Path.cwd(), *([Path(dataset).resolve().parent] if "://" not in str(dataset) else [])]
+        # all that a user has lies in their home: being there says nothing of one folder
+        if any(real.is_relative_to(home) for home in homes if not Path.home().is_relative_to(home)):
+            return True
+        with open_repo(store.work / clone_path(row.repo)) as clone:
             return Path(_folder(clone.remote("origin").url) or "/").resolve() == real
     except (git.GitError, OSError, ValueError):
         return False
 
 
 def _leads_away(folder: Path) -> bool:
-    """Whether its history is kept elsewhere, so that a folder of the dataset is only a name for another one."""
-    history = folder / ".git" if os.path.lexists(folder / ".git") else folder
-    links = (history, history / "objects", history / "refs")
-    elsewhere = (history / "commondir", history / "objects" / "info" / "alternates")
-    return history.is_file() or any(map(os.path.islink, links)) or any(map(os.path.lexists, elsewhere))
+    """Whether its history is kept elsewhere, so that a folder of the dataset is only a name for another one.
+
+    Looked at is each place in which git would look for the history, and in it all names: any link may lead to another
+    repository's objects or branches.
+    """
+    beside = folder.with_name(f"{folder.name}.git") if folder.name else folder
+    for place in filter(os.path.lexists, (folder / ".git", folder, beside / ".git", beside)):
+        if place.is_symlink() or not place.is_dir():
+            return True
+        if place.name != ".git" and not os.path.lexists(place / "HEAD"):
+            continue  # the files beside a history
+        elsewhere = (place / "commondir", place / "objects" / "info" / "alternates")
+        entries = foreign.walk(place, enter=lambda name: name not in _NO_HISTORY)
+        if any(map(os.path.lexists, elsewhere)) or any(
+            entry.kind in ("link", "other") and entry.name not in _NO_HISTORY for entry in entries
+        ):
+            return True
+    return False
 
 
 def _asks_for_keys(url: str) -> bool:
     """Whether it is reached by SSH: as a URL, or as `host:path`."""
-    return url.startswith("ssh://") or ("://" not in url and url != DEMO_URL and _folder(url) is None)
+    return url.lower().startswith("ssh://") or ("://" not in url and url != DEMO_URL and _folder(url) is None)
 
 
 def _is_ordinary_image(image: str) -> bool:

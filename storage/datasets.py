@@ -147,9 +147,10 @@ def _of_store(store: Store) -> tuple[list[Instance], list[str]]:
     for row in store.rows(Instance):
         try:
             _check_names(row.model_dump(include={"instance_id", "repo", "base_commit", "head_commit", "repo_url"}))
+            _check_sections(row)
             found.append(row)
         except Refused as refused:
-            problems.append(f"{store.root}: {refused}")
+            problems.append(f"{store.root}: {told(row.instance_id)}: {refused}")
     return found, problems
 
 
@@ -213,14 +214,22 @@ def _instance(data: Record, scripts: list[str]) -> Instance:
     }
     try:
         made = Instance.model_validate({**defaults, **known, **mine})
-        RepositoryConfig(name=made.repo, url=made.repo_url)
+    except ValidationError as error:
+        raise Refused(*first_problem(error, _FIELDS)) from None
+    _check_sections(made)
+    return made
+
+
+def _check_sections(row: Instance) -> None:
+    """Whether what a row says of its repository and its environment is what a configuration may say. Raises Refused."""
+    try:
+        RepositoryConfig(name=row.repo, url=row.repo_url)
     except ValidationError as error:
         raise Refused(*first_problem(error, _FIELDS)) from None
     try:
-        EnvironmentConfig.model_validate_json(made.environment or "{}")
+        EnvironmentConfig.model_validate_json(row.environment or "{}")
     except ValidationError as error:
         raise Refused("environment", ": ".join(first_problem(error))) from None
-    return made
 
 
 def first_problem(error: ValidationError, names: dict[str, str] | None = None) -> tuple[str, str]:

@@ -63,12 +63,15 @@ def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bo
     with running(store, verbose):
         from flows.dataset import build_dataset
         from flows.evaluation import evaluate
+        from tasks.environments.building import not_isolated
 
         built = build_dataset(config, run_id="demo-dataset")
         print_dataset(built)
+        # what it evaluates is what it has just made of files that came with isobench
+        box = config.sandbox.model_copy(update={"trust": True}) if not_isolated(config.sandbox) else config.sandbox
         files = sorted(str(path) for path in (DEMO / "predictions").glob("*.jsonl"))
         scored = evaluate(
-            store, files, DEMO_K, run_id="demo", sandbox=config.sandbox, timing=config.timing, scoring=config.scoring
+            store, files, DEMO_K, run_id="demo", sandbox=box, timing=config.timing, scoring=config.scoring
         )
         _print_evaluation(scored)
     return finish(built, scored)

@@ -18,13 +18,18 @@ from storage.tables import Instance
 from tasks.environments.trees import clone_path
 from tests.flows.conftest import command, environment
 
+SCRIPT = """
+def setup(seed): ...
+def experiment(workload): ...
+def check_equivalence(reference, candidate): ...
+"""
 NOTHING = json.dumps({"install_project": False})
 
 
 def row(**more: Any) -> Instance:
     record = {
         "instance_id": "a__b-1", "repo": "a/b", "repo_url": "https://example.org/a/b", "base_commit": "1" * 40,
-        "patch": "diff", "efficiency_test": "def setup(seed): ...", **more,
+        "patch": "diff", "efficiency_test": SCRIPT, **more,
     }  # fmt: skip
     made = instance_from(record)
     assert isinstance(made, Instance), made
@@ -66,6 +71,7 @@ def test_without_isolation_everything_that_would_run_is_listed(dataset: Path, mo
     lines = asked(dataset, rows)
     assert [line.rpartition(": ")[2] for line in lines] == [
         *[f"do {n}" for n in range(50)], "the project builds and installs itself", "uv pip install numpy",
+        "its perf tests, and the code that they call",
     ]  # fmt: skip
     assert all("https://example.org/a/b" in line for line in lines)
     text = str(trust.must_be_trusted(dataset, lines))
@@ -104,6 +110,57 @@ def test_a_folder_of_the_users_is_not_shown_to_a_build_with_the_network(dataset:
     assert asked(dataset, [row(repo_url=str(place), environment=NOTHING)]) == []
 
 
+@pytest.mark.parametrize("link", ["objects/pack", "objects/0a", "packed-refs", "refs/heads/main", "HEAD"])
+@pytest.mark.parametrize("form", ["{}", "file://{}", "file://localhost{}"])
+def test_a_link_among_a_histories_files_may_lead_to_another_one(dataset: Path, link: str, form: str) -> None:
+    place = repository(dataset.parent / "repo")
+    (place / ".git/hooks/pre-commit").unlink(missing_ok=True)
+    (place / ".git/hooks/pre-commit").symlink_to("/usr/bin/true")
+    assert asked(dataset, [row(repo_url=form.format(place))]) == []
+    name = place / ".git" / link
+    shutil.rmtree(name, ignore_errors=True)
+    name.unlink(missing_ok=True)
+    name.symlink_to(repository(dataset.parents[1] / "secret") / ".git" / link)
+    [line] = asked(dataset, [row(repo_url=form.format(place))])
+    assert "is shown to a build that has the network" in line
+
+
+@pytest.mark.parametrize("url", ["file://x{}", "file://localhost{}", "FILE://{}", "file://x%2F..{}", "file://x/.{}"])
+def test_a_file_url_names_the_folder_that_git_takes_it_for(dataset: Path, url: str) -> None:
+    """Git leaves out the host, whatever stands there: the rest is no path below the folder where the user works."""
+    secret = repository(dataset.parents[1] / "secret")
+    [line] = asked(dataset, [row(repo_url=url.format(secret))])
+    assert str(secret) in line
+
+
+def test_git_goes_on_to_a_folder_with_an_ending(dataset: Path) -> None:
+    secret = repository(dataset.parents[1] / "secret")
+    (dataset.parent / "repo.git").symlink_to(secret / ".git")
+    [line] = asked(dataset, [row(repo_url=f"file://{dataset.parent}/repo")])
+    assert "is shown to a build that has the network" in line
+
+
+def test_what_lies_in_the_home_folder_did_not_come_with_a_dataset_there(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = row(repo_url=str(repository(dataset.parent / "private")))
+    assert asked(dataset, [mine]) == []
+    monkeypatch.setenv("HOME", str(dataset.parent))
+    assert asked(dataset, [mine]) != []
+    monkeypatch.chdir(dataset.parent)
+    assert asked(dataset, [mine]) != []
+
+
+def test_without_isolation_a_script_needs_trust_though_nothing_is_built(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "not_isolated", lambda sandbox: "no bubblewrap")
+    [line] = asked(dataset, [row(environment=NOTHING)])
+    assert (
+        line == "without bubblewrap, as you, for https://example.org/a/b: its perf tests, and the code that they call"
+    )
+
+
 def test_what_the_user_cloned_before_is_theirs(dataset: Path) -> None:
     mine = repository(dataset.parents[1] / "mine")
     assert asked(dataset, [row(repo_url=str(mine))]) != []
@@ -135,7 +192,7 @@ def test_a_command_refuses_before_anything_runs(tmp_path: Path) -> None:
     (programs / "git").symlink_to(shutil.which("git") or "")
     record = {
         "instance_id": "a__b-1", "repo": "a/b", "repo_url": str(tmp_path / "nowhere"), "base_commit": "1" * 40,
-        "patch": "diff", "efficiency_test": "def setup(seed): ...", "install_commands": [f"touch {tmp_path}/ran"],
+        "patch": "diff", "efficiency_test": SCRIPT, "install_commands": [f"touch {tmp_path}/ran"],
     }  # fmt: skip
     (tmp_path / "d.jsonl").write_text(json.dumps(record) + "\n")
     (tmp_path / "p.jsonl").write_text(json.dumps({"instance_id": "a__b-1", "model_patch": "x", "model": "m"}) + "\n")

@@ -156,3 +156,21 @@ def test_names_in_a_store_of_others_are_looked_at_too(tmp_path):
 def test_a_byte_order_mark_is_no_part_of_a_script(tmp_path):
     (row,), _ = read_instances(write(tmp_path / "i.jsonl", {**LINE, "efficiency_test": "\ufeff" + SCRIPT}))
     assert row.efficiency_test == [SCRIPT]
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"environment": '{"image": 5}'}, "environment: image"), ({"environment": "no JSON"}, "environment"),
+        ({"environment": "[" * 100_000}, "environment"), ({"environment": '{"unknown": 1}'}, "environment: unknown"),
+        ({"repo_url": "ftp://example.org/b"}, "repo_url"), ({"repo_url": "https://u:p@example.org/b"}, "repo_url"),
+    ],
+)  # fmt: skip
+def test_a_bad_row_of_a_store_costs_no_other_one(tmp_path, more, field):
+    (good,), _ = read_instances(write(tmp_path / "i.jsonl", LINE))
+    bad = good.model_copy(update={"instance_id": "bad", **more})
+    store = Store(tmp_path / "store")
+    store.append([bad, good])
+    found, [problem] = read_instances(tmp_path / "store")
+    assert found == [good]
+    assert f"'bad': {field}" in problem
