@@ -26,7 +26,7 @@ from tasks.environments.proving import foreign_code
 from tasks.environments.records import Record, environment_folder, is_compiled, read_record
 from tasks.environments.registry import paths_in
 from tasks.environments.runners import LocalRunner, Place, Runner
-from tasks.environments.settling import Unsettled, settle
+from tasks.environments.settling import Unsettled, settle, settle_downloads
 from tasks.environments.taking_out import NotTakenOut, distribution_names, take_out
 from tasks.environments.trees import TreeError, clone_at, clone_path, has_commit, read_files, tracked_files
 from tasks.sandbox.bubblewrap import find_bubblewrap
@@ -188,8 +188,10 @@ def _build(
     """Under a temporary name, renamed when finished: a crash leaves nothing that looks like an environment."""
     folder = environment_folder(work, env_id)
     temporary = place.build.parent
-    # nobody else of this machine reaches what is in it meanwhile
+    # nobody else of this machine reaches what is in them meanwhile
     temporary.mkdir(mode=0o700)
+    place.cache.parent.mkdir(mode=0o700, exist_ok=True)
+    place.cache.parent.chmod(0o700)
     try:
         place.build.mkdir()
         try:
@@ -218,6 +220,7 @@ def _build(
         temporary.rename(folder)
         return record
     finally:
+        settle_downloads(place.cache)
         remove(temporary)
 
 

@@ -66,8 +66,10 @@ def new_token() -> str:
 
 def outcome(ran: Ran, commands: list[str], token: str) -> Outcome:
     """What the output of `command_line` says. A command that ends the shell has failed those after it."""
-    output, _, state = ran.output.rpartition(f"\n{token} ")
-    ran = Ran(ran.code, output if state else ran.output, ran.seconds)
+    output, told, state = ran.output.rpartition(f"\n{token} ")
+    if not told:  # it was not even started, or ended from outside
+        output, state = ran.output, ""
+    ran = Ran(ran.code, output, ran.seconds)
     words = state.split()
     if ran.ok and words[:1] == ["done"]:
         return Outcome(ran, None, " ".join(words[1:]))

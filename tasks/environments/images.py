@@ -20,6 +20,7 @@ from tasks.environments.runners import (
     Ran,
     clone_folders,
     memory_mb,
+    not_sayable,
     prepare,
     steps_variables,
 )
@@ -141,6 +142,8 @@ class DockerRunner:
         self, user: str, argv: Sequence[str], timeout_s: float, cwd: str | None, variables: dict[str, str] | None
     ) -> Ran:
         started = time.monotonic()
+        if reason := not_sayable(argv):
+            return Ran(126, f"\n{reason}", 0)
         with engine_errors():
             execution = self._client.api.exec_create(
                 self._container,
@@ -149,7 +152,9 @@ class DockerRunner:
                 workdir=cwd or BUILD_DIR,
                 user=user,
             )["Id"]
-            output = self._client.api.exec_start(execution)
+            output = b""  # only its end is kept, however much there is
+            for piece in self._client.api.exec_start(execution, stream=True):
+                output = (output + piece)[-4 * OUTPUT_CHARACTERS :]
             code = self._client.api.exec_inspect(execution)["ExitCode"]
         text = output.decode(errors="replace")[-OUTPUT_CHARACTERS:]
         return Ran(int(code), text, time.monotonic() - started)

@@ -200,7 +200,7 @@ class Installer:
         if ended.failed is not None:
             self._last = Ran(ended.ran.code, ended.said, 0)
             kind = "setup" if ended.failed < len(request.setup_commands) else "install"
-            return self._failed(f"{kind} command fails: {commands[ended.failed]}")
+            return self._failed(f"{kind} command fails: {_cut(commands[ended.failed])}")
         if ended.virtual_env == runner.environment and not request.install_commands:
             return None
         if not self._step(adoption(runner, ended.virtual_env)).ok:
@@ -231,6 +231,12 @@ class Installer:
         detail = "out of time" if self._last.code == 124 else _cause(self._last.output) or self._last.last_line
         self.result.reason = f"{what}: {detail}"
         return self.result
+
+
+def _cut(command: str) -> str:
+    """A command for a message."""
+    text = command.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= 500 else f"{text[:500]}..."
 
 
 def _cause(output: str) -> str:

@@ -21,6 +21,7 @@ from tasks.environments.unisolated import run_unisolated
 from tasks.sandbox.bubblewrap import is_installation
 from tasks.sandbox.local import LocalSandbox
 from tasks.sandbox.models import ABANDONED, ENV_DIR, Command, Limits, Mount, SandboxError
+from tasks.sandbox.streams import Tail, drain
 
 BUILD_DIR = "/isobench-build"
 TOOLS_DIR = "/isobench-tools"
@@ -30,6 +31,10 @@ PROCESSES = 8192
 """Processes and threads of a build: compilers run side by side."""
 TEMPORARY_MB = 32 * 1024
 """Largest file, and what /tmp may hold."""
+
+
+LONGEST_WORD = 128 * 1024
+"""Bytes of one word of a command line, its end included: Linux's own limit."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,8 @@ class LocalRunner:
         started = time.monotonic()
         variables = {**self._variables, **(variables or {})}
         cwd = cwd or self.build
+        if reason := not_sayable(argv):
+            return Ran(126, f"\n{reason}", 0)
         if not self._sandbox.isolated:
             code, output = run_unisolated(argv, cwd, variables, timeout_s)
         else:
@@ -157,17 +164,22 @@ class LocalRunner:
     def _run_isolated(
         self, argv: Sequence[str], cwd: str, variables: dict[str, str], timeout_s: float
     ) -> tuple[int, bytes]:
-        limits = Limits(
-            memory_mb=memory_mb(), pids=PROCESSES, tmp_mb=TEMPORARY_MB, output_mb=64, timeout_s=max(timeout_s, 0.1)
-        )
+        limits = Limits(memory_mb=memory_mb(), pids=PROCESSES, tmp_mb=TEMPORARY_MB, timeout_s=max(timeout_s, 0.1))
         command = Command(
             argv=("/bin/sh", "-c", 'exec "$@" 2>&1', "sh", *argv), mounts=self._mounts(), variables=variables, cwd=cwd,
             network=True, limits=limits,
         )  # fmt: skip
-        done = self._sandbox.run(command)
+        process = self._sandbox.start(command)
+        said = Tail(4 * OUTPUT_CHARACTERS)  # what it says last, however much there is
+        try:
+            process.stdin.close()
+            drain(process.stdout, said)
+            process.wait()
+        finally:
+            done = process.close(timeout_s=0)
         if not threading.main_thread().is_alive() and done.returncode in (None, 137):
             raise SandboxError(ABANDONED)  # sandboxes die with the thread that starts them, which ends before the rest
-        output = done.stdout
+        output = said.value()
         if done.timed_out:
             return 124, output + f"\nout of time after {timeout_s:.0f} s".encode()
         if done.out_of_memory:
@@ -198,6 +210,18 @@ class LocalRunner:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def not_sayable(argv: Sequence[str]) -> str:
+    """Why a system would not start a command with these words; empty if it would."""
+    for word in argv:
+        if "\0" in word or word.encode("utf-8", "replace").decode() != word:
+            return "error: a command holds a character that no command line can"
+        if len(word.encode()) >= LONGEST_WORD:
+            return f"error: a command is longer than {LONGEST_WORD} bytes"
+    if sum(len(word.encode()) + 9 for word in argv) > 8 * LONGEST_WORD:
+        return f"error: the commands are longer than {8 * LONGEST_WORD} bytes together"
+    return ""
 
 
 def clone_folders(clone: Path) -> list[Path]:

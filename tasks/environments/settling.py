@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -14,6 +15,17 @@ MAX_GENERATED_BYTES = 2048 * MEBIBYTE
 
 class Unsettled(Exception):
     """What was built is not what was asked for; the message says what is there."""
+
+
+def settle_downloads(cache: Path) -> None:
+    """Make harmless what steps left among the downloads that later builds share. Never raises.
+
+    Nobody else of this machine reaches it either: steps run with this user's number, so that a program which they mark
+    to be run as its owner would be run as this user.
+    """
+    with contextlib.suppress(OSError):
+        os.chmod(cache, 0o700)
+        make_harmless(cache)
 
 
 def settle(folder: Path, files: dict[str, str]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,6 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from storage.ids import content_hash
+from tasks.sandbox import foreign
 
 MAX_TOKENS = 1 << 40
 """A server that counts more is not believed."""
@@ -55,7 +54,10 @@ def request_key(model: str, messages: Sequence[dict[str, str]], parameters: dict
 
 
 class ReplyCache:
-    """`<folder>/<first two digits>/<key>.json`, each written to a temporary name and renamed."""
+    """`<folder>/<first two digits>/<key>.json`, each whole or not at all.
+
+    A store may come from anywhere: no link among its files is followed, and only regular files are read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -63,27 +65,24 @@ class ReplyCache:
     def get(self, key: str) -> Reply | None:
         """The reply, or None. What cannot be read as a reply, such as a pipe in a store from elsewhere, is absent."""
         try:
-            if not self._path(key).is_file():
-                return None
-            return Reply(**json.loads(self._path(key).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return Reply(**json.loads(foreign.read(self._folder, _name(key))))
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
 
     def put(self, key: str, reply: Reply) -> None:
         """Keep a reply. The last writer wins; readers see a whole file or none."""
-        path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{key}.{uuid.uuid4().hex[:8]}.tmp")
-        temporary.write_text(json.dumps(asdict(reply), ensure_ascii=False), encoding="utf-8")
-        os.replace(temporary, path)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        foreign.replace(self._folder, _name(key), json.dumps(asdict(reply), ensure_ascii=False).encode())
 
     @contextmanager
     def claim(self, key: str) -> Iterator[None]:
         """Hold a request, so that threads and processes that want the same one wait and do not pay twice."""
-        folder = self._folder / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{key}.lock", thread_local=False, is_singleton=False):
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with foreign.folder(self._folder, ["locks"], make=True):
+            pass
+        with FileLock(self._folder / "locks" / f"{key}.lock", thread_local=False, is_singleton=False):
             yield
 
-    def _path(self, key: str) -> Path:
-        return self._folder / key[:2] / f"{key}.json"
+
+def _name(key: str) -> str:
+    return f"{key[:2]}/{key}.json"

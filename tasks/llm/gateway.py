@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from configs.models import LLMConfig
 from storage.ids import content_hash
-from storage.store import Store
+from storage.store import Store, StoreError
 from storage.tables import LlmCall
 from tasks.llm import budget, client, stopping
 from tasks.llm.cache import Reply, ReplyCache, request_key
@@ -226,8 +226,11 @@ def _schema(answer: type[BaseModel]) -> dict[str, Any]:
 
 
 def cache_folder(store: Store) -> Path:
-    """Where replies are kept: `<store>/.cache/llm` for a local store."""
-    return store.work.parent / "llm" if store.is_local else store.work / "llm"
+    """Where replies are kept: `<store>/.cache/llm` for a local store. Raises StoreError if that is a link."""
+    folder = store.work.parent / "llm" if store.is_local else store.work / "llm"
+    if folder.is_symlink():
+        raise StoreError(f"{folder} is a link: replies would be written to wherever it leads; remove it")
+    return folder
 
 
 def _messages(prompt: Prompt, schema: dict[str, Any], turns: Sequence[Turn]) -> list[dict[str, str]]:

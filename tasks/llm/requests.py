@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from tasks.sandbox import foreign
 
 
 @dataclass(frozen=True)
@@ -30,54 +30,51 @@ class Request:
 
 
 class Requests:
-    """`<folder>/requests/<first two digits>/<key>.json`; `<folder>/open/<key>` marks one that waits for an answer."""
+    """`<folder>/requests/<first two digits>/<key>.json`; `<folder>/open/<key>` marks one that waits for an answer.
+
+    A store may come from anywhere: no link among its files is followed, and only regular files are read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def save(self, request: Request) -> None:
         """Keep a request, unless it is known."""
-        path = self._path(request.key)
-        if path.exists():
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{request.key}.{uuid.uuid4().hex[:8]}.tmp")
-        temporary.write_text(json.dumps(asdict(request), ensure_ascii=False), encoding="utf-8")
-        os.replace(temporary, path)
+        if not foreign.is_file(self._folder, _name(request.key)):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            content = json.dumps(asdict(request), ensure_ascii=False).encode()
+            foreign.replace(self._folder, _name(request.key), content)
 
     def get(self, key: str) -> Request | None:
         """The request, or None. A file that cannot be read as one counts as absent."""
         if not re.fullmatch(r"[0-9a-f]{40}", key):  # of an answers file: no name of a file elsewhere
             return None
         try:
-            found: dict[str, Any] = json.loads(self._path(key).read_text(encoding="utf-8"))
+            found: dict[str, Any] = json.loads(foreign.read(self._folder, _name(key)))
             return Request(**{**found, "messages": tuple(found["messages"])})
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
 
     def leave_open(self, request: Request) -> None:
         """Note that the request waits for an answer from a batch."""
         self.save(request)
-        self._open.mkdir(parents=True, exist_ok=True)
-        (self._open / request.key).touch()
+        foreign.replace(self._folder, f"open/{request.key}", b"")
 
     def close(self, key: str) -> None:
         """The request has its answer."""
-        (self._open / key).unlink(missing_ok=True)
+        foreign.unlink(self._folder, f"open/{key}")
 
     def forget_open(self) -> None:
         """Nothing waits: what a run leaves open from now on is what it needs."""
-        for path in self._open.glob("*"):
-            path.unlink(missing_ok=True)
+        for name in foreign.names(self._folder, "open"):
+            if not foreign.is_folder(self._folder, f"open/{name}"):
+                foreign.unlink(self._folder, f"open/{name}")
 
     def waiting(self) -> list[Request]:
         """Requests that wait, by stage and item."""
-        found = [self.get(path.name) for path in self._open.glob("*")]
+        found = [self.get(name) for name in foreign.names(self._folder, "open")]
         return sorted((it for it in found if it is not None), key=lambda it: (it.stage, it.repo, it.item, it.key))
 
-    @property
-    def _open(self) -> Path:
-        return self._folder / "open"
 
-    def _path(self, key: str) -> Path:
-        return self._folder / "requests" / key[:2] / f"{key}.json"
+def _name(key: str) -> str:
+    return f"requests/{key[:2]}/{key}.json"

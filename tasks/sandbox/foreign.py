@@ -8,9 +8,11 @@ nothing is written through or over what is there.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -216,6 +218,28 @@ def write(root: Path, name: str | PurePath, content: bytes) -> None:
         file.write(content)
 
 
+def replace(root: Path, name: str | PurePath, content: bytes) -> None:
+    """Write a file whole or not at all, in the place of whatever file or link has its name. Raises OSError."""
+    *folders, last = _parts(name)
+    temporary = f".{uuid.uuid4().hex}.tmp"
+    with folder(root, folders, make=True) as above:
+        descriptor = os.open(temporary, _WRITE, 0o644, dir_fd=above)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+            os.replace(temporary, last, src_dir_fd=above, dst_dir_fd=above)
+        except BaseException:
+            os.unlink(temporary, dir_fd=above)
+            raise
+
+
+def unlink(root: Path, name: str | PurePath) -> None:
+    """Remove a name that is no folder, if it is there: of a link the link. Raises OSError."""
+    *folders, last = _parts(name)
+    with contextlib.suppress(FileNotFoundError), folder(root, folders) as above:
+        os.unlink(last, dir_fd=above)
+
+
 def link(root: Path, name: str | PurePath, to: str) -> None:
     """Make a new symbolic link, which is never followed here, and the folders above it; see `created`."""
     *folders, last = _parts(name)
@@ -245,7 +269,8 @@ def folder(root: Path, parts: list[str], make: bool = False) -> Iterator[int]:
             except FileNotFoundError:
                 if not make:
                     raise
-                os.mkdir(part, 0o755, dir_fd=descriptor)
+                with contextlib.suppress(FileExistsError):  # another thread's, or opening it fails
+                    os.mkdir(part, 0o755, dir_fd=descriptor)
                 below = os.open(part, _FOLDER, dir_fd=descriptor)
             os.close(descriptor)
             descriptor = below

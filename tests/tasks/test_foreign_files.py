@@ -72,6 +72,9 @@ ALLOWED = {
     },
     "sandbox/docker.py": {"mount.source.resolve"},
     "sandbox/opened.py": {"mount.source.exists", "mount.source.is_symlink"},
+    # what is above all names of a stranger's store
+    "llm/cache.py": {"self._folder.mkdir"},
+    "llm/requests.py": {"self._folder.mkdir"},
     "perftests/trying.py": {"part.read_text"},
     "perftests/signatures.py": {"target.mkdir"},
     # no files: a name of Python's
@@ -87,6 +90,7 @@ def _watched() -> list[str]:
     tasks = ROOT / "tasks"
     found = [path for package in ("environments", "perftests", "apis") for path in (tasks / package).rglob("*.py")]
     found += [tasks / "sandbox" / name for name in ("bubblewrap.py", "docker.py", "opened.py")]
+    found += [tasks / "llm" / name for name in ("cache.py", "requests.py")]
     names = sorted(path.relative_to(tasks).as_posix() for path in found)
     return [name for name in names if name not in INSIDE]
 

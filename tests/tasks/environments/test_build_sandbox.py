@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
 from tasks.environments.building import build_environment
+from tasks.environments.images import DockerRunner
 from tasks.environments.models import Built
+from tasks.environments.runners import OUTPUT_CHARACTERS, LocalRunner, Place
 from tasks.sandbox.bubblewrap import interpreters_of
+from tasks.sandbox.engine import default_image
 from tasks.sandbox.local import _warn_once
 from tasks.sandbox.models import ENV_DIR, Command, Mount
 from tests.tasks.environments.test_environments_building import DATE, _dependency, _run
@@ -51,6 +55,8 @@ LINKS = [
     "ln -s {outside}/link /env/link; ln -s {outside}/state /isobench-build/commands.state.new",
     "printf 'home = {outside}/bin\\n' > /env/pyvenv.cfg.new",
     "cp /bin/true /env/runs-as-root && chmod 6755 /env/runs-as-root",
+    "cp /bin/true $UV_CACHE_DIR/runs-as-its-owner && chmod 6755 $UV_CACHE_DIR/runs-as-its-owner",
+    "mkfifo $UV_CACHE_DIR/pipe; mkdir -m 7777 $UV_CACHE_DIR/for-all",
     "(setsid sleep 600.125 >/dev/null 2>&1 &)",
 ]
 
@@ -111,9 +117,13 @@ def test_commands_of_a_file_see_and_change_nothing_of_the_machine(
     assert sorted(path.name for path in outside.iterdir()) == ["secret"]
     folder = (history.work / built.log).parent
     assert not (folder / "generated").is_symlink()
-    for path in folder.rglob("*"):
+    downloads = history.work / "downloads"
+    assert stat.S_IMODE(downloads.stat().st_mode) == 0o700
+    assert [path.name for path in downloads.rglob("runs-as-its-owner")] == ["runs-as-its-owner"]
+    for path in [*folder.rglob("*"), *downloads.rglob("*")]:
         mode = path.lstat().st_mode
-        assert not (stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID)), path
+        assert stat.S_ISLNK(mode) or not mode & (stat.S_ISUID | stat.S_ISGID), path
+        assert not stat.S_ISFIFO(mode), path
     assert not any("600.125" in (process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
 
 
@@ -195,6 +205,34 @@ def test_the_command_that_failed_is_named(
     assert built.reason.startswith("install command fails: ")
     assert named in built.reason
     assert detail in built.reason
+
+
+@pytest.mark.parametrize("command", ["echo a\0b", "echo a\ud800b", "echo " + "x" * 200_000])
+def test_a_command_that_no_system_can_start_is_a_result(history: Any, python_here: Any, command: str) -> None:
+    base = history.commit({"tinylib/__init__.py": ""})
+    built = _build(history, python_here(setup_commands=[command]), SandboxConfig(), base)
+    assert built.environment is None
+    assert "a command holds a character that no" in built.reason or "a command is longer than" in built.reason
+    assert len(built.reason) < 1000
+
+
+def test_of_output_without_end_only_the_end_is_kept(sandbox: SandboxConfig, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "clone").mkdir()
+    folders = {name: tmp_path / "work" / name for name in ("build", "environment", "tools", "cache")}
+    place = Place(**folders, clone=tmp_path / "clone")
+    much = ["sh", "-c", "head -c 400000000 /dev/zero | tr '\\0' a; echo; echo the end"]
+    opened = LocalRunner(place, "3.11") if sandbox.kind == "local" else DockerRunner(default_image(), place, False)
+    with opened as runner:
+        tracemalloc.start()
+        try:
+            ran = runner.run(much, timeout_s=100)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert len(ran.output) == OUTPUT_CHARACTERS
+    assert ran.output.endswith("\nthe end\n")
+    assert peak < 50_000_000
 
 
 def test_the_last_command_may_leave_the_shell(history: Any, python_here: Any) -> None:
