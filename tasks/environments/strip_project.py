@@ -10,7 +10,7 @@ checkout: git's id}, "tops": [top-level names], "modules": [dotted names]} of th
 remains is metadata (version, entry points), so that only an arm's checkout provides the code. FOUND gets JSON:
 {"files": {installed path: git's id}, "named": {name: path in the checkout}, "roots": [folders of the checkout],
 "version": ...}.
-`keep` moves the files that the JSON file NAMES lists from TAKEN to GENERATED.
+`keep` moves the files that the JSON file NAMES lists from TAKEN to GENERATED, which holds nothing else then.
 """
 
 # ruff: noqa: UP006, UP035, UP045 -- the forms that Python 3.8 evaluates
@@ -69,6 +69,15 @@ def write(path: str, text: str) -> None:
     with open(path + ".new", "x", newline="") as file:
         file.write(text)
     os.replace(path + ".new", path)
+
+
+def make_anew(folder: str) -> None:
+    """An empty folder of this name, whatever was there: what is installed could have put files or a link in it."""
+    if os.path.isdir(folder) and not os.path.islink(folder):
+        shutil.rmtree(folder)
+    elif os.path.lexists(folder):
+        os.remove(folder)
+    os.makedirs(folder)
 
 
 class Project:
@@ -326,7 +335,7 @@ def take(environment: str, checkout: str, taken: str, about: str, found: str) ->
     """Do it; see above."""
     with open(about) as file:
         project = Project(checkout, taken, json.load(file))
-    os.makedirs(taken, exist_ok=True)
+    make_anew(taken)
     sites = glob.glob(os.path.join(environment, "lib*", "python*", "site-packages"))
     sites = sorted({os.path.realpath(site) for site in sites})
     for site in sites:
@@ -339,6 +348,7 @@ def take(environment: str, checkout: str, taken: str, about: str, found: str) ->
 
 def keep(taken: str, generated: str, names: str) -> None:
     """Do it; see above."""
+    make_anew(generated)
     with open(names) as file:
         for name in json.load(file):
             os.makedirs(os.path.dirname(os.path.join(generated, name)), exist_ok=True)

@@ -103,10 +103,8 @@ def _found(place: Place) -> TakenOut:
         raise NotTakenOut(f"it has more than {_MAX_FILES} files")
     for path in (*found.files, *found.named, *found.named.values(), *found.roots):
         if not is_inside(path) or path.count("/") >= foreign.MAX_DEPTH or len(path) > foreign.MAX_PATH_BYTES:
-            raise NotTakenOut(f"{foreign.shown(path)} leads out of the environment")
-    if not _VERSION.fullmatch(found.version):
-        raise NotTakenOut(f"{foreign.shown(found.version)} is no version")
-    return found
+            raise NotTakenOut(f"{foreign.shown(path)} leads out of the environment, or is too long a name")
+    return found if _VERSION.fullmatch(found.version) else found.model_copy(update={"version": ""})
 
 
 def distribution_names(declared: Mapping[str, bytes], repo: str) -> list[str]:

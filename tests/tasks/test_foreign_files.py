@@ -50,7 +50,7 @@ ALLOWED = {
     },
     "environments/models.py": {"(work / item.checkout).is_dir", "(work / item.path).is_dir"},
     "environments/runners.py": {
-        "folder.mkdir", "(place.tools / 'uv.toml').write_text", "clone.resolve", "folder.resolve", "path.exists",
+        "folder.mkdir", "(place.tools / 'uv.toml').write_text", "clone.resolve", "path.resolve", "path.exists",
     },
     "environments/tools.py": {  # new folders, filled before any step runs
         "import shutil", "shutil.copy2", "(folder / name).mkdir", "(folder / place).mkdir",
@@ -68,7 +68,7 @@ ALLOWED = {
     "environments/images.py": {"import shutil", "shutil.copyfile", "os.path.isfile", "mount.source.resolve"},
     "sandbox/bubblewrap.py": {
         "import glob", "import shutil", "filter_file.write_bytes", "os.open", "os.path.isdir", "glob.glob",
-        "os.readlink", "prefix.glob", "home.resolve", "parent.resolve",
+        "os.readlink", "prefix.glob", "home.resolve", "parent.resolve", "Path('/etc').glob",
     },
     "sandbox/docker.py": {"mount.source.resolve"},
     "sandbox/opened.py": {"mount.source.exists", "mount.source.is_symlink"},

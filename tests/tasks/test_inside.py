@@ -26,6 +26,8 @@ from tests.tasks.perftests.conftest import CHANGED, make_kit, write
 from tests.tasks.perftests.gate_scripts import GOOD, GSO
 from tests.tasks.sandbox.commands.workload import FAST, arm, files, spec
 
+EMPTY = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+"""What git calls an empty file."""
 IMPORT = """
 import importlib.abc, importlib.machinery, importlib.util, sys
 root, *files = sys.argv[1:]
@@ -150,9 +152,25 @@ def test_a_projects_own_code_is_taken_out(python: Path, tmp_path: Path) -> None:
     write(site, {"thing/__init__.py": "", "thing/_version.py": "v = 1", "thing-1.dist-info/METADATA": "Name: thing"})
     write(site, {"thing-1.dist-info/RECORD": record})
     write(tmp_path, {"checkout/src/thing/__init__.py": ""})
-    script = (ROOT / "tasks/environments/strip_project.py").read_text(encoding="utf-8")
-    command = [tmp_path / "env/bin/python", "-c", script, "thing-1.dist-info", tmp_path / "checkout", tmp_path / "made"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert json.loads(done.stdout)["roots"] == ["src"]
+    about = {
+        "metadata": ["thing-1.dist-info"], "names": [], "blobs": {"src/thing/__init__.py": EMPTY}, "tops": [],
+        "modules": [],
+    }  # fmt: skip
+    write(tmp_path, {"about.json": json.dumps(about), "kept.json": '["thing/_version.py"]'})
+    strip = [tmp_path / "env/bin/python", "-I", "-S", ROOT / "tasks/environments/strip_project.py"]
+    taken, found = tmp_path / "taken", tmp_path / "found.json"
+    take = [*strip, "take", tmp_path / "env", tmp_path / "checkout", taken, tmp_path / "about.json", found]
+    subprocess.run(take, timeout=60, check=True)
+    subprocess.run([*strip, "keep", taken, tmp_path / "made", tmp_path / "kept.json"], timeout=60, check=True)
+    assert sorted(json.loads(found.read_text())["files"]) == ["thing/__init__.py", "thing/_version.py"]
     assert [path.name for path in site.glob("thing*")] == ["thing-1.dist-info"]
     assert (tmp_path / "made/thing/_version.py").read_text() == "v = 1"
+
+
+def test_an_arms_modules_are_found(python: Path, tmp_path: Path) -> None:
+    write(tmp_path, {"arm/thing/__init__.py": "", "arm/thing/core.py": "", "elsewhere/thing/core.py": ""})
+    command = [python, "-S", ROOT / "tasks/environments/own_modules.py", tmp_path / "arm", '["."]', '["thing"]']
+    variables = {"PYTHONPATH": str(tmp_path / "elsewhere"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=variables)
+    copy = str(tmp_path / "elsewhere/thing/core.py")
+    assert json.loads(done.stdout) == {"outside": [], "stale": [], "doubled": [["thing.core", copy]], "count": 2}
