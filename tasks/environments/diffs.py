@@ -224,7 +224,9 @@ class _Reader:
             int(match[1]),
             int(match[3]),
             heading,
-            tuple(_NO_NEWLINE if line[:1] == b"\\" else b" " + line if line in (b"", b"\r") else line for line in lines),
+            tuple(
+                _NO_NEWLINE if line[:1] == b"\\" else b" " + line if line in (b"", b"\r") else line for line in lines
+            ),
         )
 
     def _counted(self, old: int, new: int) -> int | None:

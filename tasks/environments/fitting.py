@@ -88,7 +88,7 @@ def _hunk(hunk: Hunk, start: int, there: Sequence[bytes]) -> Hunk:
 
 
 def _indentations(hunk: Hunk, there: Sequence[bytes]) -> dict[bytes, bytes]:
-    """What stands before the first word in the patch -> what stands there in the file. Raises _NoFit for two meanings."""
+    """What stands before a first word in the patch -> what the file has there. Raises _NoFit for two meanings."""
     known: dict[bytes, bytes] = {}
     old = [line[1:].removeprefix(_MARK) for line in hunk.lines if line[:1] not in (b"+", b"\\")]
     for said, its in zip(old, there, strict=True):
