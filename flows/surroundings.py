@@ -15,6 +15,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 """Of proxies, as httpx has them; with any other, as desktops set them (`socks://`), it does not start."""
+_FOR_TESTING = ("PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONDEVMODE", "PYTHONPROFILEIMPORTTIME", "PYTHONVERBOSE")
 _OF_SERVERS = ("UVICORN_", "PREFECT_SERVER_", "PREFECT_API_", "PREFECT_UI_")
 _KEPT = ("PREFECT_SERVER_ANALYTICS_ENABLED",)
 
@@ -57,6 +58,25 @@ def import_nothing_from_here() -> None:
     if "PYTHONPATH" in os.environ:
         places = [place for place in os.environ["PYTHONPATH"].split(os.pathsep) if not _is(place, here)]
         os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, places))
+
+
+def warn_as_usual() -> None:
+    """Take back what the user set for Python programs that they test: a warning that is an error, a prompt at the end,
+    a trace of imports. Our libraries warn each other, and so do the children's."""
+    for name in _FOR_TESTING:
+        os.environ.pop(name, None)
+    import warnings
+
+    if any(action == "error" for action, *_ in warnings.filters):
+        warnings.resetwarnings()
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)
+
+
+def be_seen() -> None:
+    """Forget a width of the terminal in which nothing can be seen, as containers and CI set it: `COLUMNS=0`."""
+    if os.environ.get("COLUMNS", "").strip() in ("0", "1", "2", "3", "4"):
+        del os.environ["COLUMNS"]
 
 
 def _is(place: str, here: str) -> bool:

@@ -60,6 +60,7 @@ def test_a_command_in_a_strangers_folder_behind_a_proxy(tmp_path: Path) -> None:
     theirs = {
         **{name: value for name, value in environment().items() if name.lower() != "no_proxy"}, **through,
         "UVICORN_PORT": "1", "UVICORN_RELOAD": "1", "WEB_CONCURRENCY": "3", "PREFECT_SERVER_API_AUTH_STRING": "a:b",
+        "PYTHONWARNINGS": "error",
         "PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "GIT_DIR": "/nowhere", "HOME": str(tmp_path),
     }  # fmt: skip
@@ -101,6 +102,11 @@ def test_a_proxy_that_the_http_client_cannot_read_is_kept_for_git_and_builds(
     httpx.Client().close()
     assert os.environ.get("ALL_PROXY") == (proxy if spoken else None)
     assert {**os.environ, **reaching()}["ALL_PROXY"] == registry().variables["ALL_PROXY"] == proxy
+
+
+def test_an_error_is_seen_in_a_terminal_of_no_columns() -> None:
+    done = run("nothing-of-the-kind", variables={**environment(), "COLUMNS": "0"})
+    assert (done.returncode, "No such command" in done.stderr) == (2, True)
 
 
 def test_the_working_folder_is_on_no_path(tmp_path: Path, variables: pytest.MonkeyPatch) -> None:
