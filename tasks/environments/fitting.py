@@ -19,12 +19,19 @@ _MARK = b"\xef\xbb\xbf"
 _TAB = 8
 
 
+class Unclear(Exception):
+    """The old lines are in the file, but which indentation the added ones would have there cannot be told."""
+
+
 class _NoFit(Exception):
-    """The hunk's lines are not in the file, or what its indentation stands for cannot be told."""
+    """A hunk's old lines are not in the file."""
 
 
 def fitted(diff: Diff, folder: Path, level: int) -> Diff | None:
-    """The diff with the files' own white space, or None if that changes nothing or some part of it does not fit."""
+    """The diff with the files' own white space, or None if that changes nothing or some part of it does not fit.
+
+    Raises Unclear.
+    """
     try:
         made = replace(diff, sections=[_section(section, folder, level) for section in diff.sections])
     except (_NoFit, OSError):
@@ -88,12 +95,13 @@ def _hunk(hunk: Hunk, start: int, there: Sequence[bytes]) -> Hunk:
 
 
 def _indentations(hunk: Hunk, there: Sequence[bytes]) -> dict[bytes, bytes]:
-    """What stands before a first word in the patch -> what the file has there. Raises _NoFit for two meanings."""
+    """What stands before a first word in the patch -> what the file has there. Raises Unclear."""
     known: dict[bytes, bytes] = {}
     old = [line[1:].removeprefix(_MARK) for line in hunk.lines if line[:1] not in (b"+", b"\\")]
+    adds = any(line[:1] == b"+" and line[1:].strip() for line in hunk.lines)
     for said, its in zip(old, there, strict=True):
-        if said.strip() and known.setdefault(_indentation(said), _indentation(its)) != _indentation(its):
-            raise _NoFit
+        if said.strip() and known.setdefault(_indentation(said), _indentation(its)) != _indentation(its) and adds:
+            raise Unclear
     return known
 
 
@@ -104,11 +112,14 @@ def _indented(line: bytes, known: dict[bytes, bytes]) -> bytes:
         return line
     if said in known:
         return known[said] + line[len(said) :]
+    styles = {*said} | {byte for its in known.values() for byte in its}
+    if len(styles) < 2:  # blanks where all are blanks, or tabs where all are tabs
+        return line
     # tabs were expanded: how wide one was is what two known indentations say, else the usual
     lower = max((before for before in known if said.startswith(before)), key=len, default=None)
     width = _width(known)
     if lower is None or any(its.strip(b"\t") for its in known.values()) or (len(said) - len(lower)) % width:
-        raise _NoFit
+        raise Unclear
     return known[lower] + b"\t" * ((len(said) - len(lower)) // width) + line[len(said) :]
 
 

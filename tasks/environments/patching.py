@@ -20,7 +20,7 @@ import git
 from storage.texts import to_bytes
 from tasks.environments.diffs import Diff, Section, read_diff, sources_outside
 from tasks.environments.dresses import undressed, without_entities
-from tasks.environments.fitting import fitted
+from tasks.environments.fitting import Unclear, fitted
 from tasks.environments.naming import deeper_level, levels
 from tasks.environments.trees import PLAIN_ATTRIBUTES, TreeError, first_errors
 from tasks.git_environment import git_in, quiet
@@ -101,13 +101,19 @@ def _forgiving(text: _Text, tool: _Git) -> Iterator[_Reading]:
             yield _with(short, "which are not compared", _UNIFIED_ZERO)
         if made.lacks_context:
             yield _with(plain, "no lines around the changes: taken at the lines that it names", _UNIFIED_ZERO)
-        if (fitting := fitted(made, text.folder, strip)) is not None:
+        try:
+            fitting, is_clear = fitted(made, text.folder, strip), True
+        except Unclear:
+            fitting, is_clear = None, False
+        if fitting is not None:
             yield _with(replace(plain, text=fitting.text()), _WHITE_SPACE)
-        yield _with(plain, _WHITE_SPACE, "--ignore-whitespace")
+        if is_clear:
+            yield _with(plain, _WHITE_SPACE, "--ignore-whitespace")
         yield _with(plain, "one line around each change compared, not all", "-C1")
-        yield _with(
-            plain, "one line around each change compared, without its white space", "-C1", "--ignore-whitespace"
-        )
+        if is_clear:
+            yield _with(
+                plain, "one line around each change compared, without its white space", "-C1", "--ignore-whitespace"
+            )
 
 
 def _with(reading: _Reading, note: str, *options: str) -> _Reading:
