@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from flows.surroundings import import_nothing_from_here
+from flows.surroundings import be_seen, import_nothing_from_here, warn_as_usual
 
 import_nothing_from_here()  # nor what follows
+warn_as_usual()
+be_seen()
 
 from pathlib import Path  # noqa: E402
 from typing import Annotated, Any, Literal  # noqa: E402

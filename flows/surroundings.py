@@ -13,18 +13,36 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 """Where our own packages lie."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
+_SCHEMES = ("http", "https", "socks5", "socks5h")
+"""Of proxies, as httpx has them; with any other, as desktops set them (`socks://`), it does not start."""
+_FOR_TESTING = ("PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONDEVMODE", "PYTHONPROFILEIMPORTTIME", "PYTHONVERBOSE")
 _OF_SERVERS = ("UVICORN_", "PREFECT_SERVER_", "PREFECT_API_", "PREFECT_UI_")
 _KEPT = ("PREFECT_SERVER_ANALYTICS_ENABLED",)
 
 
 def reach_loopback_directly() -> None:
-    """Where a proxy is set, this machine is still asked without it: by Prefect, by clients of models, by us."""
+    """Where a proxy is set, this machine is still asked without it: by Prefect, by clients of models, by us.
+
+    A proxy that those cannot even read is set aside for git and builds (`configs.proxies`).
+    """
+    for name, value in list(os.environ.items()):
+        if name.lower() in _PROXIES and value and not _is_spoken(value):
+            from configs import proxies
+
+            proxies.kept[name] = os.environ.pop(name)
     if not _PROXIES.intersection(name.lower() for name, value in os.environ.items() if value):
         return
     spoken = [part.strip() for name in ("no_proxy", "NO_PROXY") for part in os.environ.get(name, "").split(",")]
     text = ",".join(dict.fromkeys([*filter(None, spoken), *LOOPBACK]))
     for name in ("no_proxy", "NO_PROXY"):  # some read the one, some the other
         os.environ[name] = text
+
+
+def _is_spoken(proxy: str) -> bool:
+    scheme, marked, rest = proxy.partition("://")
+    host = (rest if marked else proxy).partition("/")[0].rpartition("@")[2]
+    port = host.rpartition("]")[2].rpartition(":")[2] if ":" in host.rpartition("]")[2] else ""
+    return (not marked or scheme.lower() in _SCHEMES) and (not port or port.isdecimal())
 
 
 def import_nothing_from_here() -> None:
@@ -40,6 +58,25 @@ def import_nothing_from_here() -> None:
     if "PYTHONPATH" in os.environ:
         places = [place for place in os.environ["PYTHONPATH"].split(os.pathsep) if not _is(place, here)]
         os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, places))
+
+
+def warn_as_usual() -> None:
+    """Take back what the user set for Python programs that they test: a warning that is an error, a prompt at the end,
+    a trace of imports. Our libraries warn each other, and so do the children's."""
+    for name in _FOR_TESTING:
+        os.environ.pop(name, None)
+    import warnings
+
+    if any(action == "error" for action, *_ in warnings.filters):
+        warnings.resetwarnings()
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)
+
+
+def be_seen() -> None:
+    """Forget a width of the terminal in which nothing can be seen, as containers and CI set it: `COLUMNS=0`."""
+    if os.environ.get("COLUMNS", "").strip() in ("0", "1", "2", "3", "4"):
+        del os.environ["COLUMNS"]
 
 
 def _is(place: str, here: str) -> bool:

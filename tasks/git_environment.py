@@ -13,6 +13,8 @@ from pathlib import Path
 
 import git
 
+from configs import proxies
+
 _KEPT = (
     # how a remote is reached
     "GIT_SSH", "GIT_SSL_", "GIT_PROXY_", "GIT_HTTP_", "GIT_CURL_", "GIT_ASKPASS", "GIT_ALLOW_PROTOCOL",
@@ -74,7 +76,8 @@ def reaching(settings: dict[str, str] | None = None) -> dict[str, str]:
     """Variables, on top of this process's own, for a git that talks to a repository that is not ours."""
     forget()
     count = os.environ.get("GIT_CONFIG_COUNT", "")
-    return {**_ALWAYS, **_settings({**_SET_BACK, **(settings or {})}, int(count) if count.isdecimal() else 0)}
+    reach = _settings({**_SET_BACK, **(settings or {})}, int(count) if count.isdecimal() else 0)
+    return {**proxies.kept, **_ALWAYS, **reach}
 
 
 class _Git(git.Git):

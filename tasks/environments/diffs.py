@@ -20,6 +20,8 @@ _SUBPROJECT = re.compile(rb"[-+]Subproject commit [0-9a-f]+(-dirty)?")
 _NAMES = re.compile(rb"diff --git ([^ \"]+) ([^ \"]+)")
 _COPIED = re.compile(rb"^copy from[ \t]+([^\r\n]*)", re.MULTILINE)
 _ESCAPE = re.compile(rb"\x1b\[[0-9;]*[mK]")
+_NO_NEWLINE = b"\\ No newline at end of file"
+_NOTHING = re.compile(rb"(?:---|\+\+\+) (?:[a-z]/|/)?dev/null\s*")
 _PREFIXED = re.compile(rb'(?:diff --git|---|\+\+\+) "?[a-z]/')
 
 
@@ -78,10 +80,10 @@ class Diff:
     """Where hunks lack their last lines."""
 
     @property
-    def lacks_prefixes(self) -> bool:
-        """Whether it was made by `git diff --no-prefix`: both names of every file are equal."""
+    def twice_named(self) -> bool:
+        """Whether git's own headers name every file twice in the same way, as `git diff --no-prefix` does."""
         names = [head for section in self.sections for head in section.head if head.startswith(b"diff --git ")]
-        return bool(names) and all(map(_same_twice, names)) and self.may_lack_prefixes
+        return bool(names) and all(map(_same_twice, names))
 
     @property
     def may_lack_prefixes(self) -> bool:
@@ -105,13 +107,15 @@ def read_diff(data: bytes, fill: bool = True) -> Diff:
     """
     lines = data.split(b"\n")
     diff = _Reader(lines, fill).read()
-    if not diff.sections and _ESCAPE.search(data):
-        lines = _ESCAPE.sub(b"", data).split(b"\n")
-        diff = _Reader(lines, fill).read()
-        diff.notes.insert(0, "colours of a terminal taken out")
-    if not diff.sections and (margin := _margin(lines)):
-        diff = _Reader([line[margin:] for line in lines], fill).read()
-        diff.notes.insert(0, "indented throughout")
+    for note, other in (
+        ("colours of a terminal taken out", lambda: _ESCAPE.sub(b"", data).split(b"\n")),
+        ("indented throughout", lambda: [line[_margin(lines) :] for line in lines]),
+    ):
+        if diff.sections:
+            break
+        if (found := _Reader(lines := other(), fill).read()).sections:
+            found.notes.insert(0, note)
+            diff = found
     return diff
 
 
@@ -177,12 +181,18 @@ class _Reader:
         elif _HUNK.fullmatch(self._line()) and (names := _NAMES.fullmatch(head[0])):
             self._note(f"names of the file taken from: {_shown(head[0])}")
             head += [b"--- " + names[1], b"+++ " + names[2]]
-        self._keep(Section(tuple(head), self._hunks()))
+        hunks = self._hunks()
+        if (whole := _made_or_removed(head, hunks)) != head:
+            self._note(f"headers of a new or a removed file completed: {_shown(head[0])}")
+        self._keep(Section(tuple(whole), hunks))
 
     def _keep(self, section: Section) -> None:
         lines = [line.rstrip(b"\r") for hunk in section.hunks for line in hunk.lines]
         if lines and all(_SUBPROJECT.fullmatch(line) for line in lines):
             self._note(f"left out, since submodules are not there: {_shown(section.head[0])}")
+            return
+        if (section.hunks or section.binary) and section in self._diff.sections:
+            self._note(f"left out, since it is there twice: {_shown(section.head[0])}")
             return
         self._diff.sections.append(section)
 
@@ -214,7 +224,9 @@ class _Reader:
             int(match[1]),
             int(match[3]),
             heading,
-            tuple(b" " + line if line in (b"", b"\r") else line for line in lines),
+            tuple(
+                _NO_NEWLINE if line[:1] == b"\\" else b" " + line if line in (b"", b"\r") else line for line in lines
+            ),
         )
 
     def _counted(self, old: int, new: int) -> int | None:
@@ -287,6 +299,23 @@ def _same_twice(head: bytes) -> bool:
     names = head.removeprefix(b"diff --git ")
     half, odd = divmod(len(names), 2)
     return bool(odd) and names[:half] == names[half + 1 :] and names[half : half + 1] == b" "
+
+
+def _made_or_removed(head: list[bytes], hunks: tuple[Hunk, ...]) -> list[bytes]:
+    """The headers of git's own form with what it wants to see of a new or a removed file, and models leave out."""
+    if len(hunks) != 1 or head[-1][:4] != b"+++ " or head[-2][:4] != b"--- ":
+        return head
+    old, new = _count(hunks[0].lines)
+    no_old, no_new = (_NOTHING.fullmatch(line) is not None for line in head[-2:])
+    made = any(line.startswith(b"new file mode ") for line in head)
+    removed = any(line.startswith(b"deleted file mode ") for line in head)
+    if not removed and not old and (made or no_old or not hunks[0].old_start):
+        mode = [] if made else [b"new file mode 100644"]
+        return [head[0], *mode, *head[1:-2], b"--- /dev/null", head[-1]]
+    if not made and not new and (removed or no_new):
+        mode = [] if removed else [b"deleted file mode 100644"]
+        return [head[0], *mode, *head[1:-2], head[-2], b"+++ /dev/null"]
+    return head
 
 
 def _shown(line: bytes) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,11 +19,16 @@ import git
 
 from storage.texts import to_bytes
 from tasks.environments.diffs import Diff, Section, read_diff, sources_outside
+from tasks.environments.dresses import undressed, without_entities
+from tasks.environments.fitting import Unclear, fitted
+from tasks.environments.naming import deeper_level, levels
 from tasks.environments.trees import PLAIN_ATTRIBUTES, TreeError, first_errors
 from tasks.git_environment import git_in, quiet
 
 SECTIONS_LIMIT = 200
 """Files of a patch whose line ends are looked at one by one."""
+_UNIFIED_ZERO = "--unidiff-zero"
+_WHITE_SPACE = "white space of the lines around the changes not compared"
 # A few hundred kilobytes of a binary patch can stand for gigabytes: at most 1 GiB a file (in blocks), 8 GiB of memory.
 _BOUNDED = ("/bin/sh", "-c", 'ulimit -f 2097152; ulimit -v 8388608; exec "$@"', "sh")
 
@@ -43,14 +49,17 @@ def apply_patch(folder: Path, patch: str) -> list[str]:
     Raises TreeError with git's first errors about the patch as it is; then nothing changed. Attributes of the folder
     (`eol`, `ident`, filters) have no effect, since files of a checkout are as in the commit.
     """
-    data = to_bytes(patch if patch.endswith("\n") else patch + "\n")
-    diff = read_diff(data)
-    if not diff.sections:
-        raise TreeError("; ".join(diff.notes) or "no unified diff is in it")
+    data, wrappings = undressed(to_bytes(patch))
+    texts = [_Text(data, tuple(wrappings), folder)]
+    if (plain := without_entities(data)) is not None:
+        texts.append(_Text(plain, (*wrappings, "entities of HTML read as what they stand for"), folder))
+    if not texts[-1].diff.sections:
+        raise TreeError("; ".join(texts[-1].diff.notes) or "no unified diff is in it")
     with TemporaryDirectory(prefix="isobench-patch-") as scratch:
         tool = _Git(folder, Path(scratch))
         first: TreeError | None = None
-        for reading in _readings(data, diff, tool):
+        # what matches to the letter goes first, then what is forgiven, of the text that is likelier meant
+        for reading in chain(*map(_strict, texts), *(_forgiving(text, tool) for text in reversed(texts))):
             try:
                 tool.apply(reading)
             except TreeError as error:
@@ -61,28 +70,50 @@ def apply_patch(folder: Path, patch: str) -> list[str]:
     raise first
 
 
-def _readings(data: bytes, diff: Diff, tool: _Git) -> Iterator[_Reading]:
-    """From the strictest to the most forgiving; the later ones are made only if the earlier ones fail."""
-    levels = (0,) if diff.lacks_prefixes else (1, 0) if diff.may_lack_prefixes else (1,)
-    for number in (0, 1) if b"\r\n" in data else (0,):
-        text, notes = (
-            (data, diff.uncounted) if number == 0 else (data.replace(b"\r\n", b"\n"), ["line ends of CRLF read as LF"])
-        )
-        yield _Reading(text, levels[0], (), (*_level_note(levels[0]), *notes))
-    for strip in levels:
-        made, notes = _line_ends(diff, strip, tool)
-        plain = _Reading(made.text(), strip, (), (*_level_note(strip), *diff.notes, *notes))
+class _Text:
+    """A patch without its wrappings, read."""
+
+    def __init__(self, data: bytes, notes: tuple[str, ...], folder: Path) -> None:
+        self.data = data if data.endswith(b"\n") else data + b"\n"
+        self.notes = notes
+        self.diff = read_diff(self.data)
+        self.folder = folder
+        self.levels = levels(self.diff, folder)
+
+
+def _strict(text: _Text) -> Iterator[_Reading]:
+    """As git takes it, but for its line ends."""
+    level, data, notes = text.levels[0], text.data, (*text.notes, *_level_note(text.levels[0]))
+    yield _Reading(data, level, (), (*notes, *text.diff.uncounted))
+    if b"\r\n" in data:
+        yield _Reading(data.replace(b"\r\n", b"\n"), level, (), (*notes, "line ends of CRLF read as LF"))
+
+
+def _forgiving(text: _Text, tool: _Git) -> Iterator[_Reading]:
+    """Later ones are made only if the earlier ones fail."""
+    deeper = deeper_level(text.diff, text.folder)
+    for strip in (*text.levels, *([] if deeper is None else [deeper])):
+        made, notes = _line_ends(text.diff, strip, tool)
+        plain = _Reading(made.text(), strip, (), (*text.notes, *_level_note(strip), *text.diff.notes, *notes))
         yield plain
-        if diff.stripped:
-            short = replace(plain, text=read_diff(data, fill=False).text())
-            yield _with(short, "which are not compared", "--unidiff-zero")
+        if text.diff.stripped:
+            short = replace(plain, text=read_diff(text.data, fill=False).text())
+            yield _with(short, "which are not compared", _UNIFIED_ZERO)
         if made.lacks_context:
-            yield _with(plain, "no lines around the changes: taken at the lines that it names", "--unidiff-zero")
-        yield _with(plain, "white space of the lines around the changes not compared", "--ignore-whitespace")
+            yield _with(plain, "no lines around the changes: taken at the lines that it names", _UNIFIED_ZERO)
+        try:
+            fitting, is_clear = fitted(made, text.folder, strip), True
+        except Unclear:
+            fitting, is_clear = None, False
+        if fitting is not None:
+            yield _with(replace(plain, text=fitting.text()), _WHITE_SPACE)
+        if is_clear:
+            yield _with(plain, _WHITE_SPACE, "--ignore-whitespace")
         yield _with(plain, "one line around each change compared, not all", "-C1")
-        yield _with(
-            plain, "one line around each change compared, without its white space", "-C1", "--ignore-whitespace"
-        )
+        if is_clear:
+            yield _with(
+                plain, "one line around each change compared, without its white space", "-C1", "--ignore-whitespace"
+            )
 
 
 def _with(reading: _Reading, note: str, *options: str) -> _Reading:
@@ -90,6 +121,8 @@ def _with(reading: _Reading, note: str, *options: str) -> _Reading:
 
 
 def _level_note(strip: int) -> tuple[str, ...]:
+    if strip > 1:
+        return (f"names without their first {strip} parts",)
     return () if strip else ("names without a/ and b/",)
 
 
@@ -137,7 +170,8 @@ class _Git:
     def fits(self, section: Section, strip: int) -> bool:
         """Whether one file's part of a patch would apply."""
         try:
-            self.apply(_Reading(section.text(), strip), check=True)
+            options = () if all(hunk.has_context for hunk in section.hunks) else (_UNIFIED_ZERO,)
+            self.apply(_Reading(section.text(), strip, options), check=True)
         except TreeError:
             return False
         return True

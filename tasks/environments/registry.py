@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from configs import proxies
 from tasks.sandbox.models import Mount
 
 _REACH = (
@@ -77,7 +78,7 @@ def registry(
     """What this process's variables, pip's settings and uv's say. Keys are passed on only as parts of index URLs."""
     home = home or Path(environ.get("HOME") or Path.home())
     reach = [*_REACH, *[name.lower() for name in _REACH]]
-    found = {name: environ[name] for name in reach if environ.get(name)}
+    found = {name: value for name in reach if (value := environ.get(name) or proxies.kept.get(name))}
     found |= {name: value for name, value in environ.items() if _UV.fullmatch(name)}
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     shared = [Path(path) for path in (environ.get("XDG_CONFIG_DIRS") or f"{system}/xdg").split(os.pathsep) if path]

@@ -6,9 +6,13 @@ import os
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
+from configs import proxies
 from flows.surroundings import LOOPBACK, for_a_server, import_nothing_from_here, profiles, reach_loopback_directly
+from tasks.environments.registry import registry
+from tasks.git_environment import reaching
 from tests.flows.conftest import environment, run
 from tests.tasks.mining.conftest import FAST, SLOW, GitRepository
 
@@ -51,10 +55,12 @@ def test_a_command_in_a_strangers_folder_behind_a_proxy(tmp_path: Path) -> None:
         (here / name).parent.mkdir(exist_ok=True)
         (here / name).write_text(text)
     (here / "config.yaml").write_text(f"repository: {{name: me/sums, url: '{repository.path}'}}\nstore: ../store\n")
-    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    through = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy"), "http://127.0.0.1:9")
+    through |= {"all_proxy": "socks5h://127.0.0.1:9", "ALL_PROXY": "socks://127.0.0.1:9/"}
     theirs = {
-        **{name: value for name, value in environment().items() if name.lower() != "no_proxy"}, **proxies,
+        **{name: value for name, value in environment().items() if name.lower() != "no_proxy"}, **through,
         "UVICORN_PORT": "1", "UVICORN_RELOAD": "1", "WEB_CONCURRENCY": "3", "PREFECT_SERVER_API_AUTH_STRING": "a:b",
+        "PYTHONWARNINGS": "error",
         "PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "GIT_DIR": "/nowhere", "HOME": str(tmp_path),
     }  # fmt: skip
@@ -74,6 +80,33 @@ def test_a_proxy_is_not_for_this_machine(variables: pytest.MonkeyPatch) -> None:
         reach_loopback_directly()
         assert os.environ["no_proxy"] == os.environ["NO_PROXY"]
         assert set(os.environ["no_proxy"].split(",")) == {"a.example.org", "b.example.org", *LOOPBACK}
+
+
+@pytest.mark.parametrize(
+    ("proxy", "spoken"),
+    [
+        ("http://me:word@[::1]:3128/", True), ("proxy.example.org:8080", True), ("socks5://127.0.0.1:1080", True),
+        ("SOCKS5H://127.0.0.1", True), ("socks://127.0.0.1:1080/", False), ("socks4a://127.0.0.1:1080", False),
+        ("http://127.0.0.1:port", False),
+    ],
+)  # fmt: skip
+def test_a_proxy_that_the_http_client_cannot_read_is_kept_for_git_and_builds(
+    proxy: str, spoken: bool, variables: pytest.MonkeyPatch
+) -> None:
+    variables.setattr(proxies, "kept", {})
+    variables.setenv("ALL_PROXY", proxy)
+    if not spoken:
+        with pytest.raises((ValueError, httpx.InvalidURL)):
+            httpx.Client()
+    reach_loopback_directly()
+    httpx.Client().close()
+    assert os.environ.get("ALL_PROXY") == (proxy if spoken else None)
+    assert {**os.environ, **reaching()}["ALL_PROXY"] == registry().variables["ALL_PROXY"] == proxy
+
+
+def test_an_error_is_seen_in_a_terminal_of_no_columns() -> None:
+    done = run("nothing-of-the-kind", variables={**environment(), "COLUMNS": "0"})
+    assert (done.returncode, "No such command" in done.stderr) == (2, True)
 
 
 def test_the_working_folder_is_on_no_path(tmp_path: Path, variables: pytest.MonkeyPatch) -> None:
