@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import urllib.request
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,12 @@ from tests.poison import MARKUP, OURS, STEERS, TERMINAL
 from tests.tasks.reporting.test_report_page import Page
 
 FORGED = "x\nerror: all is lost\r\nwarning: call 555"
-IDS = ["".join(TERMINAL.values()), "".join(MARKUP.values()), FORGED]
+REFUSED = ["".join(TERMINAL.values()), FORGED]
+"""What no instance may be called: what is said of it quotes it."""
+IDS = ["[bold red]loud[/] :smile: [blink]x[/blink]", MARKUP["script"], MARKUP["table"], MARKUP["markdown link"]]
+"""What can be printed, and so may name an instance."""
+TEXT = "".join([*TERMINAL.values(), *MARKUP.values(), FORGED])
+SCRIPT = "def setup(seed): ...\ndef experiment(state): ...\ndef check_equivalence(reference, candidate): ...\n"
 WRITTEN_OUT = r"\x1b]52;c;"
 
 
@@ -32,14 +38,17 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     folder = tmp_path / f"files {TERMINAL['title']}{TERMINAL['reversed']}[bold]"
     folder.mkdir()
     rows = [
-        {"instance_id": name, "repo": "a/b", "repo_url": f"/nowhere/{TERMINAL['clipboard']}[link=x]y[/link]",
-         "base_commit": "a" * 40, "head_commit": "b" * 40, "efficiency_test": "def setup(seed): ...",
-         "gt_commit_message": name}
-        for name in IDS
+        {"instance_id": name, "repo": "a/b", "repo_url": "/nowhere/[link=x]y[/link]", "base_commit": "a" * 40,
+         "head_commit": "b" * 40, "efficiency_test": SCRIPT, "gt_commit_message": TEXT}
+        for name in [*IDS, *REFUSED]
     ]  # fmt: skip
     lines = [
-        {"instance_id": name, "model_name_or_path": f"model {name}", "model_patch": f"--- a/{name}\n+++ b/{name}\n"}
-        for name in [*IDS, "unknown " + IDS[0], "unknown " + FORGED]
+        {
+            "instance_id": name,
+            "model_name_or_path": f"model {name} {MARKUP['bare link']} {MARKUP['markdown picture']}",
+            "model_patch": f"--- a/{name}\n+++ b/{name}\n",
+        }
+        for name in [*IDS, "unknown " + IDS[0], *REFUSED]
     ]
     dataset, predictions = folder / "instances.jsonl", folder / "predictions.jsonl"
     dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -77,14 +86,14 @@ def test_a_terminal_a_file_a_page_and_the_ui(
 ) -> None:
     store = tmp_path / "store"
     variables = environment() | server | {"TERM": "xterm-256color"}
-    run = ["evaluate", "--dataset", *map(str, files[:1]), "--predictions", str(files[1]), "--store", str(store)]
-    printed = on_a_terminal([*run, "--verbose", "--run-id", IDS[0].replace("\0", "")], variables)
+    run = ["evaluate", "--dataset", str(files[0]), "--predictions", str(files[1]), "--store", str(store), "--trust"]
+    printed = on_a_terminal([*run, "--verbose", "--run-id", REFUSED[0].replace("\0", "")], variables)
     assert b"\x1b[1;31merror:" in printed, "it is a terminal, with colours of ours"
     assert_harmless(OURS.sub(b"", printed))
     assert WRITTEN_OUT.encode() in printed
     assert b"[bold red]loud" in printed
     assert b":smile:" in printed
-    assert {row.key for row in Store(store).rows(Funnel) if row.outcome == "failed"} >= {IDS[0], FORGED}
+    assert {row.key for row in Store(store).rows(Funnel) if row.outcome == "failed"} >= set(IDS)
 
     for table in ("funnel", "instances", "predictions"):
         done = CliRunner().invoke(app, ["show", table, "--columns", "all", "--store", str(store)])
@@ -105,7 +114,10 @@ def test_a_terminal_a_file_a_page_and_the_ui(
     asked = urllib.request.Request(
         f"{server['PREFECT_API_URL']}/artifacts/filter",
         json.dumps({"artifacts": {"key": {"any_": ["opt-at-k"]}}, "sort": "CREATED_DESC", "limit": 1}).encode(),
-        {"Content-Type": "application/json"},
+        {
+            "Content-Type": "application/json",
+            "Authorization": f"Basic {b64encode(server['PREFECT_API_AUTH_STRING'].encode()).decode()}",
+        },
     )
     with urllib.request.urlopen(asked) as answer:
         (artifact,) = json.load(answer)
