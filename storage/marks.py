@@ -55,13 +55,18 @@ def own_cache_folder(root: str | Path, kind: str) -> Path:
     """`<root>/.cache/<kind>-<what only this user's key gives>`, which need not exist.
 
     Raises NotOurs if `.cache` belongs to another user, who could change what is in it at any moment; unless the user
-    shares a key with them.
+    shares a key with them. Also if it is no folder, or a link, which may have come with the store and lead anywhere.
     """
     cache = Path(root) / ".cache"
     try:
-        owner = cache.stat().st_uid
+        found = cache.lstat()
+        owner = found.st_uid
     except FileNotFoundError:
-        owner = os.geteuid()
+        found, owner = None, os.geteuid()
+    except OSError as error:
+        raise NotOurs(f"{root} cannot be used as a store: {error.strerror}") from error
+    if found is not None and not stat.S_ISDIR(found.st_mode):
+        raise NotOurs(f"{cache} is no folder, or is a link to one: remove it, or use another --store")
     if owner != os.geteuid() and not is_shared():
         raise NotOurs(
             f"{cache} belongs to another user (uid {owner}), and this is uid {os.geteuid()}: what lies there decides "

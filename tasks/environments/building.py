@@ -28,7 +28,15 @@ from tasks.environments.registry import paths_in
 from tasks.environments.runners import LocalRunner, Place, Runner
 from tasks.environments.settling import Unsettled, settle, settle_downloads
 from tasks.environments.taking_out import NotTakenOut, distribution_names, take_out
-from tasks.environments.trees import TreeError, clone_at, clone_path, has_commit, read_files, tracked_files
+from tasks.environments.trees import (
+    TreeError,
+    clone_at,
+    clone_path,
+    has_commit,
+    read_files,
+    refuse_bombs,
+    tracked_files,
+)
 from tasks.sandbox.bubblewrap import find_bubblewrap
 from tasks.sandbox.engine import default_image
 from tasks.sandbox.foreign import is_host_fault
@@ -57,7 +65,11 @@ def build_environment(
         return Built(
             environment=None, reason=f"the clone of {repository.name} does not hold the base commit {base_sha}"
         )
-    declared = read_files(clone, base_sha, DECLARING)
+    try:
+        refuse_bombs(clone, base_sha)
+        declared = read_files(clone, base_sha, DECLARING)
+    except TreeError as error:
+        return Built(environment=None, reason=f"the base commit is not taken: {error}")
     tracked = tracked_files(clone, base_sha)
     compiled = is_compiled(repository, environment)
     base = _base(environment, sandbox.kind)

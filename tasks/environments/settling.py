@@ -20,11 +20,10 @@ class Unsettled(Exception):
 def settle_downloads(cache: Path) -> None:
     """Make harmless what steps left among the downloads that later builds share. Never raises.
 
-    Nobody else of this machine reaches it either: steps run with this user's number, so that a program which they mark
-    to be run as its owner would be run as this user.
+    Steps run with this user's number, so that a program which they mark to be run as its owner would be run as this
+    user; meanwhile nobody else of this machine reaches it.
     """
     with contextlib.suppress(OSError):
-        os.chmod(cache, 0o700)
         make_harmless(cache)
 
 

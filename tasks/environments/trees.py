@@ -22,6 +22,12 @@ _MTIME = 946_684_800
 PLAIN_ATTRIBUTES = "* -text -ident -filter !eol !working-tree-encoding\n"
 """For `info/attributes`, which has the last word: files are written and read as git has them. Patches speak of those
 bytes, and what `.gitattributes` would make of them (CRLF, UTF-16, the output of a filter) no patch would fit."""
+MAX_TREE_FILES = 500_000
+"""Files that a commit may have, and what they may take together: several times what the largest projects have."""
+MAX_TREE_BYTES = 16 * 1024 * foreign.MEBIBYTE
+MAX_DECLARING_BYTES = 16 * foreign.MEBIBYTE
+"""Of one file that declares what a project needs."""
+_CHUNK = 64 * 1024
 _ATTRIBUTES = ".gitattributes"
 _CAUSE = re.compile(r"^(error|fatal): ")
 
@@ -45,14 +51,18 @@ def has_commit(clone: Path, sha: str) -> bool:
 
 
 def read_files(clone: Path, sha: str, wanted: re.Pattern[str]) -> dict[str, bytes]:
-    """Content of the files of a commit whose whole path matches `wanted`, in order of their names."""
+    """Content of the files of a commit whose whole path matches `wanted`, in order of their names.
+
+    Raises TreeError for one that is too large.
+    """
     command = _git(clone)
     names = command.ls_tree("-r", "-z", "--name-only", "--full-tree", sha).split("\0")
-    return {
-        name: command.cat_file("blob", f"{sha}:{name}", stdout_as_string=False, strip_newline_in_stdout=False)
-        for name in sorted(names)
-        if name and wanted.fullmatch(name)
-    }
+    found = {}
+    for name in sorted(filter(wanted.fullmatch, names)):
+        if int(command.cat_file("-s", f"{sha}:{name}")) > MAX_DECLARING_BYTES:
+            raise TreeError(f"{foreign.shown(name)} is larger than {MAX_DECLARING_BYTES >> 20} MiB")
+        found[name] = command.cat_file("blob", f"{sha}:{name}", stdout_as_string=False, strip_newline_in_stdout=False)
+    return found
 
 
 def tracked_files(clone: Path, sha: str) -> dict[str, str]:
@@ -85,12 +95,34 @@ def dates_of(clone: Path, sha: str, count: int = 1) -> list[Dates]:
     return [Dates(*pair) for pair in pairs if len(pair) == 2]
 
 
+def refuse_bombs(clone: Path, sha: str) -> None:
+    """Raises TreeError for a commit whose files would fill this machine: a few objects can stand for any number."""
+    process = _git(clone).execute(["git", "ls-tree", "-r", "-z", "-l", "--full-tree", sha], as_process=True)
+    files = size = 0
+    rest = b""
+    try:
+        while chunk := process.stdout.read(_CHUNK):
+            *entries, rest = (rest + chunk).split(b"\0")
+            files += len(entries)
+            sizes = (entry.partition(b"\t")[0].split()[-1] for entry in entries)
+            size += sum(int(word) for word in sizes if word.isdigit())  # of a submodule there is none
+            if files > MAX_TREE_FILES or len(rest) > foreign.MEBIBYTE:
+                raise TreeError(f"the commit has more than {MAX_TREE_FILES} files")
+            if size > MAX_TREE_BYTES:
+                raise TreeError(f"the commit's files take more than {MAX_TREE_BYTES >> 30} GiB")
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.stderr.close()
+
+
 def write_tree(clone: Path, sha: str, folder: Path) -> None:
     """Write the files of a commit into a new folder that holds no link to the repository: history would be a leak.
 
     An index of its own makes this safe beside any other use of the clone. Attributes of the commit have no effect: they
     are written under another name and renamed. Raises TreeError.
     """
+    refuse_bombs(clone, sha)
     folder.mkdir(parents=True)
     _write(clone, sha, folder, ["--all"])
 

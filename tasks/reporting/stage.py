@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import task
 
+from configs.errors import UserError
 from storage.store import Store
 from tasks.caching import cache_key
 from tasks.reporting.digests import digest
@@ -36,5 +37,8 @@ def write_report(out: str, store: str) -> Report:
     No retries: what can fail here is the disk and the user's folder.
     """
     opened = Store(store)
-    page = write(opened, Path(store) / out if opened.is_local else Path(out))
+    place = Path(store) / out if opened.is_local else Path(out)
+    if place.is_symlink() and not Path(out).is_absolute():
+        raise UserError(f"{place} is a link: the page would be written to wherever it leads; remove it")
+    page = write(opened, place)
     return Report(out=out, page=page.name, bytes=page.stat().st_size)

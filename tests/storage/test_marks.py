@@ -101,3 +101,21 @@ def test_a_cache_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.
         server_folder(str(tmp_path))
     monkeypatch.setenv(KEY_VARIABLE, "a secret that both users know")
     assert own_cache_folder(tmp_path, "work").parent == tmp_path / ".cache"
+
+
+@pytest.mark.parametrize("kind", ["a file", "a pipe", "a link", "a dangling link", "a loop"])
+def test_a_cache_that_is_no_folder_is_refused(tmp_path: Path, kind: str) -> None:
+    """A link may have come with the store, and lead anywhere."""
+    cache = tmp_path / "store" / ".cache"
+    cache.parent.mkdir()
+    if kind == "a file":
+        cache.touch()
+    elif kind == "a pipe":
+        os.mkfifo(cache)
+    else:
+        (tmp_path / "home").mkdir()
+        cache.symlink_to({"a link": tmp_path / "home", "a loop": cache}.get(kind, tmp_path / "nowhere"))
+    for folder in (lambda: Store(cache.parent).work, lambda: server_folder(str(cache.parent))):
+        with pytest.raises(NotOurs, match="no folder"):
+            folder()
+    assert not (tmp_path / "home").exists() or not os.listdir(tmp_path / "home")

@@ -35,6 +35,7 @@ ALLOWED = {
     },
     "environments/building.py": {
         "(work / clone_path(repository.name)).resolve", "folder.parent.mkdir", "folder.parent.glob", "log.write_text",
+        "place.cache.parent.mkdir", "place.cache.parent.chmod",
         "temporary.mkdir", "temporary.chmod", "temporary.rename", "place.build.mkdir",
         "(place.build / 'generated').rename",  # whatever it is; `settle` looks at it
     },

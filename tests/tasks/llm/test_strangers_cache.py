@@ -56,18 +56,18 @@ def test_a_link_in_the_place_of_a_file_is_replaced_or_removed(folder: Path, prec
     assert target.read_text() == "years of work"
 
 
+def keep(folder: Path) -> None:
+    with ReplyCache(folder).claim(KEY):
+        Requests(folder).save(REQUEST)
+        ReplyCache(folder).put(KEY, REPLY)
+
+
 @pytest.mark.parametrize("name", [KEY[:2], f"requests/{KEY[:2]}", "locks"])
 def test_nothing_is_written_through_a_linked_folder(folder: Path, precious: Path, name: str) -> None:
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).symlink_to(precious)
-
-    def write() -> None:
-        with ReplyCache(folder).claim(KEY):
-            Requests(folder).save(REQUEST)
-            ReplyCache(folder).put(KEY, REPLY)
-
     with pytest.raises(OSError, match=r".+"):
-        write()
+        keep(folder)
     assert os.listdir(precious) == ["thesis.txt"]
 
 
