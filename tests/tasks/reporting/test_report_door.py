@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
+from configs.errors import UserError
 from storage.store import Store
 from storage.tables import Funnel
 from tasks.reporting.models import Report
@@ -50,3 +53,12 @@ def test_the_door_is_declared_as_the_others_are():
     assert write_report.result_serializer == "json"
     assert write_report.timeout_seconds == 600
     assert write_report.retries == 0
+
+
+def test_a_page_is_not_written_to_where_a_link_of_the_store_leads(filled: Store, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "index.html").write_text("mine")
+    (Path(filled.root) / "report").symlink_to(tmp_path / "home")
+    with pytest.raises(UserError, match="is a link"):
+        write_report.fn("report", store=filled.root)
+    assert (tmp_path / "home" / "index.html").read_text() == "mine"
