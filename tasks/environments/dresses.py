@@ -10,6 +10,7 @@ import email.policy
 import html
 import json
 import re
+from email.iterators import typed_subpart_iterator
 
 _ENCODED = re.compile(rb"^Content-Transfer-Encoding:[ \t]*(?:base64|quoted-printable)[ \t]*\r?$", re.MULTILINE | re.I)
 _DIFF = re.compile(rb"^(?:diff --git |--- )", re.MULTILINE)
@@ -69,8 +70,8 @@ def _from_mail(data: bytes) -> bytes | None:
     diff = _DIFF.search(data)
     if diff is not None and diff.start() < found.start():
         return None
-    parts = email.message_from_bytes(data.lstrip().replace(b"\r\n", b"\n"), policy=email.policy.compat32).walk()
-    texts = [part.get_payload(decode=True) for part in parts if part.get_content_maintype() == "text"]
+    mail = email.message_from_bytes(data.lstrip().replace(b"\r\n", b"\n"), policy=email.policy.compat32)
+    texts = [part.get_payload(decode=True) for part in typed_subpart_iterator(mail, "text")]
     text = b"\n".join(part for part in texts if isinstance(part, bytes))
     return text if text.strip() else None
 
