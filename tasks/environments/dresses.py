@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import email
 import email.policy
-import html
 import json
 import re
 from email.iterators import typed_subpart_iterator
+
+from configs.escaping import from_html
 
 _ENCODED = re.compile(rb"^Content-Transfer-Encoding:[ \t]*(?:base64|quoted-printable)[ \t]*\r?$", re.MULTILINE | re.I)
 _DIFF = re.compile(rb"^(?:diff --git |--- )", re.MULTILINE)
@@ -46,7 +47,7 @@ def without_entities(data: bytes) -> bytes | None:
     """The text as it was before it was written as HTML, or None if it was not: then a bare <, > or & stands in it."""
     if b"<" in data or b">" in data or not _ENTITY.search(data) or b"&" in _ENTITY.sub(b"", data):
         return None
-    return html.unescape(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    return from_html(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def _from_json(data: bytes) -> bytes | None:

@@ -185,5 +185,5 @@ def test_files_put_one_behind_the_other_and_lines_in_a_json_file(tmp_path: Path)
     file.write_bytes(b'\xef\xbb\xbf{"a": 1}\n\xef\xbb\xbf{"a": 2}\n')
     assert [record for _, record in read_records(file)] == [{"a": 1}, {"a": 2}]
     (tmp_path / "lines.json").write_text('{"a": 1}\n{"a": 2}\n')
-    with pytest.raises(DatasetError, match="not JSON: Extra data.*; one record a line is .jsonl"):
+    with pytest.raises(DatasetError, match=r"not JSON: Extra data.*; one record a line is \.jsonl"):
         list(read_records(tmp_path / "lines.json"))
