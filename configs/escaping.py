@@ -47,6 +47,11 @@ def one_line(text: object) -> str:
     return re.sub(r"[ ]*[\n\t]+[ ]*", " ", str(text).replace("\r\n", "\n")).strip()
 
 
+def from_html(text: str) -> str:
+    """What a text stands for that somebody wrote for HTML: entities are read, nothing else."""
+    return str(Markup(text).unescape())
+
+
 def for_html(text: object) -> Markup:
     """Text for an element or a quoted attribute. What is Markup already stays as it is."""
     return text if isinstance(text, Markup) else escape(_visible(text))

@@ -131,7 +131,7 @@ def _json_lines(path: Path) -> Iterator[Found]:
                     pass
                 yield where, f"longer than {LINE_LIMIT >> 20} Mi characters"
             elif line.strip():
-                record = _object(line)
+                record = _object(line.removeprefix("\ufeff"))  # of a file that was put behind another
                 cut_off = isinstance(record, str) and not line.endswith("\n")
                 yield where, f"{record}; the file ends within this line" if cut_off else record
 
@@ -177,7 +177,9 @@ def _json(path: Path) -> Iterator[Found]:
             whole = True
             yield f"{path}[{number}]", _object(element)
         if not whole:
-            raise DatasetError(f"{path}: not JSON: {_why(error)}") from error
+            lines = [line for line in text.splitlines() if line.strip()]
+            hint = "; one record a line is .jsonl" if len(lines) > 1 and isinstance(_object(lines[0]), dict) else ""
+            raise DatasetError(f"{path}: not JSON: {_why(error)}{hint}") from error
         if not text.rstrip().endswith("]"):
             yield str(path), "the list is cut off: what follows its last whole record is left out"
         return

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import email
 import email.policy
-import html
 import json
 import re
+from email.iterators import typed_subpart_iterator
+
+from configs.escaping import from_html
 
 _ENCODED = re.compile(rb"^Content-Transfer-Encoding:[ \t]*(?:base64|quoted-printable)[ \t]*\r?$", re.MULTILINE | re.I)
 _DIFF = re.compile(rb"^(?:diff --git |--- )", re.MULTILINE)
@@ -45,7 +47,7 @@ def without_entities(data: bytes) -> bytes | None:
     """The text as it was before it was written as HTML, or None if it was not: then a bare <, > or & stands in it."""
     if b"<" in data or b">" in data or not _ENTITY.search(data) or b"&" in _ENTITY.sub(b"", data):
         return None
-    return html.unescape(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    return from_html(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def _from_json(data: bytes) -> bytes | None:
@@ -69,8 +71,8 @@ def _from_mail(data: bytes) -> bytes | None:
     diff = _DIFF.search(data)
     if diff is not None and diff.start() < found.start():
         return None
-    parts = email.message_from_bytes(data.lstrip().replace(b"\r\n", b"\n"), policy=email.policy.compat32).walk()
-    texts = [part.get_payload(decode=True) for part in parts if part.get_content_maintype() == "text"]
+    mail = email.message_from_bytes(data.lstrip().replace(b"\r\n", b"\n"), policy=email.policy.compat32)
+    texts = [part.get_payload(decode=True) for part in typed_subpart_iterator(mail, "text")]
     text = b"\n".join(part for part in texts if isinstance(part, bytes))
     return text if text.strip() else None
 

@@ -78,6 +78,10 @@ _WAYS = (
 )
 
 
+_CALLS_PIP = re.compile(r"-m\s*pip\b|\bsetup\.py\b|\bmake\b|\.sh\b")
+"""Commands that want pip as a module of the environment, as environments that are not uv's have it, or may do so."""
+
+
 class Installer:
     """Runs the steps of one request in one runner."""
 
@@ -190,6 +194,8 @@ class Installer:
         commands = request.commands
         if not commands:
             return None
+        if any(map(_CALLS_PIP.search, commands)):
+            self._step([f"{runner.tools}/shims/pip", "--version"])  # puts it into the environment
         variables = {"VIRTUAL_ENV": runner.environment}
         if request.cut_off:
             variables["UV_EXCLUDE_NEWER"] = request.cut_off
@@ -251,6 +257,12 @@ def _cause(output: str) -> str:
     if not marked:
         return lines[-1][:300] if lines else ""
     start = marked[0]
+    if lines[start].startswith("error: subprocess-exited-with-error") and "[end of output]" in lines:
+        # pip shows what another program said, and the reason stands in that
+        shown = lines[start + 1 : lines.index("[end of output]")]
+        said = [line for line in shown if re.match(r"(ERROR|error|fatal|\w*(Error|Exception))\b", line)]
+        if said:
+            return f"{shown[0]} {said[-1]}"[:300]
     return " ".join(lines[start : start + 4])[:300]
 
 

@@ -56,6 +56,8 @@ class Registry:
     def files(self) -> list[Mount]:
         """Folders and files of this machine that the settings name (a folder of wheels, certificates), as they are."""
         found = {path for value in self._values() for path in paths_in(value)}
+        # the files of a mirror lie beside its pages
+        found |= {path.parent / name for path in found if path.name == "simple" for name in ("packages", "files")}
         shown = [path for path in found if path.exists() and not any(path.is_relative_to(up) for up in _SEEN_ANYWAY)]
         return [Mount(source=path, target=str(path)) for path in sorted(shown)]
 

@@ -169,5 +169,6 @@ def _distinct(tests: Sequence[WrittenTest]) -> list[tuple[str, WrittenTest]]:
 
 def _unfenced(script: str) -> str:
     """The script without a Markdown fence around it, which models add even inside JSON."""
-    match = re.fullmatch(r"\s*```[\w-]*\n(.*?)\n?```\s*", script, re.DOTALL)
-    return (match[1] if match else script).strip("\ufeff\n").replace("\r\n", "\n") + "\n"
+    script = script.replace("\r\n", "\n")
+    match = re.fullmatch(r"\s*(`{3,}|~{3,})[\w-]*[ ]*\n(.*?)\n?\1\s*", script, re.DOTALL)
+    return (match[2] if match else script).strip("\ufeff\n") + "\n"

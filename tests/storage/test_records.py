@@ -178,3 +178,12 @@ def test_a_damaged_parquet_file_keeps_the_rows_before(tmp_path: Path) -> None:
     found = list(read_records(path))
     assert found[0][1] == {"id": f"{0:050}"}
     assert "cannot be read further after" in found[-1][1]
+
+
+def test_files_put_one_behind_the_other_and_lines_in_a_json_file(tmp_path: Path) -> None:
+    file = tmp_path / "both.jsonl"
+    file.write_bytes(b'\xef\xbb\xbf{"a": 1}\n\xef\xbb\xbf{"a": 2}\n')
+    assert [record for _, record in read_records(file)] == [{"a": 1}, {"a": 2}]
+    (tmp_path / "lines.json").write_text('{"a": 1}\n{"a": 2}\n')
+    with pytest.raises(DatasetError, match=r"not JSON: Extra data.*; one record a line is \.jsonl"):
+        list(read_records(tmp_path / "lines.json"))

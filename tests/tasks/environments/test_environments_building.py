@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import sys
 import threading
@@ -263,6 +264,18 @@ def test_the_human_side_must_import_too(history: Any, python_here: Any) -> None:
     head = history.commit({"tinylib/__init__.py": "import newly_needed\n"})
     built = _build(history, python_here(install_project=False), SandboxConfig(), base, head)
     assert built.reason.startswith("human commit does not import: ModuleNotFoundError")
+
+
+def test_the_reason_is_what_another_program_told_pip(history: Any, python_here: Any) -> None:
+    base = history.commit({"tinylib/__init__.py": ""})
+    said = ["error: subprocess-exited-with-error", "", "  × pip subprocess did not run successfully.",
+            "  │ exit code: 1", "  ╰─> [3 lines of output]", "      Looking in indexes",
+            "      ERROR: No matching distribution found for setuptools>=999", "      [end of output]"]  # fmt: skip
+    config = python_here(install_commands=[f"printf '%s\\n' {' '.join(map(shlex.quote, said))}; false"])
+    built = _build(history, config, SandboxConfig(), base, base)
+    assert built.reason.endswith(
+        "pip subprocess did not run successfully. ERROR: No matching distribution found for setuptools>=999"
+    )
 
 
 def test_a_failing_command_is_a_reason_with_a_log(history: Any, python_here: Any) -> None:

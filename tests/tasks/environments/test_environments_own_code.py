@@ -154,6 +154,7 @@ COMMANDS = {
     "a link": SITE + INSTALL + "rm -r $s/tinylib; ln -s $PWD/lib $s/tinylib",
     "a finder": SITE + INSTALL + FINDER,
     "an egg": SITE + INSTALL + EGG,
+    "pip as a module": WHEEL + "python -m pip install -q --no-index ./*.whl",
 }
 
 

@@ -44,6 +44,13 @@ def test_settings_that_lead_to_indexes_are_passed_on(tmp_path: Path) -> None:
     assert not found.on_this_machine
 
 
+def test_a_mirror_is_shown_with_the_files_that_its_pages_lead_to(tmp_path: Path) -> None:
+    for name in ("mirror/simple", "mirror/packages", "mirror/private", "simple"):
+        (tmp_path / name).mkdir(parents=True)
+    found = registry({"UV_INDEX_URL": f"file://{tmp_path}/mirror/simple"}, tmp_path, tmp_path)
+    assert [mount.target for mount in found.files] == [f"{tmp_path}/mirror/packages", f"{tmp_path}/mirror/simple"]
+
+
 @pytest.mark.parametrize(
     ("url", "here"),
     [

@@ -67,3 +67,10 @@ def test_nothing_more_is_asked_when_nothing_was_good(tmp_path: Path) -> None:
         LLM, COMMIT, ["r.f(x)"], CONFIG, store, judge, usage=["tests/test_r.py:1\n    f(1)"]
     )
     assert (proposal.name, verdict.accepted) == ("one", False)
+
+
+def test_a_fence_around_a_script_is_no_part_of_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    step(store, tmp_path, one="```python\r\ngood = 1\r\n```", two="~~~~ \ngood = 2\n~~~~\n")
+    judged = from_model(LLM, COMMIT, ["r.f(x)"], CONFIG, store, judge, usage=["tests/test_r.py:1\n    f(1)"])
+    assert [proposal.script for proposal, _ in judged] == ["good = 1\n", "good = 2\n"]
