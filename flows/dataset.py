@@ -18,6 +18,7 @@ from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Commit, PerfTest
 from tasks.apis.stage import find_apis
+from tasks.code.python import source_text
 from tasks.llm import budget, stopping
 from tasks.llm.background import pull_request_digests
 from tasks.mining.stage import classify_commit, fetch_pull_request, mine_repository
@@ -26,7 +27,6 @@ from tasks.reporting.tables import funnel_table
 from tasks.sandbox.models import Arm
 from tasks.scoring.stage import make_instance
 from tasks.statements.stage import write_statement
-from tasks.syntax import source_text
 from tasks.timing.gpu import gpus_for
 
 Stage = Literal["mining", "apis", "perftests", "timing", "instances"]

@@ -81,7 +81,7 @@ class Statement(Row):
     """Answers that it took."""
     cost_usd: float = 0.0
     lines_added: int
-    """Lines that the human added and that say something (see `tasks.leaks`)."""
+    """Lines that the human added and that say something (see `tasks.code.leaks`)."""
     lines_leaked: int
     """How many of them are in the text."""
     leak_rate: float

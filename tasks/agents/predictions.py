@@ -17,7 +17,7 @@ from storage.ids import prediction_id
 from storage.store import Store
 from storage.tables import Instance, Prediction
 from storage.texts import told
-from tasks.leaks import find_leaks
+from tasks.code.leaks import find_leaks
 
 NAMES = {
     "instance_id": ("instance_id",),

@@ -16,7 +16,7 @@ from tasks.apis.native import Binding, NativeSummary, summarise_native, variable
 from tasks.apis.reach import GUESS_COST, MAX_COST, Start
 from tasks.apis.source import is_shipped, list_modules, read_summary, summary_of
 from tasks.apis.summary import Definition, Summary
-from tasks.grammars import grammar_of
+from tasks.code.native import grammar_of
 
 Place = tuple[str, str]
 """A compiled definition: (path, name)."""

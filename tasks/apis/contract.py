@@ -9,7 +9,7 @@ from inspect import Parameter, Signature
 
 from tasks.apis.graph import Graph
 from tasks.apis.surface import PublicNames, public_names
-from tasks.syntax import parse
+from tasks.code.python import parse
 
 _CONSTRUCTORS = ("__init__", "__new__")
 _EMPTY = Parameter.empty

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tasks.apis.summary import Chain, Definition, Summary
-from tasks.cython_source import CythonDefinition, definitions
+from tasks.code.cython import CythonDefinition, definitions
 
 NATIVE = "native"
 """Kind of a `cdef` function: code of the project that Python cannot import."""

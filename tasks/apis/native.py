@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tasks.apis.templates import Repeat, names_made, repeats
-from tasks.grammars import TEMPLATES, NativeDefinition, definitions
+from tasks.code.native import TEMPLATES, NativeDefinition, definitions
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _STATIC = re.compile(r"(?:\w+\s+)*static\b")

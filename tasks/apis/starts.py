@@ -7,7 +7,7 @@ import re
 from tasks.apis.bindings import Bindings
 from tasks.apis.graph import Graph, Node
 from tasks.apis.reach import Start
-from tasks.grammars import grammar_of
+from tasks.code.native import grammar_of
 
 MODULE = "<module>"
 """As mining names statements outside of everything."""

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tasks.syntax import parse
+from tasks.code.python import parse
 
 Chain = tuple[str, ...]
 """A mention: `("np", "array")` for `np.array`. `"?"` first: an attribute of something unknown. `"super()"` first: a

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.environments.diffs import Diff, Hunk, Section
+from tasks.code.diffs import Diff, Hunk, Section
 from tasks.environments.naming import names_of, stripped, text_of
 from tasks.sandbox import foreign
 

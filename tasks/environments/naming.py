@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tasks.environments.diffs import Diff, Section
+from tasks.code.diffs import Diff, Section
 from tasks.sandbox import foreign
 
 Names = tuple[bytes, bytes]

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import git
 
 from storage.texts import to_bytes
-from tasks.environments.diffs import Diff, Section, read_diff, sources_outside
+from tasks.code.diffs import Diff, Section, read_diff, sources_outside
 from tasks.environments.dresses import undressed, without_entities
 from tasks.environments.fitting import Unclear, fitted
 from tasks.environments.naming import deeper_level, levels

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import git
 
-from tasks.grammars import grammar_of
+from tasks.code.native import grammar_of
 from tasks.mining.changes import MAX_RECORD_BYTES, NO_BLOB, Change, FileDiff
 from tasks.mining.functions import touched
 from tasks.mining.gitio import GitFailed, read_blob

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, field
 from fnmatch import translate
 
+from tasks.code.paths import PathKinds
 from tasks.mining.changes import MAX_RECORD_BYTES, Change, FileDiff
 from tasks.mining.history import Inner
 from tasks.mining.message import Keywords, conventional_type, headline, is_revert, is_sync_merge
-from tasks.mining.paths import PathKinds
 from tasks.mining.rules import Rules
 from tasks.mining.score import Score, features_of
 

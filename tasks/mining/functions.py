@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tasks.grammars import TEMPLATES, grammar_of
+from tasks.code.native import TEMPLATES, grammar_of
 from tasks.mining.python_units import by_indentation, read_both
 from tasks.mining.units import Code, Lines, Unit, functions_by_name, read_compiled, same_codes
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.code.python import parse
 from tasks.mining.focus import Deceived, Layout
 from tasks.mining.units import Lines, Unit
-from tasks.syntax import parse
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _NOT_RUN = {"returns", "annotation"}

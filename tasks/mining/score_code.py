@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from ahocorasick_rs import BytesAhoCorasick
 
+from tasks.code.paths import strip_template
 from tasks.mining.changes import FileDiff
-from tasks.mining.paths import strip_template
 
 COMPILED = (".c", ".cc", ".cpp", ".cxx", ".cu", ".cuh", ".pyx", ".pxd", ".pxi", ".rs", ".h", ".hpp", ".inl")
 MAX_LINE = 300

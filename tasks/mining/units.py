@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Protocol
 
-from tasks import cython_source, grammars
+from tasks.code import cython, native
 
 Lines = set[int]
 """Line numbers, from 1."""
@@ -59,11 +59,11 @@ class Unit:
 
 def read_compiled(path: str, source: bytes) -> list[Unit]:
     """Units of a C, C++, CUDA, Rust or Cython file. A name in a template (`@TYPE@_add`) has `_` for `@`."""
-    grammar = grammars.grammar_of(path)
-    found = cython_source.definitions(source) if grammar in ("cython", "python") else None
+    grammar = native.grammar_of(path)
+    found = cython.definitions(source) if grammar in ("cython", "python") else None
     return [
         Unit(item.name, item.scope, item.first, item.last, Words(item.words))
-        for item in (grammars.definitions(path, source) if found is None else found)
+        for item in (native.definitions(path, source) if found is None else found)
     ]
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Literal
 
+from tasks.code.python import parse, source_text
 from tasks.sandbox import foreign
-from tasks.syntax import parse, source_text
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 

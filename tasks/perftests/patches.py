@@ -8,8 +8,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Literal
 
+from tasks.code.python import PARSING
 from tasks.sandbox import foreign
-from tasks.syntax import PARSING
 
 _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 IN_FUNCTION = 0x2  # inspect.CO_NEWLOCALS: bodies of functions, lambdas and comprehensions, not of classes and modules

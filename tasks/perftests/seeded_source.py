@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from storage.scripts import dialect_of
+from tasks.code.python import PARSING
 from tasks.perftests.models import Proposal
-from tasks.syntax import PARSING
 
 
 def from_scripts(scripts: Iterable[str], apis: Sequence[str]) -> list[Proposal]:

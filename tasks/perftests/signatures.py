@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from tasks.code.python import PARSING
 from tasks.sandbox import foreign
 from tasks.sandbox.foreign import MAX_BYTES, Budget
-from tasks.syntax import PARSING
 
 DOCSTRING_CHARS = 600
 

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from configs.models import LLMConfig
 from storage.store import Store
 from storage.tables import Api, Commit, Contract, PerfTest, Statement
-from tasks.leaks import LeakReport, cut_leaks, find_leaks, must_not_leak
+from tasks.code.leaks import LeakReport, cut_leaks, find_leaks, must_not_leak
+from tasks.code.python import lines_of
 from tasks.llm import AnswerInvalid, Turn, ask, diff_for, render
 from tasks.llm.background import background
-from tasks.syntax import lines_of
 
 MAX_APIS = 5
 MAX_WORKLOADS = 3

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import git
 
-from tasks.leaks import LeakReport, find_leaks
+from tasks.code.leaks import LeakReport, find_leaks
 from tests.benchmarks.mining_labels import load_labels, repository_of
 
 Quote = Callable[[str], str]

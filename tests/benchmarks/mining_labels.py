@@ -10,11 +10,11 @@ from pathlib import Path
 import git
 
 from configs.models import MiningConfig
+from tasks.code.paths import LANGUAGE_SUFFIXES
 from tasks.mining.differ import Differ
 from tasks.mining.filters import Filters
 from tasks.mining.gitio import open_repository
 from tasks.mining.history import first_parent_chain, inner_commits, read_changes
-from tasks.mining.paths import LANGUAGE_SUFFIXES
 from tasks.mining.rules import Rules
 
 FOLDER = Path(__file__).parent / "labels"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs.demo.build import build_demo_repository
-from tasks.leaks import GivesAway, cut_leaks, find_leaks, must_not_leak
+from tasks.code.leaks import GivesAway, cut_leaks, find_leaks, must_not_leak
 
 PATCH = '''diff --git a/kit/merge.py b/kit/merge.py
 --- a/kit/merge.py

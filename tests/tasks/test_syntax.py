@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from tasks.syntax import lines_of, parse, source_text
+from tasks.code.python import lines_of, parse, source_text
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from tasks.code.python import lines_of, parse
 from tasks.perftests.changed import functions_of, read_source
 from tasks.sandbox import foreign
-from tasks.syntax import lines_of, parse
 
 CONFIG_NAMES = ("asv.conf.json", "asv.conf.jsonc")
 USUAL_FOLDERS = ("benchmarks/benchmarks", "asv_bench/benchmarks", "asv_benchmarks/benchmarks", "benchmarks")

@@ -8,10 +8,10 @@ import re
 import tokenize
 from collections.abc import Mapping, Sequence
 
+from tasks.code.python import parse
 from tasks.perftests.gates.bench import OWN_CODE, GateFailed
 from tasks.perftests.models import Proposal
 from tasks.perftests.patches import added_lines, removed_lines
-from tasks.syntax import parse
 
 REQUIRED = {"isobench": ("setup", "experiment", "check_equivalence"), "gso": ("check_equivalence",)}
 LEAK_TOKENS = 16

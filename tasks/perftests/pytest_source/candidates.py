@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from tasks.code.python import lines_of
 from tasks.perftests.changed import FunctionNode, parse_file, read_source
 from tasks.sandbox import foreign
-from tasks.syntax import lines_of
 
 TEST_FOLDERS = frozenset({"tests", "test", "testing"})
 SKIPPED_FOLDERS = frozenset({"node_modules", "build", "dist", "site-packages", "__pycache__"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
+from tasks.code.python import lines_of, parse
 from tasks.perftests.changed import FunctionNode
-from tasks.syntax import lines_of, parse
 
 
 def keep_tests(text: str, names: set[str]) -> str:

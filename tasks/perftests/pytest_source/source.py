@@ -9,13 +9,13 @@ from typing import Any
 
 from configs.models import PerfTestConfig
 from storage.tables import Commit
+from tasks.code.python import lines_of
 from tasks.perftests.changed import locate
 from tasks.perftests.models import Proposal
 from tasks.perftests.pytest_source.candidates import Candidate, find_candidates, is_test_file
 from tasks.perftests.pytest_source.suite import Suite, SuiteTooLarge, build_suite, has_test
 from tasks.perftests.trying import NothingFound, Workload, best_api, literal, most_telling, repeats, try_inside
 from tasks.sandbox.models import Arm, Limits, Sandbox
-from tasks.syntax import lines_of
 
 HERE = Path(__file__).parent
 DISCOVERY_BYTES = 4_000_000

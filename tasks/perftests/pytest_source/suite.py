@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from tasks.code.python import parse
 from tasks.perftests.changed import parse_file, read_source
 from tasks.perftests.pytest_source.candidates import TEST_FOLDERS, is_test_file
 from tasks.perftests.pytest_source.pruning import keep_tests
 from tasks.sandbox import foreign
-from tasks.syntax import parse
 
 MAX_BYTES = 400_000
 

@@ -12,7 +12,7 @@ from configs.models import LLMConfig, MiningConfig, RepositoryConfig
 from storage.exports import records
 from storage.store import Store
 from storage.tables import Api, Commit, Contract, Instance, PerfTest, PullRequest, Statement
-from tasks.leaks import find_leaks
+from tasks.code.leaks import find_leaks
 from tasks.llm import Waiting, demo
 from tasks.llm.asked import find_asked
 from tasks.llm.batch import import_answers

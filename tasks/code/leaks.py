@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from tasks.syntax import lines_of
+from tasks.code.python import lines_of
 
 NGRAM = 7
 SHAPE = 12
