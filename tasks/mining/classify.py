@@ -10,7 +10,7 @@ from storage.tables import Commit, PullRequest
 from tasks.llm import AnswerInvalid, ask, diff_for, render
 from tasks.llm.background import background
 from tasks.mining.errors import MiningError
-from tasks.mining.marks import CLASSIFIED
+from tasks.mining.filters.reverts import CLASSIFIED
 from tasks.mining.models import Classified
 
 PROMPT = "classify"

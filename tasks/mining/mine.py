@@ -12,17 +12,17 @@ from configs.models import MiningConfig, RepositoryConfig
 from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Commit
-from tasks.mining.clone import clone_path
-from tasks.mining.gitio import open_repository
-from tasks.mining.history import Inner, first_parent_chain, inner_commits
-from tasks.mining.judging import SHALLOW, shallow_boundary
-from tasks.mining.marks import CLASSIFIED, mark
+from tasks.mining.filters.reverts import CLASSIFIED, mark
+from tasks.mining.filters.rules import Rules
+from tasks.mining.git.clone import clone_path
+from tasks.mining.git.history import Inner, first_parent_chain, inner_commits
+from tasks.mining.git.missing_objects import fetch_missing, promisor
+from tasks.mining.git.process import open_repository
 from tasks.mining.message import Keywords
 from tasks.mining.models import Mined
-from tasks.mining.objects import fetch_missing, promisor
-from tasks.mining.rules import Rules
-from tasks.mining.worker import Setup
-from tasks.mining.workers import judge_all
+from tasks.mining.workers.filtering import SHALLOW, shallow_boundary
+from tasks.mining.workers.pool import judge_all
+from tasks.mining.workers.process import Setup
 from tasks.progress import tell
 
 MISSING = "missing_object"

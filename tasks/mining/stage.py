@@ -13,8 +13,9 @@ from configs.secrets import load_secrets
 from storage.store import Store
 from tasks.caching import cache_key, code_version
 from tasks.llm import decides, template_text
-from tasks.mining import classify, clone, mine
+from tasks.mining import classify, mine
 from tasks.mining.faults import is_outside_fault
+from tasks.mining.git import clone
 from tasks.mining.models import Classified, Clone, FetchedPullRequest, Mined
 
 
@@ -127,8 +128,8 @@ def fetch_pull_request(repository: RepositoryConfig, number: int, store: str, re
     A number is asked for once; another `refresh`, such as a date, asks whether there is a newer version. GITHUB_API_URL
     names another server than github.com's.
     """
-    from tasks.mining import pulls
-    from tasks.mining.github import API
+    from tasks.mining.pulls import fetch
+    from tasks.mining.pulls.github import API
 
     api = os.environ.get("GITHUB_API_URL", API)
-    return pulls.fetch_pull_request(repository, number, Store(store, run="pulls"), _token(), api)
+    return fetch.fetch_pull_request(repository, number, Store(store, run="pulls"), _token(), api)

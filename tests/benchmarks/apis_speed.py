@@ -31,7 +31,7 @@ from tasks.apis.find import find_apis, read_graph
 from tasks.apis.reach import reach
 from tasks.apis.source import open_clone
 from tasks.apis.starts import find_starts, is_compiled
-from tasks.mining.clone import sync_repository
+from tasks.mining.git.clone import sync_repository
 from tasks.mining.mine import mine_repository
 
 

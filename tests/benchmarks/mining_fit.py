@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.mining.score import WEIGHTS
+from tasks.mining.ranking.score import WEIGHTS
 from tests.benchmarks.mining_labels import HEADS, Label, Scored, load_labels, repository_of, score_history
 
 PULL = 10.0

@@ -11,11 +11,11 @@ import git
 
 from configs.models import MiningConfig
 from tasks.code.paths import LANGUAGE_SUFFIXES
-from tasks.mining.differ import Differ
-from tasks.mining.filters import Filters
-from tasks.mining.gitio import open_repository
-from tasks.mining.history import first_parent_chain, inner_commits, read_changes
-from tasks.mining.rules import Rules
+from tasks.mining.filters.filters import Filters
+from tasks.mining.filters.rules import Rules
+from tasks.mining.git.diff_stream import Differ
+from tasks.mining.git.history import first_parent_chain, inner_commits, read_changes
+from tasks.mining.git.process import open_repository
 
 FOLDER = Path(__file__).parent / "labels"
 HEADS = {

@@ -37,9 +37,9 @@ from rich.table import Table
 from configs.models import MiningConfig, RepositoryConfig
 from storage.store import Store
 from storage.tables import Commit
-from tasks.mining.clone import sync_repository
-from tasks.mining.gitio import open_repository
-from tasks.mining.history import first_parent_chain
+from tasks.mining.git.clone import sync_repository
+from tasks.mining.git.history import first_parent_chain
+from tasks.mining.git.process import open_repository
 from tasks.mining.mine import MISSING, mine_repository
 
 NAME = "bench/mark"

@@ -32,7 +32,7 @@ from tasks.llm.batch import export_requests, import_answers
 from tasks.llm.gateway import cache_folder
 from tasks.llm.requests import Requests
 from tasks.mining.classify import classify_commit
-from tasks.mining.marks import CLASSIFIED
+from tasks.mining.filters.reverts import CLASSIFIED
 from tests.benchmarks.answering import read_answers, until_answered
 from tests.benchmarks.perftests_answered import state, tokens_by_stage
 from tests.benchmarks.perftests_gates import table

@@ -26,7 +26,7 @@ from tasks.apis.find import find_apis
 from tasks.apis.rank import ApiRanking
 from tasks.llm.demo import demo_answer
 from tasks.mining.classify import PerformanceVerdict
-from tasks.mining.clone import sync_repository
+from tasks.mining.git.clone import sync_repository
 from tasks.mining.mine import mine_repository
 from tasks.perftests.llm_source import WrittenTests
 

@@ -14,7 +14,7 @@ from storage.store import Store
 from storage.tables import Commit
 from tasks.environments.patching import apply_patch
 from tasks.environments.trees import clone_at, read_files, write_tree
-from tasks.mining.clone import sync_repository
+from tasks.mining.git.clone import sync_repository
 from tasks.mining.mine import mine_repository
 from tests.tasks.mining.conftest import FAST, NAME, SLOW, GitRepository
 

@@ -15,7 +15,7 @@ from storage.store import Store
 from tasks.environments.checking_out import add_missing, check_out, import_paths
 from tasks.environments.models import CheckedOut, missing
 from tasks.environments.trees import clone_at, clone_path
-from tasks.mining.clone import clone_path as mining_clone_path
+from tasks.mining.git.clone import clone_path as mining_clone_path
 from tasks.sandbox.models import Arm, Environment
 
 BARE = Environment(env_id="bare", kind="local", python="python3")

@@ -11,7 +11,7 @@ import pytest
 from configs.models import MiningConfig, RepositoryConfig
 from storage.store import Store
 from storage.tables import Commit
-from tasks.mining.clone import sync_repository
+from tasks.mining.git.clone import sync_repository
 from tasks.mining.mine import mine_repository
 from tasks.mining.models import Mined
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.mining.changes import RecordSplitter, parse_change, parse_diff, split_records
+from tasks.mining.git.diff_parser import RecordSplitter, parse_change, parse_diff, split_records
 
 RECORDS = [b"abc\n", b"x\n\ny \0 z\n", b"\n+line\n", b"q" * 50 + b"\n"]
 STREAM = b"".join(b"\0" + record for record in RECORDS)

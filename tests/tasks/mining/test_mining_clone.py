@@ -8,8 +8,8 @@ import pytest
 
 from configs.models import RepositoryConfig
 from storage.store import Store
-from tasks.mining.clone import sync_repository
 from tasks.mining.errors import MiningError
+from tasks.mining.git.clone import sync_repository
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from configs.models import MiningConfig, RepositoryConfig
-from tasks.mining.clone import sync_repository
-from tasks.mining.functions import touched
+from tasks.mining.functions.changed import touched
+from tasks.mining.git.clone import sync_repository
 from tasks.mining.mine import mine_repository
 
 PYTHON = """

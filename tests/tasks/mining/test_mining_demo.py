@@ -13,8 +13,8 @@ from storage.store import Store
 from storage.tables import Commit, LlmCall
 from tasks.llm.demo import MODEL
 from tasks.mining.classify import classify_commit
-from tasks.mining.clone import sync_repository
 from tasks.mining.errors import MiningError
+from tasks.mining.git.clone import sync_repository
 from tasks.mining.mine import mine_repository
 
 NAME = "isobench-demo/logkit"

@@ -5,8 +5,8 @@ import difflib
 
 import pytest
 
-from tasks.mining.focus import Deceived, Layout
-from tasks.mining.functions import TouchedFile, changed_lines, touched
+from tasks.mining.functions.changed import TouchedFile, changed_lines, touched
+from tasks.mining.functions.focus import Deceived, Layout
 
 
 def compare(before: str, after: str) -> TouchedFile:

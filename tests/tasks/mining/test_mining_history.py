@@ -10,12 +10,12 @@ import pytest
 
 from configs.models import MiningConfig
 from storage.tables import Commit
-from tasks.mining import changes
-from tasks.mining import differ as differ_module
-from tasks.mining.differ import Differ
 from tasks.mining.errors import MiningError
-from tasks.mining.gitio import open_repository
-from tasks.mining.history import read_changes
+from tasks.mining.git import diff_parser
+from tasks.mining.git import diff_stream as differ_module
+from tasks.mining.git.diff_stream import Differ
+from tasks.mining.git.history import read_changes
+from tasks.mining.git.process import open_repository
 from tasks.mining.mine import mine_repository
 
 SLOW = "def total(xs):\n    result = 0\n    for x in xs:\n        result = result + x\n    return result\n"
@@ -225,8 +225,8 @@ def test_odd_messages(mining, repository):
 
 
 def test_huge_diff_is_dropped_and_mining_goes_on(mining, repository, monkeypatch):
-    monkeypatch.setattr(changes, "MAX_RECORD_BYTES", 50_000)
-    monkeypatch.setattr(changes.split_records, "__defaults__", (50_000,))
+    monkeypatch.setattr(diff_parser, "MAX_RECORD_BYTES", 50_000)
+    monkeypatch.setattr(diff_parser.split_records, "__defaults__", (50_000,))
     huge = repository.commit("Faster table", {"table.py": "".join(f"row({n})\n" for n in range(100_000))})
     after = repository.commit("Faster total", {"sums.py": FAST})
     assert mining.mine().kept == [after]
@@ -253,7 +253,7 @@ def test_patches_have_context_though_the_first_reading_has_none(mining, reposito
 
 
 def test_a_patch_that_is_too_long_with_its_context_is_dropped(mining, repository, monkeypatch):
-    monkeypatch.setattr(changes.split_records, "__defaults__", (100_000,))
+    monkeypatch.setattr(diff_parser.split_records, "__defaults__", (100_000,))
     lines = [f"a{n} = '{'x' * 20_000}'\n" for n in range(9)]
     repository.commit("Add", {"table.py": "".join(lines)})
     lines[4] = "a4 = 1\n"

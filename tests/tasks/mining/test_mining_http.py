@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from configs.models import Config, RepositoryConfig
 from storage.store import Store
-from tasks.mining import objects, transfer
-from tasks.mining.clone import remote_state, sync_repository
 from tasks.mining.errors import MiningError
 from tasks.mining.faults import is_outside_fault
-from tasks.mining.objects import missing_objects, promisor
+from tasks.mining.git import missing_objects, transfer
+from tasks.mining.git.clone import remote_state, sync_repository
+from tasks.mining.git.missing_objects import promisor
 from tasks.progress import heard_by
 from tests.tasks.mining.githttp import GitHttp
 
@@ -30,7 +30,7 @@ def server(repository, tmp_path, monkeypatch):
     repository.write({f"data/{number}.bin": rng.randbytes(BYTES) for number in range(FILES)})
     repository.commit("Data")
     repository.git("config", "uploadpack.allowFilter", "true")
-    monkeypatch.setattr(objects, "BATCH", 20)
+    monkeypatch.setattr(missing_objects, "BATCH", 20)
     for name, value in {"HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": os.devnull, "no_proxy": "127.0.0.1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("GHAPI_TOKEN", raising=False)
@@ -53,7 +53,7 @@ def assert_whole(store, repository) -> None:
     path = store.work / "clones" / "acme__sums.git"
     with git.Repo(path) as repo:
         assert promisor(repo) is None
-        assert not missing_objects(repo, "--all")
+        assert not missing_objects.missing_objects(repo, "--all")
         assert repo.head.commit.hexsha == repository.head()
 
 

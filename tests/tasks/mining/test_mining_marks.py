@@ -7,11 +7,11 @@ import subprocess
 import pytest
 
 from storage.tables import Commit
-from tasks.mining.changes import FileDiff
-from tasks.mining.differ import Differ
-from tasks.mining.gitio import open_repository
-from tasks.mining.history import read_changes
-from tasks.mining.patchid import patch_ids
+from tasks.mining.functions.patch_id import patch_ids
+from tasks.mining.git.diff_parser import FileDiff
+from tasks.mining.git.diff_stream import Differ
+from tasks.mining.git.history import read_changes
+from tasks.mining.git.process import open_repository
 
 SLOW = "def total(xs):\n    result = 0\n    for x in xs:\n        result = result + x\n    return result\n"
 FAST = "def total(xs):\n    return sum(xs)\n"

@@ -17,10 +17,10 @@ import pytest
 
 from configs.models import RepositoryConfig
 from storage.store import Store
-from tasks.mining import objects, transfer
-from tasks.mining.clone import sync_repository
 from tasks.mining.errors import MiningError
-from tasks.mining.objects import missing_objects, promisor
+from tasks.mining.git import missing_objects, transfer
+from tasks.mining.git.clone import sync_repository
+from tasks.mining.git.missing_objects import promisor
 from tasks.progress import heard_by
 
 FILES, BYTES = 60, 4000
@@ -83,7 +83,7 @@ def wire(repository, monkeypatch):
         repository.write({f"data/{number}.bin": rng.randbytes(BYTES)})
     repository.commit("Data")
     repository.git("config", "uploadpack.allowFilter", "true")
-    monkeypatch.setattr(objects, "BATCH", 20)
+    monkeypatch.setattr(missing_objects, "BATCH", 20)
     wire = Wire(str(repository.path.parent))
     yield wire
     wire.release.set()
@@ -109,7 +109,7 @@ def assert_whole(store, repository, tmp_path) -> None:
     path = store.work / "clones" / "acme__sums.git"
     with git.Repo(path) as repo:
         assert promisor(repo) is None
-        assert not missing_objects(repo, "--all")
+        assert not missing_objects.missing_objects(repo, "--all")
     assert not list((path / "objects").rglob("tmp_*"))
     # what later stages do with it
     subprocess.run(["git", "clone", "-q", "--shared", path, tmp_path / "copy"], check=True)
@@ -150,7 +150,7 @@ def test_a_killed_process(wire, store, repository, tmp_path):
     wire.hold, wire.after = True, {FIRST_BLOBS + 1: BYTES * 10}
     program = (
         "import sys; from configs.models import RepositoryConfig; from storage.store import Store\n"
-        "from tasks.mining import clone, objects; objects.BATCH = 20\n"
+        "from tasks.mining.git import clone, missing_objects; missing_objects.BATCH = 20\n"
         "clone.sync_repository(RepositoryConfig(name='acme/sums', url=sys.argv[1]), Store(sys.argv[2]))"
     )
     process = subprocess.Popen([sys.executable, "-c", program, wire.url, store.root])

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tasks.mining.clone import sync_repository
+from tasks.mining.git.clone import sync_repository
 
 FAST = "def total(xs):\n    return sum(xs)\n"
 

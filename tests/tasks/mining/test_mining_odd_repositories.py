@@ -12,8 +12,8 @@ from configs.models import MiningConfig, RepositoryConfig
 from storage.store import Store
 from storage.tables import Commit
 from tasks.apis.find import find_apis
-from tasks.mining.clone import sync_repository
 from tasks.mining.errors import MiningError
+from tasks.mining.git.clone import sync_repository
 from tasks.mining.mine import mine_repository
 from tests.tasks.mining.conftest import FAST, NAME, SLOW, GitRepository
 

@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from configs.models import RepositoryConfig
-from tasks.mining.gitio import GitFailed
-from tasks.mining.mirror import make_mirror
-from tasks.mining.transfer import credentials, environment
+from tasks.mining.git.mirror import make_mirror
+from tasks.mining.git.process import GitFailed
+from tasks.mining.git.transfer import credentials, environment
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import pytest
 from configs.models import RepositoryConfig
 from storage.store import Store
 from storage.tables import PullRequest
-from tasks.mining import github, stage
+from tasks.mining import stage
 from tasks.mining.errors import MiningError
-from tasks.mining.github import GitHub
-from tasks.mining.pulls import claims, fetch_pull_request
+from tasks.mining.pulls import github
+from tasks.mining.pulls.fetch import claims, fetch_pull_request
+from tasks.mining.pulls.github import GitHub
 from tests.tasks.mining.hub import TOKEN, FakeHub
 
 REPO = RepositoryConfig(name="acme/sums")

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import pytest
 
 from configs.models import MiningConfig
-from tasks.mining.changes import Change, FileDiff
-from tasks.mining.filters import Filters, Judged
-from tasks.mining.history import Inner
-from tasks.mining.rules import Rules
-from tasks.mining.score import WEIGHTS, Score
+from tasks.mining.filters.filters import Filters, Judged
+from tasks.mining.filters.rules import Rules
+from tasks.mining.git.diff_parser import Change, FileDiff
+from tasks.mining.git.history import Inner
+from tasks.mining.ranking.score import WEIGHTS, Score
 from tests.benchmarks.mining_labels import HEADS, load_labels
 
 OLD = "def f(xs):\n    out = []\n    return out\n"

@@ -13,15 +13,15 @@ import pytest
 from configs.models import MiningConfig, RepositoryConfig
 from storage.store import Store
 from storage.tables import Commit
-from tasks.mining import workers
-from tasks.mining.clone import clone_path, sync_repository
 from tasks.mining.errors import MiningError
-from tasks.mining.gitio import open_repository
-from tasks.mining.history import first_parent_chain
+from tasks.mining.filters.rules import Rules
+from tasks.mining.git.clone import clone_path, sync_repository
+from tasks.mining.git.history import first_parent_chain
+from tasks.mining.git.process import open_repository
 from tasks.mining.mine import mine_repository
-from tasks.mining.rules import Rules
-from tasks.mining.worker import Range, Setup
-from tasks.mining.workers import Regions, judge_all
+from tasks.mining.workers import pool
+from tasks.mining.workers.pool import Regions, judge_all
+from tasks.mining.workers.process import Range, Setup
 from tasks.progress import heard_by
 
 NAME = "acme/sums"
@@ -29,8 +29,8 @@ NAME = "acme/sums"
 
 @pytest.fixture
 def small_ranges(monkeypatch):
-    monkeypatch.setattr(workers, "MIN_CHANGES", 5)
-    monkeypatch.setattr(workers, "RANGE", 4)
+    monkeypatch.setattr(pool, "MIN_CHANGES", 5)
+    monkeypatch.setattr(pool, "RANGE", 4)
 
 
 @pytest.fixture
@@ -77,8 +77,8 @@ def test_each_change_comes_once(repository, history, small_ranges, tmp_path):
 def started(monkeypatch):
     """The processes that became workers, with their lines."""
     found = []
-    start = workers._start
-    monkeypatch.setattr(workers, "_start", lambda count: found.append(start(count)) or found[-1])
+    start = pool._start
+    monkeypatch.setattr(pool, "_start", lambda count: found.append(start(count)) or found[-1])
     return found
 
 
@@ -93,7 +93,7 @@ def test_stopping_early_ends_the_workers(repository, history, small_ranges, tmp_
 
 
 def test_workers_end_when_they_are_told_to():
-    process, lines = workers._start(2)
+    process, lines = pool._start(2)
     deadline = time.monotonic() + 20
     while len(children := psutil.Process(process.pid).children()) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -108,7 +108,7 @@ def test_workers_end_when_they_are_told_to():
 def test_workers_end_with_their_parent(repository, history, small_ranges, tmp_path, started):
     """However it ended: nobody holds the other end of their pipes then."""
     setup, _ = setup_of(repository, Store(tmp_path / "store"))
-    process, lines = workers._start(2)
+    process, lines = pool._start(2)
     pickle.dump(setup, lines[0].questions)
     for line in lines:
         line.close()
@@ -117,7 +117,7 @@ def test_workers_end_with_their_parent(repository, history, small_ranges, tmp_pa
 
 @pytest.mark.parametrize("victim", ["all", "one"])
 def test_a_worker_that_dies_is_an_outside_fault(repository, history, small_ranges, tmp_path, monkeypatch, victim):
-    start = workers._start
+    start = pool._start
 
     def doomed(count):
         process, lines = start(count)
@@ -128,7 +128,7 @@ def test_a_worker_that_dies_is_an_outside_fault(repository, history, small_range
             os.write(lines[0].questions.fileno(), b"nonsense")
         return process, lines
 
-    monkeypatch.setattr(workers, "_start", doomed)
+    monkeypatch.setattr(pool, "_start", doomed)
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
     with pytest.raises(MiningError, match="ended before its work was done; run again") as caught:
         list(judge_all(setup, chain, dict, processes=2))

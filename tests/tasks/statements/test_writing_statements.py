@@ -16,7 +16,7 @@ from tasks.code.leaks import find_leaks
 from tasks.llm import Waiting, demo
 from tasks.llm.asked import find_asked
 from tasks.llm.batch import import_answers
-from tasks.mining.clone import sync_repository
+from tasks.mining.git.clone import sync_repository
 from tasks.mining.mine import mine_repository
 from tasks.statements.writing import UnknownCommit, write_statement
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.code.python import parse
-from tasks.mining.focus import Deceived, Layout
-from tasks.mining.units import Lines, Unit
+from tasks.mining.functions.focus import Deceived, Layout
+from tasks.mining.functions.units import Lines, Unit
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _NOT_RUN = {"returns", "annotation"}

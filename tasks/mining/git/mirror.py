@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from configs.models import RepositoryConfig
 from tasks.git_environment import git_in, local_setting, open_repo
-from tasks.mining.gitio import GitFailed
-from tasks.mining.judging import shallow_boundary
-from tasks.mining.objects import fetch_in_batches, in_order_of_paths, missing_objects, promisor
-from tasks.mining.transfer import environment, transfer
+from tasks.mining.git.missing_objects import fetch_in_batches, in_order_of_paths, missing_objects, promisor
+from tasks.mining.git.process import GitFailed
+from tasks.mining.git.transfer import environment, transfer
+from tasks.mining.workers.filtering import shallow_boundary
 from tasks.progress import tell
 
 REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", "+HEAD:refs/isobench/head")

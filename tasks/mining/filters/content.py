@@ -8,10 +8,10 @@ from dataclasses import replace
 import git
 
 from tasks.code.native import grammar_of
-from tasks.mining.changes import MAX_RECORD_BYTES, NO_BLOB, Change, FileDiff
-from tasks.mining.functions import touched
-from tasks.mining.gitio import GitFailed, read_blob
-from tasks.mining.patches import split_patch
+from tasks.mining.functions.changed import touched
+from tasks.mining.functions.patches import split_patch
+from tasks.mining.git.diff_parser import MAX_RECORD_BYTES, NO_BLOB, Change, FileDiff
+from tasks.mining.git.process import GitFailed, read_blob
 
 MAX_BLOB_BYTES = 4 << 20
 _HEADERS = {"h", "hh", "hpp", "cuh", "inl", "pxd", "pxi"}

@@ -15,12 +15,12 @@ from configs.models import RepositoryConfig
 from storage.store import Store
 from tasks.git_environment import git_in, open_repo
 from tasks.mining.errors import MiningError
-from tasks.mining.gitio import GitFailed
-from tasks.mining.judging import shallow_boundary
-from tasks.mining.mirror import make_mirror, update_mirror
+from tasks.mining.git.mirror import make_mirror, update_mirror
+from tasks.mining.git.missing_objects import lfs_patterns, promisor, submodules
+from tasks.mining.git.process import GitFailed
+from tasks.mining.git.transfer import are_credentials_shown, credentials, environment
 from tasks.mining.models import Clone
-from tasks.mining.objects import lfs_patterns, promisor, submodules
-from tasks.mining.transfer import are_credentials_shown, credentials, environment
+from tasks.mining.workers.filtering import shallow_boundary
 
 __all__ = ["clone_path", "credentials", "remote_state", "sync_repository"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from fnmatch import translate
 
 from tasks.code.paths import PathKinds
-from tasks.mining.changes import MAX_RECORD_BYTES, Change, FileDiff
-from tasks.mining.history import Inner
+from tasks.mining.filters.rules import Rules
+from tasks.mining.git.diff_parser import MAX_RECORD_BYTES, Change, FileDiff
+from tasks.mining.git.history import Inner
 from tasks.mining.message import Keywords, conventional_type, headline, is_revert, is_sync_merge
-from tasks.mining.rules import Rules
-from tasks.mining.score import Score, features_of
+from tasks.mining.ranking.score import Score, features_of
 
 NOT_CODE_TYPES = {"docs", "doc", "test", "tests", "ci", "build", "style", "release"}
 """Types of conventional subjects (`ci: ...`) that say that the project's code is not what changed."""
@@ -44,7 +44,7 @@ class Filters:
     3. the size: huge_diff, too_many_files, too_many_lines
     4. what it says: message_type (`ci: ...`), no_keyword; or, with `use_keywords: false`, what it does: low_score
 
-    Content is looked at later, for what is left: see `tasks.mining.content` (cosmetic, new_code_only).
+    Content is looked at later, for what is left: see `tasks.mining.filters.content` (cosmetic, new_code_only).
     """
 
     def __init__(self, rules: Rules) -> None:

@@ -1,6 +1,7 @@
 """Judges ranges of history: for each change its row, with functions and patches of those that are kept.
 
-Needs neither the store nor its heavy libraries: a worker process (`tasks.mining.worker`) starts fast and stays small.
+Needs neither the store nor its heavy libraries: a worker process (`tasks.mining.workers.process`) starts fast and
+stays small.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from typing import Any, Self
 
 import git
 
-from tasks.mining.changes import Change
-from tasks.mining.content import Dropped, functions_of, patches_of
-from tasks.mining.differ import Differ
-from tasks.mining.filters import Filters
-from tasks.mining.history import Inner, read_changes
+from tasks.mining.filters.content import Dropped, functions_of, patches_of
+from tasks.mining.filters.filters import Filters
+from tasks.mining.filters.rules import Rules
+from tasks.mining.functions.patch_id import patch_ids
+from tasks.mining.git.diff_parser import Change
+from tasks.mining.git.diff_stream import Differ
+from tasks.mining.git.history import Inner, read_changes
 from tasks.mining.message import headline, pull_request
-from tasks.mining.patchid import patch_ids
-from tasks.mining.rules import Rules
 
 SHALLOW = "shallow_boundary: the clone ends here"
 _REV = re.compile(r"REV(?:ERT)?(?:\([^)\n]*\))?!?: ", re.IGNORECASE)

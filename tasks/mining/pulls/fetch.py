@@ -10,8 +10,8 @@ from typing import Any
 from configs.models import RepositoryConfig
 from storage.store import Store
 from storage.tables import PullRequest
-from tasks.mining.github import API, GitHub
 from tasks.mining.models import FetchedPullRequest
+from tasks.mining.pulls.github import API, GitHub
 
 MAX_TIMELINE_CHARS = 200_000
 MAX_LINKED = 5

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from tasks.git_environment import reaching
-from tasks.mining.gitio import GitFailed
+from tasks.mining.git.process import GitFailed
 
 SILENCE_S = 600.0
 """A remote that sends nothing and a git that says nothing for so long are given up."""

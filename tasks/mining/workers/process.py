@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tasks.mining.errors import MiningError
-from tasks.mining.gitio import open_repository
-from tasks.mining.history import Inner
-from tasks.mining.judging import Judge, Row
-from tasks.mining.rules import Rules
+from tasks.mining.filters.rules import Rules
+from tasks.mining.git.history import Inner
+from tasks.mining.git.process import open_repository
+from tasks.mining.workers.filtering import Judge, Row
 
 BATCH_ROWS = 100
 BATCH_BYTES = 4 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from tasks.mining.changes import Change, FileDiff
+from tasks.mining.git.diff_parser import Change, FileDiff
 
 _SPACE = b" \t\r\f\v"
 LENGTH = 20

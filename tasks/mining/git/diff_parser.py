@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from git.diff import decode_path
 
-from tasks.mining.gitio import GitFailed
+from tasks.mining.git.process import GitFailed
 
 FORMAT = "tformat:%x00%H%x00%P%x00%at%x00%an%x00%ae%x00%s%x00%B%x1e%x00"
 """One record starts with NUL at the start of a line. Nothing else can: a line of a diff starts with a sign or a letter,

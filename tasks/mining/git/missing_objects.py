@@ -7,8 +7,8 @@ from pathlib import Path
 
 import git
 
-from tasks.mining.gitio import GitFailed, stream
-from tasks.mining.transfer import transfer
+from tasks.mining.git.process import GitFailed, stream
+from tasks.mining.git.transfer import transfer
 from tasks.progress import tell
 
 BATCH = 10_000

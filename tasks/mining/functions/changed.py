@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from tasks.code.native import TEMPLATES, grammar_of
-from tasks.mining.python_units import by_indentation, read_both
-from tasks.mining.units import Code, Lines, Unit, functions_by_name, read_compiled, same_codes
+from tasks.mining.functions.python_units import by_indentation, read_both
+from tasks.mining.functions.units import Code, Lines, Unit, functions_by_name, read_compiled, same_codes
 
 MODULE = "<module>"
 """Stands for statements at the top of a file that differ: constants, tables, macros."""

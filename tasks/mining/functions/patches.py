@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import git
 
 from tasks.code.paths import is_test_path
-from tasks.mining.changes import Change, FileDiff, parse_diff
-from tasks.mining.gitio import CONTEXT, DIFF_OPTIONS, stream
+from tasks.mining.git.diff_parser import Change, FileDiff, parse_diff
+from tasks.mining.git.process import CONTEXT, DIFF_OPTIONS, stream
 
 MAX_BINARY_BYTES = 4 << 20
 """Longest patch of binary files that is stored with a change."""

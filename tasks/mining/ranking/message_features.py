@@ -1,4 +1,4 @@
-"""What the words of a change say about its purpose: names of features, see `tasks.mining.score.WEIGHTS`."""
+"""What the words of a change say about its purpose: names of features, see `tasks.mining.ranking.score.WEIGHTS`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from tasks.mining.changes import Change
+from tasks.mining.git.diff_parser import Change
 from tasks.mining.message import conventional_type, prose
 
 _UNIT = r"(?:ms|msec|µs|μs|us|usec|ns|s|secs?|seconds|minutes)"

@@ -1,4 +1,4 @@
-"""What a diff does to the code: names of features, see `tasks.mining.score.WEIGHTS`."""
+"""What a diff does to the code: names of features, see `tasks.mining.ranking.score.WEIGHTS`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ahocorasick_rs import BytesAhoCorasick
 
 from tasks.code.paths import strip_template
-from tasks.mining.changes import FileDiff
+from tasks.mining.git.diff_parser import FileDiff
 
 COMPILED = (".c", ".cc", ".cpp", ".cxx", ".cu", ".cuh", ".pyx", ".pxd", ".pxi", ".rs", ".h", ".hpp", ".inl")
 MAX_LINE = 300

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tasks.mining.changes import Change, FileDiff
-from tasks.mining.score_code import code_features
-from tasks.mining.score_words import word_features
+from tasks.mining.git.diff_parser import Change, FileDiff
+from tasks.mining.ranking.diff_features import code_features
+from tasks.mining.ranking.message_features import word_features
 
 WEIGHTS: dict[str, tuple[float, str]] = {
     # title: of a commit or a pull request, and of the commits inside a merge

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import git
 
-from tasks.mining.changes import FORMAT
-from tasks.mining.gitio import CHUNK, CONTEXT, DIFF_OPTIONS, GitFailed, Tail, ended, started
+from tasks.mining.git.diff_parser import FORMAT
+from tasks.mining.git.process import CHUNK, CONTEXT, DIFF_OPTIONS, GitFailed, Tail, ended, started
 
 BLOCK = 500
 """Changes asked for at once: as many ids as surely fit into a pipe, so that neither side waits for the other."""

@@ -18,10 +18,10 @@ from typing import BinaryIO
 
 from storage.tables import Commit
 from tasks.mining.errors import MiningError
-from tasks.mining.gitio import open_repository
-from tasks.mining.history import Inner
-from tasks.mining.judging import Judge, Row
-from tasks.mining.worker import Range, Setup, batches
+from tasks.mining.git.history import Inner
+from tasks.mining.git.process import open_repository
+from tasks.mining.workers.filtering import Judge, Row
+from tasks.mining.workers.process import Range, Setup, batches
 
 MIN_CHANGES = 300
 """Fewer changes than this are judged at once in this process: starting another takes longer."""
@@ -30,7 +30,7 @@ RANGE = 250
 LAST_RANGE = 40
 """Towards the end ranges get smaller, down to this many, so that workers finish together."""
 MAX_WORKERS = 8
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 _WAIT_S = 0.5
 
 Batch = list[Commit]
@@ -177,7 +177,12 @@ def _start(count: int) -> tuple[subprocess.Popen[bytes], list[Line]]:
     try:
         # -P: a folder `tasks` where the user stands is not ours
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"import sys; from tasks.mining.worker import main; sys.exit(main({theirs}))"],
+            [
+                sys.executable,
+                "-P",
+                "-c",
+                f"import sys; from tasks.mining.workers.process import main; sys.exit(main({theirs}))",
+            ],
             stdin=subprocess.DEVNULL,
             stdout=2,  # a stray print belongs with the errors
             pass_fds=[end for pair in theirs for end in pair],

@@ -8,10 +8,10 @@ from datetime import date
 
 import git
 
-from tasks.mining.changes import FORMAT, Change, parse_change, read_date, split_records
-from tasks.mining.differ import Differ
 from tasks.mining.errors import MiningError
-from tasks.mining.gitio import DIFF_OPTIONS, GitFailed, stream
+from tasks.mining.git.diff_parser import FORMAT, Change, parse_change, read_date, split_records
+from tasks.mining.git.diff_stream import Differ
+from tasks.mining.git.process import DIFF_OPTIONS, GitFailed, stream
 
 MAX_INNER = 500
 """Inner commits that are listed for one merge; the rest of a longer branch is left out."""

@@ -1,0 +1,1 @@
+"""Which changes are kept, and for which reason the others are not."""

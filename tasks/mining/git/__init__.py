@@ -1,0 +1,1 @@
+"""What git says: clones, histories, diffs, objects that are missing."""

@@ -1,0 +1,1 @@
+"""What was said about a change in its pull request."""

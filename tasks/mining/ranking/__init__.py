@@ -1,0 +1,1 @@
+"""How likely a change is to be a performance commit: the score and its features."""

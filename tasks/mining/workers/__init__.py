@@ -1,0 +1,1 @@
+"""Processes that filter ranges of a history side by side."""
