@@ -18,7 +18,7 @@ HOW = (
 @lru_cache
 def _missing_docker() -> str | None:
     """Why containers cannot be run here, or None."""
-    from tasks.sandbox.engine import connect, default_image, engine_errors
+    from tasks.sandbox.docker.engine import connect, default_image, engine_errors
     from tasks.sandbox.models import SandboxError
 
     image = default_image()
@@ -35,7 +35,7 @@ def _missing_docker() -> str | None:
 @pytest.fixture(scope="session")
 def docker_image() -> str:
     """Name of a Docker image with Python 3.11. Without engine or image: skips, or fails if CI demands Docker."""
-    from tasks.sandbox.engine import default_image
+    from tasks.sandbox.docker.engine import default_image
 
     if reason := _missing_docker():
         if os.environ.get("ISOBENCH_REQUIRE_DOCKER") == "1":

@@ -6,10 +6,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 INSIDE = (
-    "tasks/sandbox/probe.py",
-    "tasks/sandbox/dialects.py",
-    "tasks/sandbox/encoding.py",
-    "tasks/sandbox/commands/runner.py",
+    "tasks/sandbox/probe/inside/probe.py",
+    "tasks/sandbox/probe/inside/dialects.py",
+    "tasks/sandbox/probe/inside/encoding.py",
+    "tasks/sandbox/commands/inside/runner.py",
     "tasks/environments/adopt_venv.py",
     "tasks/environments/build_wheel.py",
     "tasks/environments/own_modules.py",
@@ -23,7 +23,7 @@ INSIDE = (
     "tasks/perftests/pytest_source/workload.py",
 )
 BROUGHT = {
-    "tasks/sandbox/encoding.py": ("numpy",),
+    "tasks/sandbox/probe/inside/encoding.py": ("numpy",),
     "tasks/perftests/pytest_source/discovery.py": ("pytest",),
     "tasks/perftests/pytest_source/workload.py": ("pytest", "_pytest"),
 }

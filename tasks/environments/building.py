@@ -37,10 +37,10 @@ from tasks.environments.trees import (
     refuse_bombs,
     tracked_files,
 )
-from tasks.sandbox.bubblewrap import find_bubblewrap
-from tasks.sandbox.engine import default_image
+from tasks.sandbox.docker.engine import default_image
 from tasks.sandbox.foreign import is_host_fault
 from tasks.sandbox.foreign_folders import remove
+from tasks.sandbox.local.bubblewrap import find_bubblewrap
 from tasks.sandbox.models import ENV_DIR, Environment, SandboxError
 
 

@@ -24,10 +24,10 @@ from tasks.environments.runners import (
     prepare,
     steps_variables,
 )
-from tasks.sandbox.bubblewrap import USER_ID
-from tasks.sandbox.engine import HOST_LABEL, OWNER_LABEL, connect, engine_errors, host
+from tasks.sandbox.docker.engine import HOST_LABEL, OWNER_LABEL, connect, engine_errors, host
+from tasks.sandbox.local.bubblewrap import USER_ID
 from tasks.sandbox.models import ENV_DIR, Mount, SandboxError
-from tasks.sandbox.owners import OWNER
+from tasks.sandbox.ownership import OWNER
 
 IMAGE = "isobench-env"
 """Repository of the images; the tag is the environment's id."""

@@ -18,8 +18,8 @@ from typing import Protocol
 from tasks.environments.registry import Registry, registry
 from tasks.environments.tools import make_home, make_tools, search_path
 from tasks.environments.unisolated import run_unisolated
-from tasks.sandbox.bubblewrap import is_installation
-from tasks.sandbox.local import LocalSandbox
+from tasks.sandbox.local.bubblewrap import is_installation
+from tasks.sandbox.local.sandbox import LocalSandbox
 from tasks.sandbox.models import ABANDONED, ENV_DIR, Command, Limits, Mount, SandboxError
 from tasks.sandbox.streams import Tail, drain
 

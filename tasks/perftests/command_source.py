@@ -18,7 +18,7 @@ from configs.models import CommandConfig, PerfTestConfig
 from tasks.perftests.gates import Bench, GateFailed
 from tasks.perftests.models import Proposal, Verdict
 from tasks.sandbox.commands.parsing import OutputError, parse_output
-from tasks.sandbox.commands.running import CommandError, CommandSession, parse_spec, wanted_metrics
+from tasks.sandbox.commands.session import CommandError, CommandSession, parse_spec, wanted_metrics
 from tasks.sandbox.models import Arm
 
 SEED = 20_240_229

@@ -30,8 +30,8 @@ from tasks.sandbox.models import (
 
 if TYPE_CHECKING:
     from configs.models import SandboxConfig
-    from tasks.sandbox.docker import DockerSandbox
-    from tasks.sandbox.local import LocalSandbox
+    from tasks.sandbox.docker.sandbox import DockerSandbox
+    from tasks.sandbox.local.sandbox import LocalSandbox
 
 __all__ = [
     "ARM_DIR", "ENV_DIR", "WORK_DIR", "Arm", "Command", "Completed", "Environment", "Limits", "Mount", "Process",
@@ -46,11 +46,11 @@ def open_sandbox(config: SandboxConfig) -> Sandbox:
     """
     opened: DockerSandbox | LocalSandbox
     if config.kind == "docker":
-        from tasks.sandbox.docker import DockerSandbox
+        from tasks.sandbox.docker.sandbox import DockerSandbox
 
         opened = DockerSandbox()
     else:
-        from tasks.sandbox.local import LocalSandbox
+        from tasks.sandbox.local.sandbox import LocalSandbox
 
         opened = LocalSandbox()
     opened.shared = tuple(Mount(source=Path(source), target=target) for source, target in config.mounts.items())

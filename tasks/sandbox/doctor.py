@@ -104,7 +104,7 @@ def _disk() -> Check:
 
 
 def _bubblewrap() -> Check:
-    from tasks.sandbox.bubblewrap import find_bubblewrap
+    from tasks.sandbox.local.bubblewrap import find_bubblewrap
 
     name = "bubblewrap (local sandbox)"
     found = find_bubblewrap()
@@ -122,7 +122,7 @@ def _bubblewrap() -> Check:
 
 
 def _control_groups() -> Check:
-    from tasks.sandbox.cgroups import find_places
+    from tasks.sandbox.local.cgroups import find_places
 
     places = find_places()
     if places is not None:
@@ -142,7 +142,7 @@ def _compiler() -> Check:
 
 
 def _docker() -> Check:
-    from tasks.sandbox.engine import connect, default_image, engine_errors
+    from tasks.sandbox.docker.engine import connect, default_image, engine_errors
     from tasks.sandbox.models import SandboxError
 
     name, image = "docker (docker sandbox)", default_image()

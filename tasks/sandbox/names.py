@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tasks.sandbox.models import WORK_DIR, Mount
-from tasks.sandbox.owners import private_folder
+from tasks.sandbox.ownership import private_folder
 
 USER_ID = 1000
 """User and group inside, whoever runs the sandbox outside."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from tasks.sandbox.models import WORK_DIR, Limits
-from tasks.sandbox.usage import tree
+from tasks.sandbox.probe.accounting import tree
 
 EVERY_S = 0.5
 """How often to look."""

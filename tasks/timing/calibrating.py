@@ -19,7 +19,7 @@ from pathlib import Path
 from configs.models import MIN_SPEEDUP, OPT_THRESHOLD, SandboxConfig, ScoringConfig, TimingConfig
 from storage.store import Store
 from storage.tables import Calibration, Comparison
-from tasks.sandbox.engine import default_image
+from tasks.sandbox.docker.engine import default_image
 from tasks.sandbox.models import Arm, Environment
 from tasks.timing.session import run_session
 

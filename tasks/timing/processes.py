@@ -11,7 +11,7 @@ from pathlib import Path
 
 from configs.models import TimingConfig
 from tasks.sandbox.models import Arm, Limits, Sandbox
-from tasks.sandbox.probing import Dialect, ProbeError, ProbeSession
+from tasks.sandbox.probe.session import Dialect, ProbeError, ProbeSession
 from tasks.timing.models import Race, Status
 from tasks.timing.patience import beyond, charge, limit
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tasks.sandbox.probing import CheckFailed, ProbeError, ProbeSession, SetupInfo, Spent, Timed
+from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession, SetupInfo, Spent, Timed
 from tasks.timing.models import Race, Sample, Status
 from tasks.timing.patience import beyond, charge, limit
 from tasks.timing.processes import ProcessSet, Track, status_of

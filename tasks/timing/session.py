@@ -14,7 +14,7 @@ from storage.store import Store
 from storage.tables import Comparison, Measurement, TimedSession
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
-from tasks.sandbox.probing import Dialect
+from tasks.sandbox.probe.session import Dialect
 from tasks.timing.clocks import call_times, counted
 from tasks.timing.commands.play import commands
 from tasks.timing.commands.rows import metric_rows

@@ -21,7 +21,7 @@ from configs.variables import TEMPORARY_SERVER
 from storage.store import Store
 from tasks.caching import cache_key
 from tasks.sandbox.models import Arm, SandboxError
-from tasks.sandbox.probing import Dialect
+from tasks.sandbox.probe.session import Dialect
 from tasks.timing.leasing import Busy, Reserve
 from tasks.timing.models import Session
 from tasks.timing.session import run_session

@@ -12,7 +12,7 @@ import sys
 from typing import Literal
 
 from storage.store import Store
-from tasks.sandbox.engine import default_image
+from tasks.sandbox.docker.engine import default_image
 from tasks.sandbox.models import Arm, Environment
 
 PARTS = 20

@@ -17,9 +17,9 @@ from tasks.perftests.gates import Bench, judge
 from tasks.perftests.models import Proposal
 from tasks.sandbox import Environment, limits_of, open_sandbox
 from tasks.sandbox.commands.parsing import parse_output
-from tasks.sandbox.commands.running import CommandSession, wanted_metrics
-from tasks.sandbox.encoding import decode
-from tasks.sandbox.probing import ProbeSession
+from tasks.sandbox.commands.session import CommandSession, wanted_metrics
+from tasks.sandbox.probe.inside.encoding import decode
+from tasks.sandbox.probe.session import ProbeSession
 from tests.inside import BROUGHT, INSIDE, ROOT
 from tests.interpreters import newest, oldest
 from tests.tasks.perftests.conftest import CHANGED, make_kit, write

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tasks.perftests.changed import Targets
 from tasks.perftests.models import Proposal
-from tasks.sandbox.encoding import encode
 from tasks.sandbox.models import Arm, Limits, Sandbox
-from tasks.sandbox.probing import ProbeError, ProbeSession
+from tasks.sandbox.probe.inside.encoding import encode
+from tasks.sandbox.probe.session import ProbeError, ProbeSession
 
 SEED, OTHER_SEED, THIRD_SEED = 20_240_229, 7, 1_000_003
 OWN_CODE = ("pytest", "asv")

@@ -41,7 +41,7 @@ from tasks.perftests.gates.screening import only_when_repeated, screen
 from tasks.perftests.gates.world import alive, setup_work, world
 from tasks.perftests.models import Evidence, Proposal, Verdict
 from tasks.perftests.patches import changed_executable, share
-from tasks.sandbox.probing import ProbeSession
+from tasks.sandbox.probe.session import ProbeSession
 
 RESIZED = 3
 """How often a script's SIZE is changed."""

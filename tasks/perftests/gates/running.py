@@ -18,7 +18,7 @@ from tasks.perftests.gates.bench import (
     varies,
 )
 from tasks.perftests.models import Proposal
-from tasks.sandbox.probing import CheckFailed, ProbeError, ProbeSession
+from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession
 
 _MISSING = re.compile(r"(?:ModuleNotFoundError|ImportError): (.*)")
 _NETWORK = re.compile(r"gaierror|Network is unreachable|No route to host|URLError|Name or service not known")

@@ -9,7 +9,7 @@ from configs.models import PerfTestConfig
 from tasks.perftests.gates.bench import OWN_CODE, SEED, Bench, Clock, GateFailed, once, varies
 from tasks.perftests.models import Proposal
 from tasks.sandbox.models import Arm
-from tasks.sandbox.probing import ProbeError, ProbeSession
+from tasks.sandbox.probe.session import ProbeError, ProbeSession
 
 SCREEN_S = 30.0
 """Time for all rounds; if they take longer, fewer are played, and fewer than wanted never drop anything."""

@@ -11,9 +11,9 @@ from tasks.perftests.gates.bench import Bench, Clock, GateFailed, once, varies
 from tasks.perftests.gates.running import First, order, trace
 from tasks.perftests.models import Proposal
 from tasks.perftests.trying import spans
-from tasks.sandbox.encoding import decode
 from tasks.sandbox.models import ARM_DIR
-from tasks.sandbox.probing import CheckFailed, ProbeError, ProbeSession
+from tasks.sandbox.probe.inside.encoding import decode
+from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession
 
 HERE = Path(__file__).parent
 MAX_SETUP_SHARE = 0.5

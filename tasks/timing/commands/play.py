@@ -19,7 +19,7 @@ import numpy as np
 from configs.models import CommandConfig
 from tasks.sandbox.commands.metrics import better
 from tasks.sandbox.commands.parsing import OutputError, parse_output
-from tasks.sandbox.commands.running import CommandError, CommandSession, Ran, parse_spec, wanted_metrics
+from tasks.sandbox.commands.session import CommandError, CommandSession, Ran, parse_spec, wanted_metrics
 from tasks.timing.models import ArmState, MetricValue, Race, Sample
 from tasks.timing.patience import beyond, charge
 from tasks.timing.processes import Track

@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from tasks.sandbox.probing import SetupInfo
+from tasks.sandbox.probe.session import SetupInfo
 from tasks.timing.leasing import pinning
 from tasks.timing.models import Race, Sample
 from tasks.timing.processes import ProcessSet, Track

@@ -100,7 +100,7 @@ def forget_images() -> Any:
     names: list[str] = []
     yield names.append
     if names:
-        from tasks.sandbox.engine import connect
+        from tasks.sandbox.docker.engine import connect
 
         client = connect()
         for name in dict.fromkeys(names):

@@ -20,9 +20,9 @@ from tasks.environments.building import build_environment
 from tasks.environments.images import DockerRunner
 from tasks.environments.models import Built
 from tasks.environments.runners import OUTPUT_CHARACTERS, LocalRunner, Place
-from tasks.sandbox.bubblewrap import interpreters_of
-from tasks.sandbox.engine import default_image
-from tasks.sandbox.local import _warn_once
+from tasks.sandbox.docker.engine import default_image
+from tasks.sandbox.local.bubblewrap import interpreters_of
+from tasks.sandbox.local.sandbox import _warn_once
 from tasks.sandbox.models import ENV_DIR, Command, Mount
 from tests.tasks.environments.test_environments_building import DATE, _dependency, _run
 
@@ -245,7 +245,7 @@ def test_without_isolation_nothing_runs_unless_the_user_says_so(
     history: Any, python_here: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tasks.environments.building.find_bubblewrap", lambda: None)
-    monkeypatch.setattr("tasks.sandbox.bubblewrap.find_bubblewrap", lambda: None)
+    monkeypatch.setattr("tasks.sandbox.local.bubblewrap.find_bubblewrap", lambda: None)
     monkeypatch.setenv("OPENAI_API_KEY", "hidden")
     base = history.commit({"tinylib/__init__.py": ""})
     config = python_here(install_commands=[f"env > {tmp_path}/ran; python -c 'import sys; print(sys.prefix)'"])

@@ -231,7 +231,7 @@ def test_nothing_to_install_is_a_bare_interpreter(history: Any, sandbox: Sandbox
     built = _build(history, config, sandbox, base, base)
     assert built.environment is not None, built.reason
     if sandbox.kind == "docker":
-        from tasks.sandbox.engine import default_image
+        from tasks.sandbox.docker.engine import default_image
 
         assert built.environment.image == default_image()
         assert built.environment.path is None

@@ -373,8 +373,8 @@ def test_the_funnel_names_what_was_left_out(attempt: Attempt) -> None:
 
 
 def test_a_build_without_bubblewrap(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.sandbox.local.bubblewrap.find_bubblewrap", lambda: None)
-    monkeypatch.setattr("tasks.sandbox.local._warn_once", lambda: None)
+    monkeypatch.setattr("tasks.sandbox.local.sandbox.bubblewrap.find_bubblewrap", lambda: None)
+    monkeypatch.setattr("tasks.sandbox.local.sandbox._warn_once", lambda: None)
     links = {"box/made.py": str(attempt.outside / "made.py")}
     folder = attempt.folder(attempt.check_out(attempt.patch({"box/x.py": "x"}, links)))
     assert (folder / "box/made.py").is_symlink()

@@ -10,7 +10,7 @@ from tasks.perftests.changed import Targets
 from tasks.perftests.command_source import from_commands, judge_command, spec_text
 from tasks.perftests.gates import Bench
 from tasks.sandbox import limits_of, open_sandbox
-from tasks.sandbox.commands.running import parse_spec
+from tasks.sandbox.commands.session import parse_spec
 from tests.tasks.sandbox.commands.workload import FAST, arm, files, spec
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tasks.sandbox.bubblewrap import find_bubblewrap
-from tasks.sandbox.local import LocalSandbox
+from tasks.sandbox.local.bubblewrap import find_bubblewrap
+from tasks.sandbox.local.sandbox import LocalSandbox
 from tasks.sandbox.models import Command, Completed, Limits, Sandbox
 
 
@@ -36,7 +36,7 @@ def make_kind(name: str, request: pytest.FixtureRequest) -> Kind:
     python = f"{sys.base_prefix}/bin/python3"
     if name == "docker":
         image = request.getfixturevalue("docker_image")
-        from tasks.sandbox.docker import DockerSandbox
+        from tasks.sandbox.docker.sandbox import DockerSandbox
 
         return Kind(name, DockerSandbox(), "python3", image)
     if name == "plain":

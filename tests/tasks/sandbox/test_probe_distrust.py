@@ -13,9 +13,9 @@ import pytest
 
 from configs.models import SandboxConfig
 from tasks.sandbox import open_sandbox
-from tasks.sandbox.answers import MAX_UNASKED
 from tasks.sandbox.models import Arm, Environment
-from tasks.sandbox.probing import ProbeError, ProbeSession
+from tasks.sandbox.probe.protocol import MAX_UNASKED
+from tasks.sandbox.probe.session import ProbeError, ProbeSession
 
 SCRIPT = """
 import json, os, queue, sys, threading, time

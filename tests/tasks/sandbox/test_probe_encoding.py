@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.sandbox.encoding import Record, Unserialisable, decode, encode
+from tasks.sandbox.probe.inside.encoding import Record, Unserialisable, decode, encode
 
 Point = collections.namedtuple("Point", "x y")
 

@@ -10,7 +10,7 @@ import pytest
 from configs.models import SandboxConfig
 from tasks.sandbox import open_sandbox
 from tasks.sandbox.models import Arm, Environment
-from tasks.sandbox.probing import CheckFailed, ProbeError, ProbeSession
+from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession
 
 HEAD = """
 import argparse

@@ -13,7 +13,7 @@ import pytest
 from configs.models import SandboxConfig
 from tasks.sandbox import open_sandbox
 from tasks.sandbox.models import Arm, Environment, Limits, Sandbox
-from tasks.sandbox.probing import CheckFailed, ProbeError, ProbeSession, Timed
+from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession, Timed
 
 LIBRARY = """
 def double(values):
@@ -112,7 +112,7 @@ def test_setup_run_result_check(lab):
 def test_waits_leave_at_least_what_the_call_took(lab, monkeypatch):
     """A wait that began before the request, and ended in it, can look longer than the request."""
     waits = itertools.count(step=10**12)
-    monkeypatch.setattr("tasks.sandbox.answers.thread_wait_ns", lambda thread: next(waits))
+    monkeypatch.setattr("tasks.sandbox.probe.protocol.thread_wait_ns", lambda thread: next(waits))
     probe = lab.probe()
     probe.setup(1)
     timed = probe.run()
@@ -347,7 +347,7 @@ def test_broken_results_are_rejected_not_trusted(lab):
 
 @pytest.mark.parametrize("name", ["probe", "dialects", "encoding"])
 def test_what_runs_inside_is_python_3_8_and_standard_library(name):
-    text = Path(f"tasks/sandbox/{name}.py").read_text()
+    text = Path(f"tasks/sandbox/probe/inside/{name}.py").read_text()
     tree = ast.parse(text, feature_version=(3, 8))
     modules = {
         (node.module if isinstance(node, ast.ImportFrom) else alias.name).split(".")[0]  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tasks.sandbox.local import LocalSandbox
+from tasks.sandbox.local.sandbox import LocalSandbox
 from tasks.sandbox.models import Command, Mount, SandboxError
 from tests.tasks.sandbox.kinds import Kind
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tasks.sandbox.bubblewrap import find_bubblewrap
-from tasks.sandbox.cgroups import find_places
-from tasks.sandbox.owners import OWNER, owner_is_alive, owner_of
+from tasks.sandbox.local.bubblewrap import find_bubblewrap
+from tasks.sandbox.local.cgroups import find_places
+from tasks.sandbox.ownership import OWNER, owner_is_alive, owner_of
 
 ROOT = Path(__file__).parents[3]
 DRIVER = """
@@ -97,7 +97,7 @@ def tell():
 atexit.register(tell)  # runs after what is registered later
 from tasks.environments.runners import LocalRunner, Place
 from tasks.sandbox import Command, SandboxError
-from tasks.sandbox.local import LocalSandbox
+from tasks.sandbox.local.sandbox import LocalSandbox
 started = Path(sys.argv[1])
 place = Place(started, *(started / name for name in ("environment", "tools", "cache", "clone")))
 def sleep(name, folder=started):
@@ -133,7 +133,7 @@ def test_a_kill_in_the_midst_of_starting_leaves_nothing() -> None:
         pytest.skip("needs bubblewrap (`apt install bubblewrap`) and control groups that this user may write")
     mark = f"mark-{os.urandom(6).hex()}"
     code = (
-        "from tasks.sandbox.local import LocalSandbox; from tasks.sandbox import Command\n"
+        "from tasks.sandbox.local.sandbox import LocalSandbox; from tasks.sandbox import Command\n"
         f"box, found = LocalSandbox(), []; print('started', flush=True)\n"
         f"while True: found.append(box.start(Command(argv=('/bin/sh', '-c', 'sleep 600 # {mark}'))))"
     )
@@ -150,7 +150,7 @@ def test_a_kill_in_the_midst_of_starting_leaves_nothing() -> None:
 @pytest.mark.docker
 @pytest.mark.parametrize("how", ENDINGS, ids=lambda how: how.name)
 def test_containers_end_with_the_driver(how: signal.Signals, docker_image: str) -> None:
-    from tasks.sandbox.engine import OWNER_LABEL, connect
+    from tasks.sandbox.docker.engine import OWNER_LABEL, connect
 
     code, owner = _end_driver("docker", "python3", docker_image, how)
     assert code != 0
@@ -162,8 +162,8 @@ def test_containers_end_with_the_driver(how: signal.Signals, docker_image: str) 
 
 @pytest.mark.docker
 def test_next_sandbox_sweeps_what_a_dead_process_left(docker_image: str) -> None:
-    from tasks.sandbox.docker import DockerSandbox
-    from tasks.sandbox.engine import HOST_LABEL, OWNER_LABEL, connect, host
+    from tasks.sandbox.docker.engine import HOST_LABEL, OWNER_LABEL, connect, host
+    from tasks.sandbox.docker.sandbox import DockerSandbox
 
     client = connect()
     ended = subprocess.Popen(["sleep", "600"])
@@ -191,9 +191,7 @@ def test_next_sandbox_sweeps_what_a_dead_process_left(docker_image: str) -> None
 
 def test_folders_of_killed_processes_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    code = (
-        "from tasks.sandbox.owners import private_folder; print(private_folder(), flush=True); import os; os.kill(0, 9)"
-    )
+    code = "import os; from tasks.sandbox.ownership import private_folder as f; print(f(), flush=True); os.kill(0, 9)"
     folders = []
     for _ in range(2):
         done = subprocess.run(

@@ -13,11 +13,11 @@ import pytest
 
 from configs.models import SandboxConfig
 from tasks.sandbox import limits_of, open_sandbox
-from tasks.sandbox import local as local_module
-from tasks.sandbox.bubblewrap import arguments, find_bubblewrap, interpreters_of
-from tasks.sandbox.local import LocalSandbox
+from tasks.sandbox.local import sandbox as local_module
+from tasks.sandbox.local.bubblewrap import arguments, find_bubblewrap, interpreters_of
+from tasks.sandbox.local.sandbox import LocalSandbox
+from tasks.sandbox.local.unconfined import rewritten
 from tasks.sandbox.models import Command, Limits, Mount, SandboxError
-from tasks.sandbox.plain import rewritten
 from tasks.sandbox.seccomp import program
 
 PYTHON = f"{sys.base_prefix}/bin/python3"

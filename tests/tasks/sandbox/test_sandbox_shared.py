@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from configs.models import SandboxConfig
 from tasks.sandbox import Command, SandboxError, open_sandbox
-from tasks.sandbox.bubblewrap import arguments, find_bubblewrap
-from tasks.sandbox.engine import connect
+from tasks.sandbox.docker.engine import connect
+from tasks.sandbox.local.bubblewrap import arguments, find_bubblewrap
 
 
 def read_shared(folder, config: SandboxConfig) -> None:

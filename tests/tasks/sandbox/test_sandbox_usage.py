@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from tasks.sandbox import answers
-from tasks.sandbox.answers import Bound, Line, read_lines
-from tasks.sandbox.usage import Meter, Watch, thread_wait_ns
+from tasks.sandbox.probe import protocol
+from tasks.sandbox.probe.accounting import Meter, Watch, thread_wait_ns
+from tasks.sandbox.probe.protocol import Bound, Line, read_lines
 
 CHILD = """
 import os, sys, time
@@ -94,7 +94,7 @@ def test_a_line_does_not_count_what_its_reader_waited_before_it_read(monkeypatch
             super().put_nowait(item)
             waited += 1000
 
-    monkeypatch.setattr(answers, "thread_wait_ns", lambda thread: waited)
+    monkeypatch.setattr(protocol, "thread_wait_ns", lambda thread: waited)
     found = Answers()
     read_lines(Pipe(), found, Bound())
     assert [found.get()[1:] for _ in range(3)] == [(10, b"one line\n"), (10, b"another line\n"), (0, b"")]

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from tasks.sandbox.engine import engine_errors
+from tasks.sandbox.docker.engine import engine_errors
 from tasks.sandbox.models import ABANDONED, Completed, Limits, SandboxError
 from tasks.sandbox.streams import CHUNK, MEBIBYTE, TAIL_BYTES, Tail
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from tasks.sandbox import foreign, seccomp
 from tasks.sandbox.models import WORK_DIR, Command, Mount
 from tasks.sandbox.names import HOST_NAME, USER_ID, names, write_names
-from tasks.sandbox.owners import private_folder
+from tasks.sandbox.ownership import private_folder
 
 MEBIBYTE = 1024 * 1024
 _ALIVE = "owner"

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tasks.sandbox.models import Limits
-from tasks.sandbox.owners import OWNER, owner_is_alive
+from tasks.sandbox.ownership import OWNER, owner_is_alive
 
 MEBIBYTE = 1024 * 1024
 _ROOT = Path("/sys/fs/cgroup")

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tasks.sandbox.usage import thread_wait_ns
+from tasks.sandbox.probe.accounting import thread_wait_ns
 
 ErrorKind = Literal[
     "syntax", "missing_function", "exception", "timeout", "died", "protocol", "unserialisable"

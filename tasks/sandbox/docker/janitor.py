@@ -1,4 +1,4 @@
-"""Outlives its parent to remove the containers that it left: `python -m tasks.sandbox.janitor OWNER`.
+"""Outlives its parent to remove the containers that it left: `python -m tasks.sandbox.docker.janitor OWNER`.
 
 A process that is killed with SIGKILL cleans up nothing. The janitor sees its standard input end when that happens.
 """
@@ -11,19 +11,19 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from tasks.sandbox.engine import HOST_LABEL, OWNER_LABEL, connect, host, remove_containers
-from tasks.sandbox.owners import OWNER
+from tasks.sandbox.docker.engine import HOST_LABEL, OWNER_LABEL, connect, host, remove_containers
+from tasks.sandbox.ownership import OWNER
 
 
 @lru_cache
 def start_janitor() -> subprocess.Popen[bytes]:
     """Start this process's janitor, once. It has its own session, so that Ctrl-C does not reach it."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tasks.sandbox.janitor", OWNER],
+        [sys.executable, "-m", "tasks.sandbox.docker.janitor", OWNER],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         start_new_session=True,
     )
 

@@ -15,9 +15,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.models import CommandConfig
-from tasks.sandbox.answers import END, MAX_UNASKED, OVERLONG, Bound, Line, read_lines
 from tasks.sandbox.commands.metrics import DEFAULTS
 from tasks.sandbox.models import ARM_DIR, Arm, Limits, Mount, Process, Sandbox
+from tasks.sandbox.probe.protocol import END, MAX_UNASKED, OVERLONG, Bound, Line, read_lines
 
 CLIENT_DIR = "/client"
 """Where base's checkout is mounted beside a server: every arm's client runs base's code; no patch is its own judge."""
@@ -196,4 +196,4 @@ class CommandSession:
 
 @lru_cache
 def _text() -> str:
-    return (Path(__file__).parent / "runner.py").read_text()
+    return (Path(__file__).parent / "inside" / "runner.py").read_text()

@@ -25,8 +25,8 @@ import time
 import types
 from typing import Any, Dict, List
 
-from tasks.sandbox.dialects import FILENAME, SCRIPTS, Failure, describe, trace_of, user_code
-from tasks.sandbox.encoding import decode, encode
+from tasks.sandbox.probe.inside.dialects import FILENAME, SCRIPTS, Failure, describe, trace_of, user_code
+from tasks.sandbox.probe.inside.encoding import decode, encode
 
 MODULE = "perf_test"
 TRACE_PATIENCE = 20000  # about 10 ms of tracing

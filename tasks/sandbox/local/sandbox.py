@@ -9,11 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from tasks.sandbox import bubblewrap, cgroups, plain
-from tasks.sandbox.local_process import Launch, LocalProcess, spawn
+from tasks.sandbox.base import OpenSandbox
+from tasks.sandbox.local import bubblewrap, cgroups, unconfined
+from tasks.sandbox.local.process import Launch, LocalProcess, spawn
 from tasks.sandbox.models import FIRST_TO_END, WORK_DIR, Command, Limits, SandboxError
-from tasks.sandbox.opened import OpenSandbox
-from tasks.sandbox.owners import private_folder
+from tasks.sandbox.ownership import private_folder
 
 DEFAULT_VARIABLES = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -62,9 +62,9 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
             if self._bubblewrap is not None:
                 return self._launch_isolated(self._bubblewrap, command, group)
             private = private_folder()
-            command = plain.rewritten(command, private)
+            command = unconfined.rewritten(command, private)
             shell = _shell(command.limits, group)
-            launch = Launch((*shell, *plain.arguments(command)), command.cpus, command.variables, command.cwd)
+            launch = Launch((*shell, *unconfined.arguments(command)), command.cpus, command.variables, command.cwd)
             return spawn(launch, command.limits, group, private)
         except OSError as error:
             if group is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.sandbox.models import SandboxError
-from tasks.sandbox.owners import owner_is_alive
+from tasks.sandbox.ownership import owner_is_alive
 
 if TYPE_CHECKING:
     import docker

@@ -10,8 +10,8 @@ import contextlib
 import uuid
 from typing import Any, Literal
 
-from tasks.sandbox.docker_process import DockerProcess
-from tasks.sandbox.engine import (
+from tasks.sandbox.base import OpenSandbox
+from tasks.sandbox.docker.engine import (
     HOST_LABEL,
     OWNER_LABEL,
     SANDBOX_LABEL,
@@ -22,11 +22,11 @@ from tasks.sandbox.engine import (
     remove_containers,
     sweep,
 )
-from tasks.sandbox.janitor import start_janitor
+from tasks.sandbox.docker.janitor import start_janitor
+from tasks.sandbox.docker.process import DockerProcess
 from tasks.sandbox.models import FIRST_TO_END, WORK_DIR, Command, SandboxError
 from tasks.sandbox.names import HOST_NAME, USER_ID, names, names_folder
-from tasks.sandbox.opened import OpenSandbox
-from tasks.sandbox.owners import OWNER
+from tasks.sandbox.ownership import OWNER
 from tasks.sandbox.seccomp import docker_profile
 from tasks.sandbox.streams import MEBIBYTE
 

@@ -15,7 +15,9 @@ from typing import Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.sandbox.answers import (
+from tasks.sandbox.models import ARM_DIR, Arm, Limits, Process, Sandbox
+from tasks.sandbox.probe.accounting import Watch
+from tasks.sandbox.probe.protocol import (
     END,
     MAX_RESULT,
     MAX_UNASKED,
@@ -35,8 +37,6 @@ from tasks.sandbox.answers import (
     text_of,
     write_all,
 )
-from tasks.sandbox.models import ARM_DIR, Arm, Limits, Process, Sandbox
-from tasks.sandbox.usage import Watch
 
 __all__ = ["CheckFailed", "Dialect", "ProbeError", "ProbeSession", "SetupInfo", "Spent", "Timed", "probe_text"]
 
@@ -56,9 +56,9 @@ HELPERS_SLACK_NS = 500_000
 _FILES = ("encoding", "dialects", "probe")
 _BOOT = """import sys, types
 for name, text in {sources!r}:
-    module = sys.modules["tasks.sandbox." + name] = types.ModuleType(name)
+    module = sys.modules["tasks.sandbox.probe.inside." + name] = types.ModuleType(name)
     exec(compile(text, "<probe>", "exec"), module.__dict__)
-sys.modules["tasks.sandbox.probe"].main()
+sys.modules["tasks.sandbox.probe.inside.probe"].main()
 """
 
 
@@ -374,5 +374,5 @@ class ProbeSession:
 @lru_cache
 def probe_text() -> str:
     """Python source that defines the probe from its files and runs it."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).parent / "inside"
     return _BOOT.format(sources=[(name, (folder / f"{name}.py").read_text()) for name in _FILES])

@@ -1,0 +1,1 @@
+"""The local sandbox: bubblewrap, control groups, a seccomp filter."""
