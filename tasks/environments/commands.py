@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.environments import adopt_venv
+from tasks.environments.inside import adopt_venv
 from tasks.environments.runners import Ran, Runner
 
 _DRIVER = r"""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from configs.models import EnvironmentConfig, SandboxConfig
-from tasks.environments import build_wheel
+from tasks.environments.inside import build_wheel
 from tasks.sandbox import foreign, limits_of, open_sandbox
 from tasks.sandbox.foreign import MEBIBYTE, Budget
 from tasks.sandbox.models import ARM_DIR, ENV_DIR, WORK_DIR, Command, Environment, Mount, SandboxError

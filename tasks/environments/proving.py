@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from configs.models import SandboxConfig
-from tasks.environments import own_modules
+from tasks.environments.inside import own_modules
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import ARM_DIR, Arm
 

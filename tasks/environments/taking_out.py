@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.environments import strip_project
+from tasks.environments.inside import strip_project
 from tasks.environments.layout import Layout, is_inside, shadowing, work_out
 from tasks.environments.runners import Place, Runner
 from tasks.sandbox import foreign

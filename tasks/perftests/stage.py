@@ -13,8 +13,8 @@ from storage.tables import Api
 from tasks.caching import cache_key, code_version
 from tasks.llm import LlmError, decides
 from tasks.perftests import writing
-from tasks.perftests.llm_source import prompt_texts
 from tasks.perftests.models import Written
+from tasks.perftests.sources.llm import prompt_texts
 from tasks.sandbox.models import Arm, SandboxError
 
 

@@ -8,17 +8,17 @@ from configs.models import LLMConfig, PerfTestConfig, SandboxConfig
 from storage.ids import perf_test_id
 from storage.store import Store
 from storage.tables import Api, Commit, Contract, PerfTest
-from tasks.perftests.asv_source.source import from_benchmarks
-from tasks.perftests.changed import find_targets
-from tasks.perftests.command_source import from_commands, judge_command
 from tasks.perftests.gates import Bench, judge
-from tasks.perftests.llm_source import from_model
 from tasks.perftests.models import Proposal, Source, Verdict, Written
-from tasks.perftests.pytest_source.source import from_tests
-from tasks.perftests.seeded_source import from_scripts
-from tasks.perftests.signatures import describe_apis
-from tasks.perftests.trying import NothingFound
-from tasks.perftests.usage import find_usage
+from tasks.perftests.sources.asv.source import from_benchmarks
+from tasks.perftests.sources.call_examples import find_usage
+from tasks.perftests.sources.command import from_commands, judge_command
+from tasks.perftests.sources.llm import from_model
+from tasks.perftests.sources.pytest.source import from_tests
+from tasks.perftests.sources.seeded import from_scripts
+from tasks.perftests.sources.signatures import describe_apis
+from tasks.perftests.sources.workloads import NothingFound
+from tasks.perftests.targets import find_targets
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm, Sandbox
 

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from configs.models import PerfTestConfig, SandboxConfig
-from tasks.perftests.changed import find_targets
 from tasks.perftests.gates import Bench, judge
 from tasks.perftests.models import Proposal, Verdict
+from tasks.perftests.targets import find_targets
 from tasks.sandbox import limits_of, open_sandbox
 from tests.tasks.perftests.conftest import CHANGED, make_kit
 from tests.tasks.perftests.gate_scripts import BAD, GOOD, GSO, WITHOUT

@@ -28,7 +28,7 @@ from tasks.llm.demo import demo_answer
 from tasks.mining.classify import PerformanceVerdict
 from tasks.mining.git.clone import sync_repository
 from tasks.mining.mine import mine_repository
-from tasks.perftests.llm_source import WrittenTests
+from tasks.perftests.sources.llm import WrittenTests
 
 EXPECTED = load_expected()
 SEEDS = (3, 20_240_229)

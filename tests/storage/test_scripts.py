@@ -8,7 +8,7 @@ from storage.ids import perf_test_id
 from storage.scripts import dialect_of, perf_tests_of, problem_of
 from storage.store import Store
 from storage.tables import Instance
-from tasks.perftests.seeded_source import from_scripts
+from tasks.perftests.sources.seeded import from_scripts
 
 CHECK = "def check_equivalence(reference, candidate): ...\n"
 OURS = "def setup(seed): ...\ndef experiment(state): ...\n" + CHECK

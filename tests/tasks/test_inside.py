@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from configs.models import PerfTestConfig, SandboxConfig
-from tasks.perftests.asv_source.source import from_benchmarks
-from tasks.perftests.changed import find_targets
 from tasks.perftests.gates import Bench, judge
 from tasks.perftests.models import Proposal
+from tasks.perftests.sources.asv.source import from_benchmarks
+from tasks.perftests.targets import find_targets
 from tasks.sandbox import Environment, limits_of, open_sandbox
 from tasks.sandbox.commands.parsing import parse_output
 from tasks.sandbox.commands.session import CommandSession, wanted_metrics
@@ -82,7 +82,7 @@ def test_functions_import_nothing_else_either(file: str) -> None:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         for name in names:
-            ours = name.replace(".", "/") + ".py" in INSIDE or name == "tasks.perftests.asv_source"
+            ours = name.replace(".", "/") + ".py" in INSIDE or name == "tasks.perftests.sources.asv"
             assert ours or name.split(".")[0] in {*sys.stdlib_module_names, *BROUGHT.get(file, ())}, name
 
 
@@ -157,7 +157,7 @@ def test_a_projects_own_code_is_taken_out(python: Path, tmp_path: Path) -> None:
         "modules": [],
     }  # fmt: skip
     write(tmp_path, {"about.json": json.dumps(about), "kept.json": '["thing/_version.py"]'})
-    strip = [tmp_path / "env/bin/python", "-I", "-S", ROOT / "tasks/environments/strip_project.py"]
+    strip = [tmp_path / "env/bin/python", "-I", "-S", ROOT / "tasks/environments/inside/strip_project.py"]
     taken, found = tmp_path / "taken", tmp_path / "found.json"
     take = [*strip, "take", tmp_path / "env", tmp_path / "checkout", taken, tmp_path / "about.json", found]
     subprocess.run(take, timeout=60, check=True)
@@ -169,7 +169,7 @@ def test_a_projects_own_code_is_taken_out(python: Path, tmp_path: Path) -> None:
 
 def test_an_arms_modules_are_found(python: Path, tmp_path: Path) -> None:
     write(tmp_path, {"arm/thing/__init__.py": "", "arm/thing/core.py": "", "elsewhere/thing/core.py": ""})
-    command = [python, "-S", ROOT / "tasks/environments/own_modules.py", tmp_path / "arm", '["."]', '["thing"]']
+    command = [python, "-S", ROOT / "tasks/environments/inside/own_modules.py", tmp_path / "arm", '["."]', '["thing"]']
     variables = {"PYTHONPATH": str(tmp_path / "elsewhere"), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=variables)
     copy = str(tmp_path / "elsewhere/thing/core.py")

@@ -16,9 +16,9 @@ import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
 from tasks.environments import checking_out, patching
-from tasks.environments.build_wheel import HEADER
 from tasks.environments.checking_out import check_out
 from tasks.environments.compiling import receive
+from tasks.environments.inside.build_wheel import HEADER
 from tasks.environments.models import CheckedOut
 from tasks.environments.records import environment_folder
 from tasks.sandbox.foreign import Budget

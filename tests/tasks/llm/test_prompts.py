@@ -52,7 +52,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 
 def test_neither_prompts_nor_gateway_load_litellm() -> None:
-    code = "import sys, tasks.llm, tasks.perftests.llm_source; sys.exit('litellm' in sys.modules)"
+    code = "import sys, tasks.llm, tasks.perftests.sources.llm; sys.exit('litellm' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from configs.models import PerfTestConfig, SandboxConfig
 from storage.tables import Commit
-from tasks.perftests.changed import find_targets
 from tasks.perftests.gates import Bench
 from tasks.perftests.models import Proposal
-from tasks.perftests.pytest_source.source import from_tests
+from tasks.perftests.sources.pytest.source import from_tests
+from tasks.perftests.targets import find_targets
 from tasks.sandbox import Arm, Environment, limits_of, open_sandbox
 
 BASE = '''"""Counts words."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tasks.perftests.gates import judging, running, text, world
+from tasks.perftests.gates import behaviour, isolation, static, verdict
 from tests.speed import sized
 
 WORDS = sized(3000)
@@ -114,24 +114,24 @@ def nothing(*_: Any) -> None:
 
 
 def _without(key: str) -> Callable[..., Any]:
-    report = world._report
+    report = isolation._report
     return lambda fresh: {**report(fresh), key: []}
 
 
 WITHOUT: dict[str, list[tuple[Any, str, Any]]] = {
-    "leak": [(text, "leak", nothing)],
-    "network": [(world, "_report", _without("network"))],
-    "writes": [(world, "_report", _without("writes"))],
-    "trivial": [(running, "seeds", nothing)],
-    "deterministic": [(running, "deterministic", lambda base, checker, proposal, *_: checker.load(proposal.script))],
-    "seeds": [(running, "seeds", nothing)],
-    "duration": [(running, "duration", nothing)],
-    "check": [(judging, "alive", lambda *_: [])],
-    "coverage": [(running, "coverage", lambda *_: []), (running, "changed_lines_run", nothing)],
-    "order": [(world, "order", nothing)],
-    "setup": [(world, "MAX_SETUP_SHARE", 2)],
-    "lines": [(running, "changed_lines_run", nothing)],
-    "screen": [(judging, "screen", nothing)],
+    "leak": [(static, "leak", nothing)],
+    "network": [(isolation, "_report", _without("network"))],
+    "writes": [(isolation, "_report", _without("writes"))],
+    "trivial": [(behaviour, "seeds", nothing)],
+    "deterministic": [(behaviour, "deterministic", lambda base, checker, proposal, *_: checker.load(proposal.script))],
+    "seeds": [(behaviour, "seeds", nothing)],
+    "duration": [(behaviour, "duration", nothing)],
+    "check": [(verdict, "alive", lambda *_: [])],
+    "coverage": [(behaviour, "coverage", lambda *_: []), (behaviour, "changed_lines_run", nothing)],
+    "order": [(isolation, "order", nothing)],
+    "setup": [(isolation, "MAX_SETUP_SHARE", 2)],
+    "lines": [(behaviour, "changed_lines_run", nothing)],
+    "screen": [(verdict, "screen", nothing)],
 }
 """What takes a gate away: (module, name, stand-in). Gates that are not here stop what no process could run anyway.
 

@@ -14,8 +14,8 @@ from storage.tables import Commit
 from tasks.llm import Waiting
 from tasks.llm.asked import find_asked
 from tasks.llm.batch import import_answers
-from tasks.perftests.llm_source import from_model
 from tasks.perftests.models import Proposal, Verdict
+from tasks.perftests.sources.llm import from_model
 
 LLM = LLMConfig(model="openai/gpt-4o-mini", batch=True)
 CONFIG = PerfTestConfig(tests_per_commit=2, repair_turns=1, further_requests=2)

@@ -10,11 +10,11 @@ import pytest
 
 from configs.models import PerfTestConfig
 from storage.tables import Commit
-from tasks.perftests.asv_source.files import find_suite, returning
-from tasks.perftests.asv_source.source import from_benchmarks
 from tasks.perftests.gates import Bench, judge
 from tasks.perftests.models import Proposal
-from tasks.perftests.trying import NothingFound
+from tasks.perftests.sources.asv.files import find_suite, returning
+from tasks.perftests.sources.asv.source import from_benchmarks
+from tasks.perftests.sources.workloads import NothingFound
 
 Kit = Any  # of conftest.py
 CONFIG = PerfTestConfig(tests_per_commit=20)

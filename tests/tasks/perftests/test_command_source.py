@@ -6,9 +6,9 @@ import pytest
 
 from configs.models import PerfTestConfig, SandboxConfig
 from storage.datasets import dialect_of
-from tasks.perftests.changed import Targets
-from tasks.perftests.command_source import from_commands, judge_command, spec_text
 from tasks.perftests.gates import Bench
+from tasks.perftests.sources.command import from_commands, judge_command, spec_text
+from tasks.perftests.targets import Targets
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.commands.session import parse_spec
 from tests.tasks.sandbox.commands.workload import FAST, arm, files, spec

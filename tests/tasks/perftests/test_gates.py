@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from configs.models import PerfTestConfig, SandboxConfig
-from tasks.perftests.changed import Targets, find_targets
-from tasks.perftests.gates import Bench, judge, screening
+from tasks.perftests.gates import Bench, judge, screen
 from tasks.perftests.models import Proposal
+from tasks.perftests.targets import Targets, find_targets
 from tasks.sandbox import Environment, open_sandbox
 from tests.speed import sized
 from tests.tasks.perftests.gate_scripts import BAD, GOOD, GSO, WITHOUT, WORDS, changed
@@ -166,7 +166,7 @@ def test_a_script_that_offers_its_size_is_resized(size: int, longest: float, ben
 def test_a_repeated_input_that_only_a_cache_serves_faster_is_flagged(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(screening, "MAX_COLD", 1000)  # first calls that a busy machine holds up still tell something
+    monkeypatch.setattr(screen, "MAX_COLD", 1000)  # first calls that a busy machine holds up still tell something
     base = (bench.work / "base" / "kit" / "words.py").read_text()
     human = base.replace("    @staticmethod\n    def top(", "    @staticmethod\n    @functools.lru_cache\n    def top(")
     (bench.work / "human" / "kit" / "words.py").write_text(human.replace("import re", "import functools\nimport re"))

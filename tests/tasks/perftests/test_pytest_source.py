@@ -14,11 +14,11 @@ from configs.models import PerfTestConfig
 from storage.tables import Commit
 from tasks.perftests.gates import Bench, judge
 from tasks.perftests.models import Proposal
-from tasks.perftests.pytest_source.candidates import find_candidates
-from tasks.perftests.pytest_source.pruning import keep_tests
-from tasks.perftests.pytest_source.source import from_tests
-from tasks.perftests.pytest_source.suite import SuiteTooLarge, build_suite
-from tasks.perftests.trying import NothingFound
+from tasks.perftests.sources.pytest.candidates import find_candidates
+from tasks.perftests.sources.pytest.pruning import keep_tests
+from tasks.perftests.sources.pytest.source import from_tests
+from tasks.perftests.sources.pytest.suite import SuiteTooLarge, build_suite
+from tasks.perftests.sources.workloads import NothingFound
 
 Kit = Any  # of conftest.py
 APIS = ["kit.words.Counter.top"]
@@ -158,9 +158,9 @@ def test_a_repository_without_tests(kit: Kit, bench: Bench) -> None:
 
 
 def test_a_test_that_hangs_does_not_hold_up_the_others(kit: Kit, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.perftests import trying
+    from tasks.perftests.sources import workloads
 
-    monkeypatch.setattr(trying, "TEST_S", 0.5)
+    monkeypatch.setattr(workloads, "TEST_S", 0.5)
     slow = "from kit.words import Counter\n\n\ndef test_top_slow():\n    while Counter.top('a', 1):\n        pass\n"
     kit.write("base", {"tests/test_a_slow_top.py": slow})
     names = {item.name for item in offered(kit, bench)}

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.perftests.asv_source.files import find_suite
-from tasks.perftests.changed import parse_file
-from tasks.perftests.patches import executable
-from tasks.perftests.pytest_source.candidates import find_candidates
-from tasks.perftests.pytest_source.suite import build_suite
-from tasks.perftests.signatures import describe_apis
-from tasks.perftests.usage import find_usage
+from tasks.perftests.coverage import executable
+from tasks.perftests.sources.asv.files import find_suite
+from tasks.perftests.sources.call_examples import find_usage
+from tasks.perftests.sources.pytest.candidates import find_candidates
+from tasks.perftests.sources.pytest.suite import build_suite
+from tasks.perftests.sources.signatures import describe_apis
+from tasks.perftests.targets import parse_file
 
 SECRET = """
 def merge(secret):

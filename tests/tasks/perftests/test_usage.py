@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.perftests.usage import find_usage
+from tasks.perftests.sources.call_examples import find_usage
 
 
 def test_calls_in_tests_and_docs_with_lines_around(tmp_path: Path) -> None:

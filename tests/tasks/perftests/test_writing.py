@@ -13,9 +13,9 @@ from storage.store import Store
 from storage.tables import Api, LlmCall, PerfTest
 from tasks.llm import LlmError, demo
 from tasks.perftests import writing
-from tasks.perftests.llm_source import build_prompt
 from tasks.perftests.models import Written
-from tasks.perftests.signatures import describe_apis
+from tasks.perftests.sources.llm import build_prompt
+from tasks.perftests.sources.signatures import describe_apis
 from tasks.perftests.stage import _key
 from tests.speed import sized
 

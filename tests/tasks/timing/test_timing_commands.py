@@ -7,7 +7,7 @@ import pytest
 from configs.models import SandboxConfig, ScoringConfig, TimingConfig
 from storage.store import Store
 from storage.tables import Comparison, Measurement, Metric, MetricComparison, TimedSession
-from tasks.perftests.command_source import spec_text
+from tasks.perftests.sources.command import spec_text
 from tasks.timing.models import Session
 from tasks.timing.session import run_session
 from tests.tasks.sandbox.commands.workload import FAST, SLOW, arm, files, spec

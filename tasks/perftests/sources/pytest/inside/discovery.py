@@ -14,8 +14,8 @@ import time
 from typing import Any
 
 if "collect" not in globals():  # in a sandbox these texts are one module
-    from tasks.perftests.pytest_source.workload import FILES, PACKAGES, collect, prepare
-    from tasks.perftests.watch import Watch
+    from tasks.perftests.inside.watch import Watch
+    from tasks.perftests.sources.pytest.inside.workload import FILES, PACKAGES, collect, prepare
 
 ONCE = "it passes only once per set of fixtures: "
 ENOUGH_S = 0.05  # of repetitions, to know how long one call takes

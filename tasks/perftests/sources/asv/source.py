@@ -10,11 +10,10 @@ from typing import Any
 
 from configs.models import PerfTestConfig
 from storage.tables import Commit
-from tasks.perftests.asv_source.files import UNTIMED, Suite, find_suite, hints, names_in, returning, why_none
-from tasks.perftests.changed import locate
 from tasks.perftests.models import Proposal
-from tasks.perftests.pytest_source.candidates import names_of
-from tasks.perftests.trying import (
+from tasks.perftests.sources.asv.files import UNTIMED, Suite, find_suite, hints, names_in, returning, why_none
+from tasks.perftests.sources.pytest.candidates import names_of
+from tasks.perftests.sources.workloads import (
     EXPERIMENT_S,
     NothingFound,
     Workload,
@@ -24,9 +23,10 @@ from tasks.perftests.trying import (
     repeats,
     try_inside,
 )
+from tasks.perftests.targets import locate
 from tasks.sandbox.models import Arm, Limits, Sandbox
 
-HERE = Path(__file__).parent
+INSIDE = Path(__file__).parent / "inside"
 SETUP_S = 2.0
 """Time that preparing the copies of one experiment may take."""
 MAX_COPIES = 100
@@ -85,7 +85,7 @@ def from_benchmarks(
             "modules": _modules(suite, words, new if side == "human" else None),
             "hints": scores,
         }
-        answers, why = try_inside(HERE, question, targets, config, sandbox, base, work, limits)
+        answers, why = try_inside(INSIDE, question, targets, config, sandbox, base, work, limits)
         found = [_tried(answer) for answer in answers if answer.get("functions")]
         tried += [(side, one) for one in found if side == "base" or not _is_known(one, known)]
         problems += why
@@ -115,7 +115,7 @@ def make_script(one: Tried, suite: Suite, sha: str, config: PerfTestConfig) -> s
     copies = max(1, min(math.ceil(wanted / number), MAX_COPIES, affordable)) if one.limit else 1
     module = one.name.partition(":")[0]
     lines = [
-        (HERE / "workload.py").read_text(encoding="utf-8").rstrip(),
+        (INSIDE / "workload.py").read_text(encoding="utf-8").rstrip(),
         "",
         "",
         f"# {one.name}({one.label}) as of {sha[:12]}: about {round(one.share, 1):.0%} of it in changed code on base",

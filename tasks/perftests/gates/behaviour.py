@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 
 from configs.models import PerfTestConfig
-from tasks.perftests.changed import Targets
-from tasks.perftests.gates.bench import (
+from tasks.perftests.gates.context import (
     EMPTY,
     OTHER_SEED,
     SEED,
@@ -18,6 +17,7 @@ from tasks.perftests.gates.bench import (
     varies,
 )
 from tasks.perftests.models import Proposal
+from tasks.perftests.targets import Targets
 from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession
 
 _MISSING = re.compile(r"(?:ModuleNotFoundError|ImportError): (.*)")

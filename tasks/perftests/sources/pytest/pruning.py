@@ -6,7 +6,7 @@ import ast
 import re
 
 from tasks.code.python import lines_of, parse
-from tasks.perftests.changed import FunctionNode
+from tasks.perftests.targets import FunctionNode
 
 
 def keep_tests(text: str, names: set[str]) -> str:

@@ -13,7 +13,7 @@ import types
 from typing import Any
 
 if "Watch" not in globals():  # in a sandbox both texts are one module
-    from tasks.perftests.watch import Watch
+    from tasks.perftests.inside.watch import Watch
 
 TARGETS: dict = {}
 ROOT = "/arm"

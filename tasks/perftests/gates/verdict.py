@@ -35,12 +35,12 @@ import re
 from dataclasses import replace
 
 from configs.models import PerfTestConfig
-from tasks.perftests.gates import running, text
-from tasks.perftests.gates.bench import Bench, Clock, GateFailed, once
-from tasks.perftests.gates.screening import only_when_repeated, screen
-from tasks.perftests.gates.world import alive, setup_work, world
+from tasks.perftests.coverage import changed_executable, share
+from tasks.perftests.gates import behaviour, static
+from tasks.perftests.gates.context import Bench, Clock, GateFailed, once
+from tasks.perftests.gates.isolation import alive, setup_work, world
+from tasks.perftests.gates.screen import only_when_repeated, screen
 from tasks.perftests.models import Evidence, Proposal, Verdict
-from tasks.perftests.patches import changed_executable, share
 from tasks.sandbox.probe.session import ProbeSession
 
 RESIZED = 3
@@ -63,9 +63,9 @@ def judge(proposal: Proposal, bench: Bench, config: PerfTestConfig) -> Verdict:
 def _judge(proposal: Proposal, bench: Bench, config: PerfTestConfig) -> Verdict:
     seen = Evidence()
     try:
-        text.parses(proposal)
-        text.functions(proposal)
-        text.leak(proposal, bench.patch)
+        static.parses(proposal)
+        static.functions(proposal)
+        static.leak(proposal, bench.patch)
         _run(proposal, bench, config, seen)
     except GateFailed as failed:
         return Verdict(failed.gate, failed.detail, seen.covered, seen.base_duration_s, evidence=seen)
@@ -78,15 +78,15 @@ def _run(proposal: Proposal, bench: Bench, config: PerfTestConfig, seen: Evidenc
     gone = changed_executable(bench.patch, "base", bench.work / bench.base.checkout, bench.targets.code)
     new = changed_executable(bench.patch, "human", bench.work / bench.human.checkout, bench.targets.code)
     with bench.session(bench.base, clock) as base, bench.session(bench.base, clock, checker=True) as checker:
-        first = running.base_runs(base, proposal, clock)
+        first = behaviour.base_runs(base, proposal, clock)
         seen.base_duration_s = first.seconds
         if first.seconds > config.max_duration_s:
-            running.duration(first.seconds, config)  # before it is run again
-        running.trivial(first.result)
-        running.deterministic(base, checker, proposal, first, clock)
+            behaviour.duration(first.seconds, config)  # before it is run again
+        behaviour.trivial(first.result)
+        behaviour.deterministic(base, checker, proposal, first, clock)
         seen.base_duration_s = first.seconds
-        running.seeds(base, proposal, first, clock)
-        running.duration(first.seconds, config)
+        behaviour.seeds(base, proposal, first, clock)
+        behaviour.duration(first.seconds, config)
         seen.check_rejects = alive(checker, proposal, first, clock)
         checker.load(proposal.script, proposal.dialect)
         on_base = bench.targets.arm == "base"
@@ -94,17 +94,17 @@ def _run(proposal: Proposal, bench: Bench, config: PerfTestConfig, seen: Evidenc
         watched = world(bench, proposal, checker, first, traced, clock)
         seen.setup_share = watched.setup_share
         if traced:
-            seen.covered = running.coverage(bench.targets, watched.lines) if on_base else []
+            seen.covered = behaviour.coverage(bench.targets, watched.lines) if on_base else []
             seen.line_share_base = share(gone, watched.lines)
         setup_work(watched, proposal)
         with bench.session(bench.human, clock) as human:
-            result = running.human_runs(human, proposal, clock)
+            result = behaviour.human_runs(human, proposal, clock)
             if bench.targets.traceable and (not on_base or new):
                 lines = _lines_on_human(human, proposal, bench, clock)
-                seen.covered = seen.covered if on_base else running.coverage(bench.targets, lines)
+                seen.covered = seen.covered if on_base else behaviour.coverage(bench.targets, lines)
                 seen.line_share_human = share(new, lines)
-            running.changed_lines_run(seen.line_share_base, seen.line_share_human)
-            correct = running.same_result(checker, first.result, result)
+            behaviour.changed_lines_run(seen.line_share_base, seen.line_share_human)
+            correct = behaviour.same_result(checker, first.result, result)
             seen.screen_speedup = screen(proposal, base, human, first.seconds, correct, config, clock)
     if only_when_repeated(bench, proposal, clock):
         seen.flags.append("faster_only_when_repeated")
@@ -113,10 +113,10 @@ def _run(proposal: Proposal, bench: Bench, config: PerfTestConfig, seen: Evidenc
 def _lines_on_human(human: ProbeSession, proposal: Proposal, bench: Bench, clock: Clock) -> dict[str, list[int]]:
     """Lines that the experiment executes; of the repository's own code in a process that calls it only once."""
     if once(proposal) == proposal.script:
-        return running.trace(human, clock)
+        return behaviour.trace(human, clock)
     with bench.session(bench.human, clock) as fresh:
-        running.human_runs(fresh, replace(proposal, script=once(proposal)), clock)
-        return running.trace(fresh, clock)
+        behaviour.human_runs(fresh, replace(proposal, script=once(proposal)), clock)
+        return behaviour.trace(fresh, clock)
 
 
 def _resized(script: str, verdict: Verdict, config: PerfTestConfig) -> str | None:

@@ -9,9 +9,9 @@ import tokenize
 from collections.abc import Mapping, Sequence
 
 from tasks.code.python import parse
-from tasks.perftests.gates.bench import OWN_CODE, GateFailed
+from tasks.perftests.coverage import added_lines, removed_lines
+from tasks.perftests.gates.context import OWN_CODE, GateFailed
 from tasks.perftests.models import Proposal
-from tasks.perftests.patches import added_lines, removed_lines
 
 REQUIRED = {"isobench": ("setup", "experiment", "check_equivalence"), "gso": ("check_equivalence",)}
 LEAK_TOKENS = 16

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tasks.code.python import lines_of, parse
-from tasks.perftests.changed import functions_of, read_source
+from tasks.perftests.targets import functions_of, read_source
 from tasks.sandbox import foreign
 
 CONFIG_NAMES = ("asv.conf.json", "asv.conf.jsonc")

@@ -6,7 +6,7 @@ import re
 from statistics import median
 
 from configs.models import PerfTestConfig
-from tasks.perftests.gates.bench import OWN_CODE, SEED, Bench, Clock, GateFailed, once, varies
+from tasks.perftests.gates.context import OWN_CODE, SEED, Bench, Clock, GateFailed, once, varies
 from tasks.perftests.models import Proposal
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probe.session import ProbeError, ProbeSession

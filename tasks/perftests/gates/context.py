@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.perftests.changed import Targets
 from tasks.perftests.models import Proposal
+from tasks.perftests.targets import Targets
 from tasks.sandbox.models import Arm, Limits, Sandbox
 from tasks.sandbox.probe.inside.encoding import encode
 from tasks.sandbox.probe.session import ProbeError, ProbeSession

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.perftests.gates.bench import Bench, Clock, GateFailed, once, varies
-from tasks.perftests.gates.running import First, order, trace
+from tasks.perftests.gates.behaviour import First, order, trace
+from tasks.perftests.gates.context import Bench, Clock, GateFailed, once, varies
 from tasks.perftests.models import Proposal
-from tasks.perftests.trying import spans
+from tasks.perftests.sources.workloads import spans
 from tasks.sandbox.models import ARM_DIR
 from tasks.sandbox.probe.inside.encoding import decode
 from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession
 
-HERE = Path(__file__).parent
+INSIDE = Path(__file__).parent / "inside"
+WATCH = Path(__file__).parents[1] / "inside" / "watch.py"
 MAX_SETUP_SHARE = 0.5
 """Of the time that changed code runs, the part that setup may have; what is in setup is never timed."""
 LEAST_S = 0.002
@@ -53,7 +54,7 @@ def world(
     """Gates `order`, `network` and `writes`, in one process on base that runs two seeds."""
     clock.check("order")
     targets = spans(bench.targets.functions) if bench.targets.arm == "base" else {}
-    watching = [(HERE.parent / "watch.py").read_text(), (HERE / "watching.py").read_text()]
+    watching = [WATCH.read_text(), (INSIDE / "world.py").read_text()]
     with bench.session(bench.base, clock) as fresh:
         try:
             fresh.load("\n".join([*watching, f"begin({targets!r}, {ARM_DIR!r})\n"]))
@@ -90,7 +91,7 @@ def alive(checker: ProbeSession, proposal: Proposal, first: First, clock: Clock)
     """
     clock.check("check")
     try:
-        checker.load(f"{proposal.script}\n\n{(HERE / 'mutating.py').read_text()}", proposal.dialect)
+        checker.load(f"{proposal.script}\n\n{(INSIDE / 'mutants.py').read_text()}", proposal.dialect)
         checker.check(first.result, first.result)
     except CheckFailed as error:
         found = _mutants(str(error))

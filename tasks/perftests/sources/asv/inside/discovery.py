@@ -15,9 +15,9 @@ import time
 from typing import Any
 
 if "Benchmark" not in globals():  # in a sandbox these texts are one module
-    from tasks.perftests.asv_source import workload
-    from tasks.perftests.asv_source.workload import Benchmark, combinations, plain, prepare, unpack
-    from tasks.perftests.watch import Watch
+    from tasks.perftests.inside.watch import Watch
+    from tasks.perftests.sources.asv.inside import workload
+    from tasks.perftests.sources.asv.inside.workload import Benchmark, combinations, plain, prepare, unpack
 else:
     workload = sys.modules[__name__]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tasks.code.python import parse
-from tasks.perftests.changed import parse_file, read_source
-from tasks.perftests.pytest_source.candidates import TEST_FOLDERS, is_test_file
-from tasks.perftests.pytest_source.pruning import keep_tests
+from tasks.perftests.sources.pytest.candidates import TEST_FOLDERS, is_test_file
+from tasks.perftests.sources.pytest.pruning import keep_tests
+from tasks.perftests.targets import parse_file, read_source
 from tasks.sandbox import foreign
 
 MAX_BYTES = 400_000

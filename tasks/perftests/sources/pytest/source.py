@@ -10,14 +10,22 @@ from typing import Any
 from configs.models import PerfTestConfig
 from storage.tables import Commit
 from tasks.code.python import lines_of
-from tasks.perftests.changed import locate
 from tasks.perftests.models import Proposal
-from tasks.perftests.pytest_source.candidates import Candidate, find_candidates, is_test_file
-from tasks.perftests.pytest_source.suite import Suite, SuiteTooLarge, build_suite, has_test
-from tasks.perftests.trying import NothingFound, Workload, best_api, literal, most_telling, repeats, try_inside
+from tasks.perftests.sources.pytest.candidates import Candidate, find_candidates, is_test_file
+from tasks.perftests.sources.pytest.suite import Suite, SuiteTooLarge, build_suite, has_test
+from tasks.perftests.sources.workloads import (
+    NothingFound,
+    Workload,
+    best_api,
+    literal,
+    most_telling,
+    repeats,
+    try_inside,
+)
+from tasks.perftests.targets import locate
 from tasks.sandbox.models import Arm, Limits, Sandbox
 
-HERE = Path(__file__).parent
+INSIDE = Path(__file__).parent / "inside"
 DISCOVERY_BYTES = 4_000_000
 
 
@@ -66,7 +74,7 @@ def from_tests(
         if candidates:
             suite, kept = _suite_of(candidates, checkouts[side])
             question = {"files": suite.files, "packages": suite.packages, "nodeids": [item.nodeid for item in kept]}
-            answers, why = try_inside(HERE, question, targets, config, sandbox, base, work, limits)
+            answers, why = try_inside(INSIDE, question, targets, config, sandbox, base, work, limits)
             tried.extend((side, item) for item in _passed(answers, kept))
             problems.extend(why)
     if not tried:
@@ -92,7 +100,7 @@ def make_script(item: Tried, checkout: Path, commit: Commit, side: str) -> str:
     number = repeats(item.seconds)
     sha = commit.parent_sha if side == "base" else commit.sha
     lines = [
-        (HERE / "workload.py").read_text(encoding="utf-8").rstrip(),
+        (INSIDE / "workload.py").read_text(encoding="utf-8").rstrip(),
         "",
         "",
         f"# {item.nodeid} as of {(sha or 'base')[:12]}: about {round(item.share, 1):.0%} of it in changed code on base",

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from configs.models import PerfTestConfig
-from tasks.perftests.changed import Place
+from tasks.perftests.targets import Place
 from tasks.sandbox.models import ARM_DIR, Arm, Limits, Sandbox
 
-HERE = Path(__file__).parent
+WATCH = Path(__file__).parents[1] / "inside" / "watch.py"
 EXPERIMENT_S = 0.1
 """How long an experiment is to take on base: a workload is repeated for about as long."""
 TEST_S = 10.0
@@ -55,10 +55,10 @@ def try_inside(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Run a source's `discovery.py`, after its `workload.py`, in an arm and ask it a question about the targets.
 
-    `folder` is the source's. Returns its answers (JSON objects, one per line) and the problems that stopped it, as
-    text. Raises SandboxError.
+    `folder` is the source's `inside`. Returns its answers (JSON objects, one per line) and the problems that stopped
+    it, as text. Raises SandboxError.
     """
-    parts = (folder / "workload.py", HERE / "watch.py", folder / "discovery.py")
+    parts = (folder / "workload.py", WATCH, folder / "discovery.py")
     program = "\n".join(part.read_text(encoding="utf-8") for part in parts)
     request = {
         **question,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tasks.code.python import lines_of
-from tasks.perftests.changed import FunctionNode, parse_file, read_source
+from tasks.perftests.targets import FunctionNode, parse_file, read_source
 from tasks.sandbox import foreign
 
 TEST_FOLDERS = frozenset({"tests", "test", "testing"})

@@ -1,0 +1,1 @@
+"""What runs inside a sandbox to build, adopt and prove an environment."""

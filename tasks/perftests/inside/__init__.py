@@ -1,0 +1,1 @@
+"""Runs inside a sandbox: notes calls of the changed functions."""

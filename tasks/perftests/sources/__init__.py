@@ -1,0 +1,1 @@
+"""Where perf tests come from: a source for each folder or file."""

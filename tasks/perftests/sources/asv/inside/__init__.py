@@ -1,0 +1,1 @@
+"""Runs inside a sandbox: finds and wraps asv benchmarks."""
