@@ -23,7 +23,7 @@ def run_calibrate(store: str, minutes: float, sandbox: Literal["local", "docker"
     from storage.store import Store
     from storage.tables import Calibration
     from tasks.reporting.calibrations import conclusions, findings
-    from tasks.timing.calibrating import calibrate
+    from tasks.timing.calibration import calibrate
 
     box = SandboxConfig(kind=sandbox or "local")
     require(box)

@@ -18,10 +18,10 @@ from tasks.sandbox.probe.session import Dialect
 from tasks.timing.clocks import call_times, counted
 from tasks.timing.commands.play import commands
 from tasks.timing.commands.rows import metric_rows
+from tasks.timing.core_leases import Reserve, leased_cores
+from tasks.timing.fingerprint import fingerprint, session_fingerprint
 from tasks.timing.gpu import gpus_for, read_gpus
 from tasks.timing.judgement import Judgement
-from tasks.timing.leasing import Reserve, leased_cores
-from tasks.timing.machine import fingerprint, session_fingerprint
 from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Session, Verdict
 from tasks.timing.processes import Track
 from tasks.timing.protocols import PROTOCOLS

@@ -22,7 +22,7 @@ from storage.store import Store
 from tasks.caching import cache_key
 from tasks.sandbox.models import Arm, SandboxError
 from tasks.sandbox.probe.session import Dialect
-from tasks.timing.leasing import Busy, Reserve
+from tasks.timing.core_leases import Busy, Reserve
 from tasks.timing.models import Session
 from tasks.timing.session import run_session
 

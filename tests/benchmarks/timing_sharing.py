@@ -28,7 +28,7 @@ from storage.store import Store
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 from tasks.timing.clocks import call_times
-from tasks.timing.leasing import leased_cores, pinning
+from tasks.timing.core_leases import leased_cores, pinning
 from tasks.timing.processes import ProcessSet, Track
 from tasks.timing.protocols.common import new_race
 from tasks.timing.rounds import Heat, Referee, play

@@ -20,12 +20,12 @@ from configs.models import CommandConfig
 from tasks.sandbox.commands.metrics import better
 from tasks.sandbox.commands.parsing import OutputError, parse_output
 from tasks.sandbox.commands.session import CommandError, CommandSession, Ran, parse_spec, wanted_metrics
+from tasks.timing.alpha_spending import Looks
 from tasks.timing.models import ArmState, MetricValue, Race, Sample
 from tasks.timing.patience import beyond, charge
 from tasks.timing.processes import Track
 from tasks.timing.protocols.common import Needed
 from tasks.timing.protocols.planning import FEWEST_ROUNDS, plan
-from tasks.timing.spending import Looks
 
 LEAST_TOKENS = 0.9
 """Share of base's generated tokens that an arm must generate: sampling makes lengths differ a little."""

@@ -18,14 +18,14 @@ import time
 from collections.abc import Iterator, Sequence
 
 from tasks.sandbox.probe.session import SetupInfo
-from tasks.timing.leasing import pinning
+from tasks.timing.alpha_spending import Looks
+from tasks.timing.core_leases import pinning
 from tasks.timing.models import Race, Sample
 from tasks.timing.processes import ProcessSet, Track
 from tasks.timing.protocols.common import Needed, generator, in_order, new_race
+from tasks.timing.protocols.core_sharing import may_share
 from tasks.timing.protocols.planning import SHARED_S, SHORT_S, Costs, batches, first_block, plan, rounds_per_set
-from tasks.timing.protocols.sharing import may_share
 from tasks.timing.rounds import Heat, Referee, Reference, play
-from tasks.timing.spending import Looks
 
 
 def interleaved(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:

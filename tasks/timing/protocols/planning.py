@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tasks.timing.spending import looks
+from tasks.timing.alpha_spending import looks
 
 SHORT_S = 0.005
 """Experiments shorter than this are timed in batches."""

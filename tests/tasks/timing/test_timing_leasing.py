@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.timing import leasing
-from tasks.timing.leasing import Busy, core_groups, leased_cores, machine_name, pinning
+from tasks.timing import core_leases
+from tasks.timing.core_leases import Busy, core_groups, leased_cores, machine_name, pinning
 
 
 def test_groups_are_disjoint_and_use_every_core():
@@ -60,7 +60,7 @@ def test_a_killed_holder_gives_its_cores_back(tmp_path: Path):
 
 
 def test_an_8_core_machine_has_four_sessions_and_a_wide_one_excludes_those_it_overlaps(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(leasing.os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(core_leases.os, "sched_getaffinity", lambda _: set(range(8)))
     with leased_cores(2, tmp_path) as one, leased_cores(2, tmp_path) as two, leased_cores(4, tmp_path) as wide:
         assert (one, two, wide) == ((0, 1), (2, 3), (4, 5, 6, 7))
         started, got = threading.Event(), []
@@ -97,7 +97,7 @@ class Server:
 
 
 def test_workers_that_share_only_a_server_use_different_cores_and_one_device_at_a_time(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(leasing.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    monkeypatch.setattr(core_leases.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     server, folders = Server(), [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
@@ -108,5 +108,5 @@ def test_workers_that_share_only_a_server_use_different_cores_and_one_device_at_
     with leased_cores(2, folders[0], server.reserve, ["isobench-gpu-1"]):
         assert "isobench-gpu-1" in server.taken
         with pytest.raises(Busy, match="isobench"):
-            leasing._take(ExitStack(), (2, 3), folders[1], server.reserve, ["isobench-gpu-1"])
+            core_leases._take(ExitStack(), (2, 3), folders[1], server.reserve, ["isobench-gpu-1"])
     assert server.taken == set()

@@ -1,6 +1,6 @@
 """Fingerprints: stable for one machine, other for another sandbox or image."""
 
-from tasks.timing.machine import fingerprint, session_fingerprint
+from tasks.timing.fingerprint import fingerprint, session_fingerprint
 
 
 def test_the_fingerprint_names_the_machine():

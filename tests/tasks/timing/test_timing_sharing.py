@@ -11,7 +11,7 @@ from storage.store import Store
 from storage.tables import Measurement
 from tasks.timing.clocks import call_times, clock_flags
 from tasks.timing.models import Sample
-from tasks.timing.protocols.sharing import may_share
+from tasks.timing.protocols.core_sharing import may_share
 from tests.tasks.timing.sessions import FAST, LONG, QUICK, SLOW, session
 
 MS = 1_000_000

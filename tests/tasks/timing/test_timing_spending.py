@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from tasks.timing.spending import level, looks, spent
+from tasks.timing.alpha_spending import level, looks, spent
 
 
 def bounds(marks: list[int], most: int, alpha: float = 0.05) -> list[float]:

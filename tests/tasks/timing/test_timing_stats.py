@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats as scipy_stats
 
+from tasks.timing.alpha_spending import level
 from tasks.timing.protocols.planning import plan
-from tasks.timing.spending import level
 from tasks.timing.stats import (
     PROCESS_SD,
     interval,
