@@ -19,7 +19,7 @@ from flows.sessions import time_all
 from flows.summaries import EvaluationSummary
 from flows.trust import environment_of, must_be_trusted, needs_trust
 from flows.workers import task_runner
-from storage.datasets import read_instances
+from storage.exchange.read import read_instances
 from storage.ids import content_hash, patch_id
 from storage.scripts import perf_tests_of
 from storage.store import Store

@@ -109,7 +109,7 @@ def run_evaluation(
 ) -> int:
     """Run `evaluate`; on a terminal the user is asked for what needs their trust."""
     from configs.models import SandboxConfig, TimingConfig
-    from storage.datasets import is_file
+    from storage.exchange.read import is_file
 
     missing = [str(path) for path in predictions if not path.is_file()]
     if missing:
@@ -145,7 +145,7 @@ def _trusted_build(file: Path, config: Config) -> SandboxConfig:
 
 def _trusted_evaluation(dataset: str, store: str, sandbox: SandboxConfig) -> SandboxConfig:
     from flows.trust import needs_trust
-    from storage.datasets import read_instances
+    from storage.exchange.read import read_instances
     from storage.store import Store
 
     if sandbox.trust:

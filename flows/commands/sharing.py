@@ -9,13 +9,13 @@ from configs.errors import UserError
 from flows.commands.terminal import complain, say
 
 if TYPE_CHECKING:
-    from storage.exports import Layout
+    from storage.exchange.export import Layout
 
 
 def run_export(store: str, file: Path, layout: Layout, repo: str | None) -> int:
     """Write the instances of a store to a .jsonl or .parquet file; exit code 2 if there are none."""
-    from storage.exports import complete_instances, export
-    from storage.publishing import write_parquet
+    from storage.exchange.export import complete_instances, export
+    from storage.exchange.hub import write_parquet
     from storage.store import Store
 
     opened = Store(store)
@@ -42,7 +42,7 @@ def run_publish(config: Path, store: str | None, settings: list[str]) -> int:
     """Upload the instances of a store to the Hub dataset that the configuration names; exit code 1 if the Hub fails."""
     from configs.loading import load_config
     from configs.secrets import load_secrets
-    from storage.publishing import publish
+    from storage.exchange.hub import publish
     from storage.store import Store
 
     loaded = load_config(config, [*settings, *([f"store={store}"] if store else [])])

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from storage.datasets import DatasetError, Record, Refused, first_problem, long_text, problem_of_name, read_records
+from storage.exchange.read import DatasetError, Record, Refused, first_problem, long_text, problem_of_name, read_records
 from storage.ids import prediction_id
 from storage.store import Store
 from storage.tables import Instance, Prediction

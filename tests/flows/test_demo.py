@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from configs.demo.truth import load_expected
-from storage.datasets import read_instances
-from storage.exports import complete_instances
+from storage.exchange.export import complete_instances
+from storage.exchange.read import read_instances
 from storage.store import Store
 from storage.tables import Funnel, Instance, OptAtK, Prediction, Score
 from tests.flows.conftest import Isobench

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from configs.models import SandboxConfig, ScoringConfig, TimingConfig
 from flows.evaluation import default_run_id
-from storage.datasets import read_instances
+from storage.exchange.read import read_instances
 
 SCRIPT = "def setup(seed): ...\ndef experiment(state): ...\ndef check_equivalence(reference, candidate): ...\n"
 LINES = [

@@ -12,7 +12,7 @@ import pytest
 
 from configs.models import SandboxConfig
 from flows import trust
-from storage.datasets import instance_from
+from storage.exchange.read import instance_from
 from storage.store import Store
 from storage.tables import Instance
 from tasks.environments.trees import clone_path

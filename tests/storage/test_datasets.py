@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from storage import tables
-from storage.datasets import DatasetError, is_file, read_instances
+from storage.exchange.read import DatasetError, is_file, read_instances
 from storage.ids import perf_test_id
 from storage.store import Store
 from storage.tables import Instance

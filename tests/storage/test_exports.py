@@ -10,8 +10,8 @@ import pytest
 
 from configs.errors import UserError
 from storage import tables
-from storage.datasets import read_instances
-from storage.exports import export, records
+from storage.exchange.export import export, records
+from storage.exchange.read import read_instances
 from storage.scripts import perf_tests_of
 from storage.store import Store
 from storage.tables import Commit, Instance

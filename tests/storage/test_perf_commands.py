@@ -5,8 +5,8 @@ import json
 import pytest
 
 from configs.models import CommandConfig
-from storage.datasets import dialect_of, instance_from
-from storage.perf_commands import command_script
+from storage.exchange.iso_bench import command_script
+from storage.exchange.read import dialect_of, instance_from
 
 SCRIPT = "def setup(seed): ...\ndef experiment(state): ...\ndef check_equivalence(reference, candidate): ...\n"
 

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from configs.models import PublishingConfig
 from storage import tables
-from storage.publishing import DATA_FILE, PublishError, dataset_card, publish
+from storage.exchange.hub import DATA_FILE, PublishError, dataset_card, publish
 from storage.store import Store
 from storage.tables import Instance
 

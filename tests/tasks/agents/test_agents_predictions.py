@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from storage.datasets import TEXT_LIMIT, DatasetError
+from storage.exchange.read import TEXT_LIMIT, DatasetError
 from storage.store import Store
 from storage.tables import Instance, Prediction
 from storage.texts import to_bytes

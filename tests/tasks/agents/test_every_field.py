@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from storage.datasets import ALIASES, instance_from
+from storage.exchange.read import ALIASES, instance_from
 from storage.records import plain
 from storage.store import Store
 from storage.tables import Instance, Prediction

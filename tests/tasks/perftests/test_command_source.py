@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from configs.models import PerfTestConfig, SandboxConfig
-from storage.datasets import dialect_of
+from storage.exchange.read import dialect_of
 from tasks.perftests.gates import Bench
 from tasks.perftests.sources.command import from_commands, judge_command, spec_text
 from tasks.perftests.targets import Targets

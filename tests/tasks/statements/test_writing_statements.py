@@ -9,7 +9,7 @@ import pytest
 
 from configs.demo.build import build_demo_repository
 from configs.models import LLMConfig, MiningConfig, RepositoryConfig
-from storage.exports import records
+from storage.exchange.export import records
 from storage.store import Store
 from storage.tables import Api, Commit, Contract, Instance, PerfTest, PullRequest, Statement
 from tasks.code.leaks import find_leaks

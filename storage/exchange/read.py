@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from configs.models import EnvironmentConfig, RepositoryConfig
+from storage.exchange.iso_bench import command_script
 from storage.ids import perf_test_id
-from storage.perf_commands import command_script
 from storage.records import DatasetError, Record, is_file, read_records
 from storage.scripts import WRITE, dialect_of, problem_of
 from storage.store import Store

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from configs.errors import UserError
 from configs.escaping import for_json_line, for_markdown
 from configs.models import PublishingConfig
-from storage.exports import complete_instances
+from storage.exchange.export import complete_instances
 from storage.schema import WRITTEN_AT, arrow_schema
 from storage.store import Store
 from storage.tables import Instance

@@ -62,7 +62,7 @@ def complete_instances(store: Store, repo: str | None = None) -> list[Instance]:
 
 
 def canonical(row: Instance) -> Record:
-    """Every column, times as ISO 8601. `storage.datasets.read_instances` reads it back without loss."""
+    """Every column, times as ISO 8601. `storage.exchange.read.read_instances` reads it back without loss."""
     return row.model_dump(mode="json")
 
 

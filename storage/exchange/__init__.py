@@ -1,0 +1,1 @@
+"""Others' formats, both ways: a file for each."""
