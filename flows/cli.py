@@ -52,7 +52,7 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefe
 @app.command(epilog="Example: `isobench demo --store /tmp/demo --sandbox docker`")
 def demo(store: StoreOption = "./store", sandbox: SandboxOption = None, verbose: VerboseOption = False) -> int:
     """Build a benchmark from the embedded demo repository and score three sets of predictions. Needs no network."""
-    from flows.commands.running import run_demo
+    from flows.commands.build import run_demo
 
     return run_demo(store, sandbox, verbose)
 
@@ -135,7 +135,7 @@ def evaluate(
     verbose: VerboseOption = False,
 ) -> int:
     """Time predictions beside the human's patch and report Opt@K."""
-    from flows.commands.running import run_evaluation
+    from flows.commands.build import run_evaluation
 
     return run_evaluation(dataset, [*predictions, *(more or [])], k, run_id, timeout, store, sandbox, trust, verbose)
 
@@ -146,7 +146,7 @@ def report(
     out: Annotated[Path, typer.Option(help="Folder to write index.html to.")] = Path("./report"),
 ) -> int:
     """Write one self-contained HTML page: funnel, instances with their timing strips, Opt@K."""
-    from flows.commands.looking import run_report
+    from flows.commands.show import run_report
 
     return run_report(store, out)
 
@@ -161,7 +161,7 @@ def export(
     repo: Annotated[str | None, typer.Option(help="Only instances of this repository, owner/name.")] = None,
 ) -> int:
     """Write the instances to one file, which `isobench evaluate --dataset` and other harnesses read."""
-    from flows.commands.sharing import run_export
+    from flows.commands.export import run_export
 
     return run_export(store, out, layout, repo)
 
@@ -169,7 +169,7 @@ def export(
 @app.command(epilog="Example: `HF_TOKEN=... isobench publish configs/mine.yaml --set publishing.hub_dataset=me/fast`")
 def publish(config: ConfigArgument, store: StoreOverride = None, settings: SetOption = None) -> int:
     """Upload the instances to the Hugging Face Hub dataset that CONFIG names, with a dataset card."""
-    from flows.commands.sharing import run_publish
+    from flows.commands.export import run_publish
 
     return run_publish(config, store, settings or [])
 
@@ -200,16 +200,16 @@ def show(
     models cost, by stage and commit: `isobench show costs`.
     """
     if table == "prompt":
-        from flows.commands.asking import run_show_prompt
+        from flows.commands.batch import run_show_prompt
 
         return run_show_prompt(item, store, stage)
     if table == "costs":
-        from flows.commands.asking import run_show_costs
+        from flows.commands.batch import run_show_costs
 
         return run_show_costs(item, store, limit)
     if item is not None:
         raise UserError(f"'isobench show {table}' takes no further argument; did you mean `--where`?")
-    from flows.commands.looking import run_show
+    from flows.commands.show import run_show
 
     return run_show(table, store, where, columns, limit)
 
@@ -230,7 +230,7 @@ def batch_export(
     verbose: VerboseOption = False,
 ) -> int:
     """Run without sending anything, and write all requests that wait for an answer."""
-    from flows.commands.asking import run_batch_export
+    from flows.commands.batch import run_batch_export
 
     return run_batch_export(config, file, form, until, store, settings or [], verbose)
 
@@ -245,7 +245,7 @@ def batch_import(
     settings: SetOption = None,
 ) -> int:
     """Keep the answers of a file; the next run finds them."""
-    from flows.commands.asking import run_batch_import
+    from flows.commands.batch import run_batch_import
 
     return run_batch_import(config, file, store, settings or [])
 
@@ -260,7 +260,7 @@ def calibrate(
 
     Keep the machine quiet meanwhile. Later calibrations of the same machine add to the earlier ones.
     """
-    from flows.commands.calibration import run_calibrate
+    from flows.commands.calibrate import run_calibrate
 
     return run_calibrate(store, minutes, sandbox)
 
@@ -270,7 +270,7 @@ def validate(
     files: Annotated[list[Path], typer.Argument(help="YAML files.", metavar="FILE...")], settings: SetOption = None
 ) -> int:
     """Check configuration files; names file, line, field and what was expected."""
-    from flows.commands.looking import run_validate
+    from flows.commands.show import run_validate
 
     return run_validate(files, settings or [])
 
@@ -278,7 +278,7 @@ def validate(
 @app.command()
 def doctor() -> int:
     """Say what is here, what is missing, and how to get it."""
-    from flows.commands.looking import run_doctor
+    from flows.commands.show import run_doctor
 
     return run_doctor()
 
@@ -286,7 +286,7 @@ def doctor() -> int:
 def _build(
     config: Path, store: str | None, settings: list[str] | None, verbose: bool, until: Any, no_keywords: bool
 ) -> int:
-    from flows.commands.running import run_build
+    from flows.commands.build import run_build
 
     chosen = [*(settings or []), *(["mining.use_keywords=false"] if no_keywords else [])]
     return run_build(config, store, chosen, verbose, until)

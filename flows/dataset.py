@@ -9,11 +9,11 @@ from prefect import flow
 
 from configs.loading import load_config
 from configs.models import Config
-from flows.arms import ArmWanted, build_environments, check_out_arms, clone_of
-from flows.runtime import Run, first_few
-from flows.sessions import time_all
+from flows.engine.run import Run, first_few
+from flows.engine.task_runner import task_runner
+from flows.stages.checkouts import ArmWanted, build_environments, check_out_arms, clone_of
+from flows.stages.timing import time_all
 from flows.summaries import DatasetSummary
-from flows.workers import task_runner
 from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Commit, PerfTest

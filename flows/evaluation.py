@@ -13,12 +13,12 @@ from pydantic import BaseModel
 
 from configs.errors import UserError
 from configs.models import RepositoryConfig, SandboxConfig, ScoringConfig, TimingConfig
-from flows.arms import ArmWanted, build_environments, check_out_arms, clone_of
-from flows.runtime import Run
-from flows.sessions import time_all
+from flows.engine.run import Run
+from flows.engine.task_runner import task_runner
+from flows.stages.checkouts import ArmWanted, build_environments, check_out_arms, clone_of
+from flows.stages.timing import time_all
 from flows.summaries import EvaluationSummary
 from flows.trust import environment_of, must_be_trusted, needs_trust
-from flows.workers import task_runner
 from storage.exchange.read import read_instances
 from storage.ids import content_hash, patch_id
 from storage.scripts import perf_tests_of

@@ -1,26 +1,16 @@
-"""The files that run inside sandboxes, found in the source: those whose text is read to be sent there."""
+"""The files that run inside sandboxes: those in folders of that name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-INSIDE = (
-    "tasks/sandbox/probe/inside/probe.py",
-    "tasks/sandbox/probe/inside/dialects.py",
-    "tasks/sandbox/probe/inside/encoding.py",
-    "tasks/sandbox/commands/inside/runner.py",
-    "tasks/environments/inside/adopt_venv.py",
-    "tasks/environments/inside/build_wheel.py",
-    "tasks/environments/inside/own_modules.py",
-    "tasks/environments/inside/strip_project.py",
-    "tasks/perftests/inside/watch.py",
-    "tasks/perftests/gates/inside/mutants.py",
-    "tasks/perftests/gates/inside/world.py",
-    "tasks/perftests/sources/asv/inside/discovery.py",
-    "tasks/perftests/sources/asv/inside/workload.py",
-    "tasks/perftests/sources/pytest/inside/discovery.py",
-    "tasks/perftests/sources/pytest/inside/workload.py",
+INSIDE = tuple(
+    sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tasks").rglob("inside/*.py")
+        if path.name != "__init__.py"
+    )
 )
 BROUGHT = {
     "tasks/sandbox/probe/inside/encoding.py": ("numpy",),

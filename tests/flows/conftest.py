@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.server import Server, quiet_defaults
+from flows.engine.server import Server, quiet_defaults
 
 Isobench = Callable[..., subprocess.CompletedProcess[str]]
 

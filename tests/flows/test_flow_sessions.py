@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from configs.models import ScoringConfig
-from flows.sessions import time_all
+from flows.stages.timing import time_all
 from tasks.timing.models import Session
 
 OWNER = {"i1 t1": "i1", "i1 t2": "i1", "i2 t1": "i2"}

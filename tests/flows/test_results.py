@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from flows.results import NotBelieved, ResultJson, StoreResults
+from flows.engine.results import NotBelieved, ResultJson, StoreResults
 from tasks.environments.models import Built
 from tests.flows.conftest import environment
 
@@ -25,7 +25,7 @@ from urllib.request import Request, urlopen
 
 from prefect import flow, task
 
-from flows.runtime import Run
+from flows.engine.run import Run
 from storage import marks
 from storage.store import Store
 from tasks.environments.models import Built

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from flows.commands import terminal
-from flows.runtime import Run, _Meter, _Parts, watched_by
+from flows.engine.run import Run, _Meter, _Parts, watched_by
 from tasks.progress import tell
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.server import server_folder
+from flows.engine.server import server_folder
 from storage.marks import KEY_VARIABLE, KeyFault, NotOurs, is_mark, key_file, mark, own_cache_folder, own_name
 from storage.store import Store
 

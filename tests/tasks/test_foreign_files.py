@@ -18,15 +18,8 @@ OPENING = {
 }  # fmt: skip
 """Names of functions and methods that open, look at, make or change a file by its name."""
 ARCHIVES = {"zipfile", "tarfile", "shutil", "glob", "gzip", "bz2", "lzma", "pickle", "fileinput", "linecache"}
-OURS = {"HERE", "__file__"}
+OURS = {"INSIDE", "WATCH", "__file__"}
 """A path that begins with one of these is a file of this project."""
-INSIDE = {
-    "environments/adopt_venv.py", "environments/build_wheel.py", "environments/own_modules.py",
-    "environments/strip_project.py", "perftests/watch.py", "perftests/gates/watching.py", "perftests/gates/mutating.py",
-    "perftests/pytest_source/discovery.py", "perftests/pytest_source/workload.py", "perftests/asv_source/discovery.py",
-    "perftests/asv_source/workload.py",
-}  # fmt: skip
-"""Run inside a sandbox."""
 ALLOWED = {
     # folders and files that isobench names and makes itself, before or after a stranger's turn
     "environments/checking_out.py": {
@@ -67,17 +60,17 @@ ALLOWED = {
     },
     "environments/registry.py": {"path.read_text", "path.exists", "(folder / name).exists"},
     "environments/images.py": {"import shutil", "shutil.copyfile", "os.path.isfile", "mount.source.resolve"},
-    "sandbox/bubblewrap.py": {
+    "sandbox/local/bubblewrap.py": {
         "import glob", "import shutil", "filter_file.write_bytes", "os.open", "os.path.isdir", "glob.glob",
         "os.readlink", "prefix.glob", "home.resolve", "parent.resolve", "Path('/etc').glob",
     },
-    "sandbox/docker.py": {"mount.source.resolve"},
-    "sandbox/opened.py": {"mount.source.exists", "mount.source.is_symlink"},
+    "sandbox/docker/sandbox.py": {"mount.source.resolve"},
+    "sandbox/base.py": {"mount.source.exists", "mount.source.is_symlink"},
     # what is above all names of a stranger's store
     "llm/cache.py": {"self._folder.mkdir"},
     "llm/requests.py": {"self._folder.mkdir"},
-    "perftests/trying.py": {"part.read_text"},
-    "perftests/signatures.py": {"target.mkdir"},
+    "perftests/sources/workloads.py": {"part.read_text"},
+    "perftests/sources/signatures.py": {"target.mkdir"},
     # no files: a name of Python's
     "apis/graph.py": {"self.resolve"},
     # the helper itself
@@ -90,10 +83,10 @@ ALLOWED = {
 def _watched() -> list[str]:
     tasks = ROOT / "tasks"
     found = [path for package in ("environments", "perftests", "apis") for path in (tasks / package).rglob("*.py")]
-    found += [tasks / "sandbox" / name for name in ("bubblewrap.py", "docker.py", "opened.py")]
+    found += [tasks / "sandbox" / name for name in ("local/bubblewrap.py", "docker/sandbox.py", "base.py")]
     found += [tasks / "llm" / name for name in ("cache.py", "requests.py")]
     names = sorted(path.relative_to(tasks).as_posix() for path in found)
-    return [name for name in names if name not in INSIDE]
+    return [name for name in names if "/inside/" not in name]
 
 
 def _opens(source: str) -> Iterator[str]:
@@ -144,7 +137,7 @@ def test_no_exception_outlives_its_use(module: str) -> None:
         ("from shutil import copyfile", ["from shutil import"]),
         ("from pathlib import Path\nPath(x, 'a').is_file()", ["Path(x, 'a').is_file"]),
         ("from tasks.sandbox import foreign\nforeign.is_file(root, name)", []),
-        ("(HERE / 'own.py').read_text()", []),
+        ("(INSIDE / 'own.py').read_text()", []),
     ],
 )  # fmt: skip
 def test_the_search_finds_what_it_is_to_find(source: str, found: list[str]) -> None:

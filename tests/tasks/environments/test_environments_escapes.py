@@ -353,7 +353,7 @@ class _Flow:
 
 
 def test_the_funnel_names_what_was_left_out(attempt: Attempt) -> None:
-    from flows.arms import ArmWanted, check_out_arms
+    from flows.stages.checkouts import ArmWanted, check_out_arms
 
     flow, config = _Flow(attempt), EnvironmentConfig(build="never")
     bare = Environment(env_id="bare", kind="local", python="python3")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs.variables import TEMPORARY_SERVER
-from flows.server import prefect_server
+from flows.engine.server import prefect_server
 from storage.store import Store
 from storage.tables import TimedSession
 

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from configs.escaping import for_markdown
 from configs.variables import TEMPORARY_SERVER
-from flows.results import ResultJson, StoreResults
+from flows.engine.results import ResultJson, StoreResults
 from storage.ids import content_hash
 from storage.marks import KEY_VARIABLE
 from storage.store import Store

@@ -14,7 +14,7 @@ import typer
 
 from configs.errors import UserError
 from flows.commands.terminal import Bars, complain, say, table, warn
-from flows.server import CONSOLE_LEVEL, prefect_server, server_folder
+from flows.engine.server import CONSOLE_LEVEL, prefect_server, server_folder
 
 if TYPE_CHECKING:
     from configs.models import Config, SandboxConfig
@@ -36,7 +36,7 @@ def running(store: str, verbose: bool) -> Iterator[None]:
 
     export_secrets()
     with prefect_server(server_folder(store)):
-        from flows.runtime import watched_by
+        from flows.engine.run import watched_by
 
         with watched_by(Bars()):
             yield

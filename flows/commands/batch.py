@@ -8,7 +8,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
 from configs.errors import UserError
-from flows.commands.running import finish, print_dataset, require, running
+from flows.commands.build import finish, print_dataset, require, running
 from flows.commands.terminal import complain, heading, say, show_text, table
 
 if TYPE_CHECKING:

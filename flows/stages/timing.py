@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from configs.models import ScoringConfig
-from flows.runtime import Run
+from flows.engine.run import Run
 from tasks.timing.models import Session
 from tasks.timing.stage import time_arms
 

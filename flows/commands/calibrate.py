@@ -19,7 +19,7 @@ BAR = 10
 def run_calibrate(store: str, minutes: float, sandbox: Literal["local", "docker"] | None) -> int:
     """Measure for that long, or until Ctrl-C; finished comparisons are in the store either way."""
     from configs.models import SandboxConfig
-    from flows.commands.running import require
+    from flows.commands.build import require
     from storage.store import Store
     from storage.tables import Calibration
     from tasks.reporting.calibrations import conclusions, findings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
-from flows.runtime import Run, first_few
+from flows.engine.run import Run, first_few
 from tasks.environments.models import missing
 from tasks.environments.stage import build_environment, check_out
 from tasks.mining.models import Clone

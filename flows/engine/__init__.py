@@ -1,0 +1,1 @@
+"""What Prefect does not give by itself: funnel, progress, a temporary server."""

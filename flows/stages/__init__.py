@@ -1,0 +1,1 @@
+"""What each stage needs of a flow: items in, results and funnel out."""
