@@ -7,6 +7,7 @@ none, and where they reach for something of the user's: a folder, an SSH key, a 
 from __future__ import annotations
 
 import os
+import pwd
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,12 +110,20 @@ def _is_near(folder: Path, dataset: str | Path, row: Instance, store: Store) -> 
             return False
         homes = [Path.cwd(), *([Path(dataset).resolve().parent] if "://" not in str(dataset) else [])]
         # all that a user has lies in their home: being there says nothing of one folder
-        if any(real.is_relative_to(home) for home in homes if not Path.home().is_relative_to(home)):
+        if any(real.is_relative_to(home) for home in homes if not _account_home().is_relative_to(home)):
             return True
         with open_repo(store.work / clone_path(row.repo)) as clone:
             return Path(_folder(clone.remote("origin").url) or "/").resolve() == real
     except (git.GitError, OSError, ValueError):
         return False
+
+
+def _account_home() -> Path:
+    """The home folder of the account, whatever HOME says: jobs set that to a folder that they made for themselves."""
+    try:
+        return Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        return Path.home()
 
 
 def _leads_away(folder: Path) -> bool:

@@ -146,6 +146,8 @@ def test_what_lies_in_the_home_folder_did_not_come_with_a_dataset_there(
     mine = row(repo_url=str(repository(dataset.parent / "private")))
     assert asked(dataset, [mine]) == []
     monkeypatch.setenv("HOME", str(dataset.parent))
+    assert asked(dataset, [mine]) == [], "a job's own folder"
+    monkeypatch.setattr(trust, "_account_home", lambda: dataset.parent)
     assert asked(dataset, [mine]) != []
     monkeypatch.chdir(dataset.parent)
     assert asked(dataset, [mine]) != []
