@@ -20,7 +20,7 @@ def code_version(package: str) -> str:
     12 hex digits.
     """
     digest = sha256()
-    for path in sorted([*(_TASKS / package).rglob("*.py"), *_TASKS.glob("*.py")]):
+    for path in sorted([*(_TASKS / package).rglob("*.py"), *_TASKS.glob("*.py"), *(_TASKS / "code").rglob("*.py")]):
         digest.update(path.relative_to(_TASKS).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 

@@ -1,4 +1,4 @@
-"""Runs one perf test inside a sandbox and answers the driver outside. `probing.py` is its client and its only caller.
+"""Runs one perf test inside a sandbox and answers the driver outside. `session.py` is its client and its only caller.
 
 Standard library only, syntax of Python 3.8: environments of old commits hold old interpreters. Its text, with those of
 `encoding.py` and `dialects.py`, is the `-c` argument of the arm's interpreter: no file of it lies inside. Order
