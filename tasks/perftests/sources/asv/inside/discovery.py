@@ -1,6 +1,6 @@
 """Which benchmarks execute the changed functions, with which parameters, for how much of their time. In a sandbox.
 
-Its text follows those of `workload.py` and `perftests/inside/watch.py`, whose names it uses. Reads a request from stdin (`files`,
+Its text follows those of `workload.py` and `inside/watch.py`, whose names it uses. Reads a request from stdin (`files`,
 `package`, `modules`: best first, `hints`: function name -> score, `targets`: path -> [[first, last, name]], `root`,
 `test_s`, `total_s`), and writes one JSON line per benchmark and combination of parameters to stdout.
 """

@@ -1,6 +1,6 @@
 """Which tests execute the changed functions, for how much of their time, and can be repeated. Runs inside a sandbox.
 
-Its text follows those of `workload.py` and `perftests/inside/watch.py`, whose names it uses. Reads a request from stdin (`files`,
+Its text follows those of `workload.py` and `inside/watch.py`, whose names it uses. Reads a request from stdin (`files`,
 `packages`, `nodeids`, `targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s`), tries the tests in the
 order of `nodeids`, and writes one JSON line per test to stdout.
 """
