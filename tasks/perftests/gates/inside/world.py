@@ -1,7 +1,8 @@
 """What a script does to the world, and how long changed code runs in its setup. Loaded before the script, in a sandbox.
 
-Its text follows that of `inside/watch.py`. It stays in the process and is asked by a third text (`REPORT` in `isolation.py`).
-The phases are told by the probe's own calls: `Probe.setup` and `Probe.run`. Standard library only, Python 3.8.
+Its text follows that of `inside/watch.py`. It stays in the process and is asked by a third text (`REPORT` in
+`isolation.py`). The phases are told by the probe's own calls: `Probe.setup` and `Probe.run`. Standard library only,
+Python 3.8.
 """
 
 import os
