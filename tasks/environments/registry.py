@@ -39,7 +39,6 @@ _PIP = (
     "disable-pip-version-check", "no-cache-dir",
 )  # fmt: skip
 _LOOPBACK = re.compile(r"(localhost|127(\.\d+){1,3}|\[::1\]|::1|0\.0\.0\.0)", re.IGNORECASE)
-_HOST = re.compile(r"://(?:[^/@\s]*@)?(\[[^\]]*\]|[^/:\s]+)")
 _NAMED = re.compile(r"^[\w.-]+=")
 _SEEN_ANYWAY = ("/usr", "/etc/ssl", "/etc/pki", "/etc/ca-certificates")
 
