@@ -24,6 +24,7 @@ DISTRUSTED = frozenset(
         "threads_left",
         "processes_left",
         "other_result_type",
+        "results_not_compared",
     }
 )
 """Flags that a success cannot carry: where one would, the answer is `inconclusive`."""

@@ -101,6 +101,8 @@ class Race:
     """Whether some process took longer than it may."""
     primary: str = ""
     """The metric that decides; empty where time does."""
+    compared: bool = True
+    """Whether results are compared at all: of a command only metrics that it names are."""
     base_failure: str = ""
     """Why base itself could not be timed: then nothing is known about any arm."""
     own_s: dict[str, float] = field(default_factory=dict)

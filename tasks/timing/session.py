@@ -28,6 +28,8 @@ from tasks.timing.protocols import PROTOCOLS
 from tasks.timing.stats import Interval
 from tasks.timing.verdict import judge, questions_for
 
+RESULTS_NOT_COMPARED = "results_not_compared"
+"""Flag of an arm that is not known to do the work: the perf test's result is the same for a stub."""
 WORK_UNACCOUNTED = "work_unaccounted"
 """Flag of an arm that is fast enough, while it is not yet clear that the work is not done outside the call."""
 
@@ -44,10 +46,12 @@ def run_session(
     sandbox: SandboxConfig,
     store: Store,
     reserve: Reserve | None = None,
+    results_compared: bool = True,
 ) -> Session:
     """Time the arms (`base` among them); append `measurements`, `comparisons`, and the `sessions` and `machines` rows.
 
-    `reserve` keeps workers that share nothing but a server from using the same cores. An arm that fails is an outcome.
+    Without `results_compared` (a wrong result would not be seen) successful arms carry RESULTS_NOT_COMPARED. `reserve`
+    keeps workers that share nothing but a server from using the same cores. An arm that fails is an outcome.
     Raises ValueError without `base` or with two arms of one name, SandboxError if the sandbox itself fails,
     GpuError if the configuration asks for a GPU that is not there.
     """
@@ -82,7 +86,7 @@ def run_session(
         readings += read_gpus(gpus)
     arm_ids = [(arm.name, arm.arm_id) for arm in arms]
     name = content_hash("session", test_id, arm_ids, timing, sandbox, machine.machine_id)
-    report = _Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id)
+    report = _Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id, results_compared)
     flags = {arm.name: judgement.flags(race, arm.name) for arm in arms}
     comparisons = [
         report.comparison(race, question, *judgement.answer(race, question), flags[question.arm])
@@ -126,8 +130,10 @@ def run_session(
 class _Report:
     """Makes rows with what they share."""
 
-    def __init__(self, session_id: str, test_id: str, repo: str, instance_id: str | None, machine_id: str) -> None:
-        self.session_id = session_id
+    def __init__(
+        self, session_id: str, test_id: str, repo: str, instance_id: str | None, machine_id: str, compared: bool
+    ) -> None:
+        self.session_id, self._compared = session_id, compared
         self._test_id, self._repo, self._instance_id, self._machine_id = test_id, repo, instance_id, machine_id
 
     def measurement(self, sample: Sample) -> Measurement:
@@ -166,8 +172,8 @@ class _Report:
         """
         state, against = race.states[question.arm], race.states[question.against]
         status, reason = state.status, state.reason
-        if race.primary and status == "ok":
-            flags = [*flags, "results_not_compared"]  # a command says how fast it was, not what it computed
+        if status == "ok" and not (self._compared and race.compared):
+            flags = [*flags, RESULTS_NOT_COMPARED]
         if race.base_failure:
             status, reason, flags = "error", f"base: {race.base_failure}", ["base_failed"]
         elif status == "ok" and against.status != "ok":
