@@ -14,7 +14,6 @@ from storage.tables import Commit, Comparison, Instance, Measurement, PerfTest, 
 from tasks.scoring.aggregate import Speedup, combine
 from tasks.scoring.machines import Fingerprints
 
-
 RESULTS_NOT_COMPARED = "results_not_compared"
 """Flag of comparisons by perf tests whose result is the same for a stub (see `PerfTest.results_compared`)."""
 
@@ -45,7 +44,8 @@ def build_instance(
 
     A human commit that differs from base on any perf test is rejected: patches are held to base's results on all tests,
     so the reference solution must be too. Of the others the tests with verdict `yes` are kept, those with the largest
-    lower bound first; of tests whose results say nothing none, unless there is no other. Raises KeyError if the commit is not in the store.
+    lower bound first; of tests whose results say nothing none, unless there is no other. Raises KeyError if the commit
+    is not in the store.
     """
     repo = repository.name
     commits = store.rows(Commit, repo, sha=sha)

@@ -17,6 +17,7 @@ from tasks.scoring.machines import MIXED, Fingerprints
 
 DISTRUSTED = frozenset(
     {
+        "claim_unconfirmed",
         "clocks_disagree",
         "work_in_setup",
         "work_after_call",

@@ -28,6 +28,8 @@ from tasks.timing.protocols import PROTOCOLS
 from tasks.timing.stats import Interval
 from tasks.timing.verdict import judge, questions_for
 
+CLAIM_UNCONFIRMED = "claim_unconfirmed"
+"""Flag of a command without a server whose own output says that it is fast enough, and the driver's clock does not."""
 RESULTS_NOT_COMPARED = "results_not_compared"
 """Flag of an arm that is not known to do the work: the perf test's result is the same for a stub."""
 WORK_UNACCOUNTED = "work_unaccounted"
@@ -174,6 +176,8 @@ class _Report:
         status, reason = state.status, state.reason
         if status == "ok" and not (self._compared and race.compared):
             flags = [*flags, RESULTS_NOT_COMPARED]
+        if status == "ok" and verdict == "yes" and self._unconfirmed(race, question):
+            flags = [*flags, CLAIM_UNCONFIRMED]
         if race.base_failure:
             status, reason, flags = "error", f"base: {race.base_failure}", ["base_failed"]
         elif status == "ok" and against.status != "ok":

@@ -10,6 +10,7 @@ import numpy as np
 
 from tasks.timing.models import MetricValue, Race
 from tasks.timing.stats import Floats, Interval, interval
+from tasks.timing.verdict import judge
 
 
 def of_arm(race: Race, metric: str, arm: str) -> dict[int, MetricValue]:
@@ -30,6 +31,18 @@ def metric_ratios(race: Race, metric: str, arm: str, against: str) -> list[Float
 def compare_metric(race: Race, metric: str, arm: str, against: str, confidence: float) -> Interval | None:
     """How many times better `arm` is by a metric. None if fewer than two rounds have both."""
     return interval(metric_ratios(race, metric, arm, against), confidence)
+
+
+def unconfirmed(race: Race, arm: str, against: str, threshold: float, confidence: float) -> bool:
+    """Whether an arm's own word says that it reaches the threshold, while the driver's clock around the whole command
+    (its start included) does not say so, too."""
+    walls = {name: {one.round: one for one in race.samples if one.arm == name} for name in (arm, against)}
+    sets: dict[int, list[float]] = defaultdict(list)
+    for number in sorted(set(walls[arm]) & set(walls[against])):
+        ours, theirs = walls[arm][number], walls[against][number]
+        sets[ours.process].append(math.log(theirs.outside_ns / ours.outside_ns))
+    found = interval([np.array(values) for _, values in sorted(sets.items())], confidence)
+    return race.claimed and judge(found, threshold) != "yes"
 
 
 def directed(race: Race) -> list[str]:
