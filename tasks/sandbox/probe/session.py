@@ -310,7 +310,7 @@ class ProbeSession:
         hello = self._exchange("hello", START_TIMEOUT_S, checker=self._checker)
         assert self._process is not None
         # Nothing of the arm has run yet: this process id is the probe's own.
-        self._watch.start(self._process.pid, field(hello, "pid", int))
+        self._watch.start(self._process, field(hello, "pid", int))
 
     def _ask(self, op: str, timeout_s: float | None = None, **args: Any) -> dict[str, Any]:
         self.greet()
