@@ -9,6 +9,7 @@ import secrets
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -37,8 +38,19 @@ from tasks.sandbox.probe.protocol import (
     text_of,
     write_all,
 )
+from tasks.sandbox.probe.results import Digests
 
-__all__ = ["CheckFailed", "Dialect", "ProbeError", "ProbeSession", "SetupInfo", "Spent", "Timed", "probe_text"]
+__all__ = [
+    "CheckFailed",
+    "Dialect",
+    "Digests",
+    "ProbeError",
+    "ProbeSession",
+    "SetupInfo",
+    "Spent",
+    "Timed",
+    "probe_text",
+]
 
 Dialect = Literal["isobench", "gso", "command"]
 """Forms of perf tests. `command` is no script: `tasks.sandbox.commands` runs those."""
@@ -53,7 +65,19 @@ HELPERS_SHARE = 0.02
 HELPERS_SLACK_NS = 500_000
 """CPU time of further threads and processes, of all of a call's and in any case, that still counts as one thread."""
 
-_FILES = ("encoding", "dialects", "probe")
+_FILES = (
+    "records",
+    "encoding",
+    "fingerprint",
+    "dialects",
+    "own",
+    "pickles",
+    "storing",
+    "structure",
+    "comparing",
+    "tracing",
+    "probe",
+)
 _BOOT = """import sys, types
 for name, text in {sources!r}:
     module = sys.modules["tasks.sandbox.probe.inside." + name] = types.ModuleType(name)
@@ -220,7 +244,7 @@ class ProbeSession:
         self._watch.end()
         found = Spent(
             setup_ns=self._spent["setup"],
-            digest_ns=self._spent["digest"],
+            digest_ns=self._spent["digests"],
             result_ns=self._spent["result"],
             idle_ns=self._watch.idle_ns + (since.idle_ns if since else 0),
         )
@@ -233,17 +257,38 @@ class ProbeSession:
 
         `most`: bytes; a larger one is `protocol`, and is not read to its end.
         """
+        return self._blob("result", index, most)
+
+    def input(self, index: int = 0, most: int = MAX_RESULT) -> bytes:
+        """The workload of call `index` as it is now, for `difference` of another session. Never read by the driver.
+
+        Objects of unknown classes are left out of it; empty where it cannot be read.
+        """
+        return self._blob("input", index, most)
+
+    def _blob(self, op: str, index: int, most: int) -> bytes:
         self._bound.most = line_of(most)
         try:
-            return base64.b64decode(field(self._ask("result", index=index), "blob", str), validate=True)
+            return base64.b64decode(field(self._ask(op, index=index), "blob", str), validate=True)
         except ValueError as error:
-            raise self._broken(f"the result is not base64: {error}") from error
+            raise self._broken(f"the {op} is not base64: {error}") from error
         finally:
             self._bound.most = SMALL
 
+    def digests(self, indexes: Sequence[int] = (0,)) -> Digests:
+        """Hashes of what these calls of the last run returned, and of what they were given.
+
+        At most some thousand calls: the answer is bounded. Raises ProbeError if a result has no safe encoding.
+        """
+        answer = self._ask("digests", indexes=list(indexes))
+        try:
+            return Digests.of(answer, len(indexes))
+        except ProbeError as error:
+            raise self._broken(error.message) from None
+
     def result_digest(self, index: int = 0) -> str:
         """Hash of what `result` would give: equal digests need no comparison."""
-        return str(field(self._ask("digest", index=index), "digest", str))
+        return self.digests([index]).results[0]
 
     def check(self, reference: bytes, candidate: bytes, timeout_s: float | None = None) -> None:
         """Compare two results with the script's check_equivalence. Raises CheckFailed if it rejects the candidate.
@@ -252,6 +297,12 @@ class ProbeSession:
         """
         blobs = {name: base64.b64encode(blob).decode() for name, blob in (("r", reference), ("c", candidate))}
         self._ask("check", timeout_s, reference=blobs["r"], candidate=blobs["c"])
+
+    def difference(self, reference: bytes, candidate: bytes) -> str:
+        """What two inputs differ in, in a few words; "" where that cannot be said. Asked of a process like `check`."""
+        blobs = {name: base64.b64encode(blob).decode() for name, blob in (("r", reference), ("c", candidate))}
+        answer = self._ask("difference", reference=blobs["r"], candidate=blobs["c"])
+        return text_of(field(answer, "text", str))
 
     def trace(self, seed: int, with_setup: bool = True) -> dict[str, list[int]]:
         """Lines that one experiment (and its setup) executes, by path relative to the checkout."""
