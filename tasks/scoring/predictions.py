@@ -18,11 +18,9 @@ from tasks.scoring.machines import MIXED, Fingerprints
 DISTRUSTED = frozenset(
     {
         "clocks_disagree",
-        "work_in_setup",
-        "work_after_call",
         "work_unaccounted",
-        "threads_left",
-        "processes_left",
+        "unmetered",
+        "not_confirmed",
         "other_result_type",
     }
 )
