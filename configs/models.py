@@ -193,8 +193,8 @@ class CommandConfig(Section):
     better: dict[str, Literal["higher", "lower"]] = {}
     """Which way is better, for metrics of a `json` client."""
     equal: list[str] = []
-    """Metrics that must be the same as base's in every round: what depends on the answers, such as a checksum of all that
-    the client was given. A command without any says how fast it was and not what it computed: its scores carry
+    """Metrics that must be the same as base's in every round: what depends on the answers, such as a checksum of all
+    that the client was given. A command without any says how fast it was and not what it computed: its scores carry
     `results_not_compared`, and none is a success."""
     variables: dict[str, str] = {}
     """Environment variables of server and client."""
@@ -296,6 +296,9 @@ class TimingConfig(Section):
     """With `interleaved`: call the arms of a round at the same moment on one core, where the kernel lets them take
     turns of a few milliseconds, and charge each for its own time only. This needs one thread per arm, `cores: 1` and
     `device: cpu`. Else, and with `false`, arms are called one after the other."""
+    charging: bool = True
+    """Charge an arm for what its sandbox uses beside its calls, beyond what base uses for the same: moved work is as
+    slow as it was. `false` is for comparison only."""
     seed: int | None = None
     """Where the order of arms and the perf tests' seeds come from. Left out, no patch can know them beforehand."""
 

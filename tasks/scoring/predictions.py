@@ -19,11 +19,9 @@ DISTRUSTED = frozenset(
     {
         "claim_unconfirmed",
         "clocks_disagree",
-        "work_in_setup",
-        "work_after_call",
         "work_unaccounted",
-        "threads_left",
-        "processes_left",
+        "unmetered",
+        "not_confirmed",
         "other_result_type",
         "results_not_compared",
     }

@@ -8,9 +8,8 @@ from statistics import median
 
 import numpy as np
 
-from tasks.timing.models import MetricValue, Race
+from tasks.timing.models import MetricValue, Question, Race
 from tasks.timing.stats import Floats, Interval, interval
-from tasks.timing.verdict import judge
 
 
 def of_arm(race: Race, metric: str, arm: str) -> dict[int, MetricValue]:
@@ -33,16 +32,16 @@ def compare_metric(race: Race, metric: str, arm: str, against: str, confidence: 
     return interval(metric_ratios(race, metric, arm, against), confidence)
 
 
-def unconfirmed(race: Race, arm: str, against: str, threshold: float, confidence: float) -> bool:
-    """Whether an arm's own word says that it reaches the threshold, while the driver's clock around the whole command
-    (its start included) does not say so, too."""
-    walls = {name: {one.round: one for one in race.samples if one.arm == name} for name in (arm, against)}
+def by_the_clock(race: Race, question: Question, confidence: float) -> Interval | None:
+    """How many times faster an arm is by the driver's clock around the whole command, its start included."""
+    walls = {
+        name: {one.round: one for one in race.samples if one.arm == name} for name in (question.arm, question.against)
+    }
+    ours, theirs = walls[question.arm], walls[question.against]
     sets: dict[int, list[float]] = defaultdict(list)
-    for number in sorted(set(walls[arm]) & set(walls[against])):
-        ours, theirs = walls[arm][number], walls[against][number]
-        sets[ours.process].append(math.log(theirs.outside_ns / ours.outside_ns))
-    found = interval([np.array(values) for _, values in sorted(sets.items())], confidence)
-    return race.claimed and judge(found, threshold) != "yes"
+    for number in sorted(set(ours) & set(theirs)):
+        sets[ours[number].process].append(math.log(theirs[number].outside_ns / ours[number].outside_ns))
+    return interval([np.array(values) for _, values in sorted(sets.items())], confidence)
 
 
 def directed(race: Race) -> list[str]:
