@@ -6,7 +6,7 @@
 A network namespace is owned by a user namespace, and bubblewrap lets nobody into its own. So both commands are started
 in a user namespace that holds nothing but the network, and bubblewrap makes its namespaces, of users too, within: what
 runs there has no rights over the network and sees nothing of the other command but its ports. Runs on this machine,
-outside of sandboxes, as the user who runs isobench; standard library only.
+outside of sandboxes, as the user who runs isobench.
 """
 
 from __future__ import annotations
