@@ -1,4 +1,4 @@
-"""Equal means equal: what one arm's calls return and leave behind, against base's, and nothing of the arm's is asked."""
+"""Equal means equal: what an arm's calls leave behind and reach for, against what base's do."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def replaces_constant(values: list[float]) -> list[float]:
 
 
 def replaces_helper(values: list[float]) -> list[float]:
-    caller(1)["work"] = lambda values: honest(values)
+    caller(1)["work"] = honest
     return honest(values)
 
 

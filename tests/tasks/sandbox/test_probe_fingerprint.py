@@ -46,7 +46,7 @@ def test_values_of_other_types_or_contents_have_other_hashes() -> None:
 
 
 @given(VALUES, VALUES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_hashes_are_equal_where_encodings_are(one: Any, other: Any) -> None:
     assert Fingerprint(decode(encode(one))).digest == Fingerprint(one).digest
     assert (Fingerprint(one).digest == Fingerprint(other).digest) == (encode(one) == encode(other))
@@ -55,8 +55,8 @@ def test_hashes_are_equal_where_encodings_are(one: Any, other: Any) -> None:
 def test_the_order_in_which_a_set_was_filled_does_not_matter() -> None:
     items = [f"w{number}" for number in range(100)]
     for kind in (str, lambda item: (item, len(item)), lambda item: frozenset([item])):
-        kinds = [kind(item) for item in items]
-        assert Fingerprint(set(kinds)).digest == Fingerprint(set(kinds[::-1])).digest
+        one, other = ({kind(item) for item in order} for order in (items, items[::-1]))
+        assert Fingerprint(one).digest == Fingerprint(other).digest
 
 
 class Lazy(list[int]):
@@ -133,8 +133,8 @@ ROWS: list[list[int]] = [[1], [2]]
 TABLE = np.arange(6.0)
 SHARING = [
     (ROWS, ROWS, "whole"), (ROWS[0], ROWS, "whole"), ([ROWS[0], [3]], ROWS, "part"), ([[1], [2]], ROWS, ""),
-    (TABLE, TABLE, "whole"), (TABLE[::2], TABLE, "part"), (TABLE.copy(), TABLE, ""), ({"a": TABLE[1:]}, [TABLE], "part"),
-    ("text", ["text"], ""), ((1, 2), [(1, 2)], ""),
+    (TABLE, TABLE, "whole"), (TABLE[::2], TABLE, "part"), (TABLE.copy(), TABLE, ""),
+    ({"a": TABLE[1:]}, [TABLE], "part"), ("text", ["text"], ""), ((1, 2), [(1, 2)], ""),
 ]  # fmt: skip
 
 
