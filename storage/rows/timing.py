@@ -41,6 +41,9 @@ class Measurement(Row):
     theirs. 0 if there were none."""
     outside_ns: int
     """The driver's own clock around the request, for the whole batch."""
+    call_ns: float | None = None
+    """Nanoseconds of one call as comparisons count them: without waits for the core, no less than the driver's clock
+    allows. None for what no comparison counts (warm-up, an incorrect result), and in older rows."""
     number: int = 1
     """Calls in the batch."""
     order: int

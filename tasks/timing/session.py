@@ -15,7 +15,7 @@ from storage.tables import Comparison, Measurement, TimedSession
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probe.session import Dialect
-from tasks.timing.clocks import call_times, counted
+from tasks.timing.clocks import call_times, counted, wall_times
 from tasks.timing.commands.play import commands
 from tasks.timing.commands.rows import metric_rows
 from tasks.timing.core_leases import Reserve, leased_cores
@@ -107,7 +107,9 @@ def run_session(
         started_at=started_at,
         duration_s=duration_s,
     )
-    measured = [report.measurement(sample) for sample in race.samples]
+    compared = wall_times if timing.protocol == "sequential" else call_times
+    times = {arm.name: compared(race.samples, arm.name) for arm in arms}
+    measured = [report.measurement(sample, times[sample.arm].get(sample.round)) for sample in race.samples]
     store.append([machine, record, *measured, *comparisons, *metric_rows(race, questions, record, judgement.level)])
     return Session(
         session_id=report.session_id,
@@ -130,8 +132,8 @@ class _Report:
         self.session_id = session_id
         self._test_id, self._repo, self._instance_id, self._machine_id = test_id, repo, instance_id, machine_id
 
-    def measurement(self, sample: Sample) -> Measurement:
-        """The row of one sample."""
+    def measurement(self, sample: Sample, call_ns: float | None) -> Measurement:
+        """The row of one sample, with the time per call that comparisons rest on."""
         return Measurement(
             session_id=self.session_id,
             test_id=self._test_id,
@@ -147,6 +149,7 @@ class _Report:
             cpu_bound=sample.cpu_bound,
             company_ns=sample.company_ns,
             outside_ns=sample.outside_ns,
+            call_ns=call_ns,
             number=sample.number,
             order=sample.order,
             seed=sample.seed,
