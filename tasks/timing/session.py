@@ -14,7 +14,7 @@ from storage.tables import Comparison, TimedSession
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probe.session import Dialect
-from tasks.timing.clocks import counted
+from tasks.timing.clocks import call_times, counted, wall_times
 from tasks.timing.commands.play import commands
 from tasks.timing.commands.rows import metric_rows
 from tasks.timing.confirming import Confirmation, Play, confirm
@@ -80,7 +80,8 @@ def run_session(
         readings += read_gpus(gpus)
     arm_ids = [(arm.name, arm.arm_id) for arm in arms]
     name = content_hash("session", test_id, arm_ids, timing, sandbox, machine.machine_id)
-    report = Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id)
+    times = wall_times if timing.protocol == "sequential" else call_times
+    report = Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id, times)
     flags = {arm.name: judgement.flags(race, arm.name) for arm in arms}
     comparisons = [
         report.comparison(
