@@ -15,6 +15,7 @@ from storage.tables import Comparison, Measurement, TimedSession
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probe.session import Dialect
+from tasks.timing.charging import charge_of, charges
 from tasks.timing.clocks import call_times, counted
 from tasks.timing.commands.play import commands
 from tasks.timing.commands.rows import metric_rows
@@ -25,11 +26,10 @@ from tasks.timing.judgement import Judgement
 from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Session, Verdict
 from tasks.timing.processes import Track
 from tasks.timing.protocols import PROTOCOLS
-from tasks.timing.stats import Interval
-from tasks.timing.verdict import judge, questions_for
+from tasks.timing.verdict import Compared, judge, questions_for
 
 WORK_UNACCOUNTED = "work_unaccounted"
-"""Flag of an arm that is fast enough, while it is not yet clear that the work is not done outside the call."""
+"""Flag of an arm whose calls alone are fast enough: with what is charged to them they are not, or it is still open."""
 
 
 def run_session(
@@ -85,7 +85,7 @@ def run_session(
     report = _Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id)
     flags = {arm.name: judgement.flags(race, arm.name) for arm in arms}
     comparisons = [
-        report.comparison(race, question, *judgement.answer(race, question), flags[question.arm])
+        report.comparison(race, question, *judgement.answer(race, question), flags[question.arm], judgement.level)
         for question in questions
     ]
     protocol = "commands" if dialect == "command" else timing.protocol
@@ -107,7 +107,8 @@ def run_session(
         started_at=started_at,
         duration_s=duration_s,
     )
-    measured = [report.measurement(sample) for sample in race.samples]
+    charged = {arm.name: charges(race.samples, arm.name) for arm in arms}
+    measured = [report.measurement(sample, charged[sample.arm].get(sample.round, 0.0)) for sample in race.samples]
     store.append([machine, record, *measured, *comparisons, *metric_rows(race, questions, record, judgement.level)])
     return Session(
         session_id=report.session_id,
@@ -130,8 +131,8 @@ class _Report:
         self.session_id = session_id
         self._test_id, self._repo, self._instance_id, self._machine_id = test_id, repo, instance_id, machine_id
 
-    def measurement(self, sample: Sample) -> Measurement:
-        """The row of one sample."""
+    def measurement(self, sample: Sample, charge_ns: float) -> Measurement:
+        """The row of one sample, and what its arm is charged per call in this round."""
         return Measurement(
             session_id=self.session_id,
             test_id=self._test_id,
@@ -150,6 +151,15 @@ class _Report:
             number=sample.number,
             order=sample.order,
             seed=sample.seed,
+            load_ns=sample.load_ns,
+            setup_ns=sample.setup_ns,
+            digest_ns=sample.digest_ns,
+            result_ns=sample.result_ns,
+            idle_ns=sample.idle_ns,
+            setups=sample.setups,
+            hashed=sample.hashed,
+            charge_ns=charge_ns,
+            confirming=sample.confirming,
             correct=sample.correct,
             warmup=sample.warmup,
             flags=list(sample.flags),
@@ -158,12 +168,20 @@ class _Report:
         )
 
     def comparison(
-        self, race: Race, question: Question, found: Interval | None, verdict: Verdict, flags: list[str]
+        self,
+        race: Race,
+        question: Question,
+        compared: Compared | None,
+        verdict: Verdict,
+        flags: list[str],
+        level: float,
     ) -> Comparison:
         """The row of one question, with the flags of its arm.
 
         An arm whose opponent fell out has status `error` and flag `against_failed`.
         """
+        found, calls = (compared.found, compared.calls) if compared else (None, None)
+        charge = charge_of(race.samples, question.arm, level)
         state, against = race.states[question.arm], race.states[question.against]
         status, reason = state.status, state.reason
         if race.primary and status == "ok":
@@ -173,7 +191,7 @@ class _Report:
         elif status == "ok" and against.status != "ok":
             status, reason = "error", f"{against.name} is {against.status}: {against.reason}"
             flags = [*flags, "against_failed"]
-        elif status == "ok" and verdict == "inconclusive" and judge(found, question.threshold) == "yes":
+        elif status == "ok" and verdict != "yes" and judge(calls, question.threshold) == "yes":
             flags = [*flags, WORK_UNACCOUNTED]
         return Comparison(
             session_id=self.session_id,
@@ -187,6 +205,11 @@ class _Report:
             ratio=found.ratio if found else None,
             ci_low=found.low if found else None,
             ci_high=found.high if found else None,
+            calls_ratio=calls.ratio if calls else None,
+            calls_ci_low=calls.low if calls else None,
+            calls_ci_high=calls.high if calls else None,
+            charge_s=charge.ns / 1e9 if charge else None,
+            charge_ci_high_s=charge.high / 1e9 if charge else None,
             median_s=_median_s(race, question.arm),
             against_median_s=_median_s(race, question.against),
             n_rounds=found.n_rounds if found else 0,

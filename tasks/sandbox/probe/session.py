@@ -9,6 +9,7 @@ import secrets
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -38,7 +39,17 @@ from tasks.sandbox.probe.protocol import (
     write_all,
 )
 
-__all__ = ["CheckFailed", "Dialect", "ProbeError", "ProbeSession", "SetupInfo", "Spent", "Timed", "probe_text"]
+__all__ = [
+    "CheckFailed",
+    "Dialect",
+    "Digests",
+    "ProbeError",
+    "ProbeSession",
+    "SetupInfo",
+    "Spent",
+    "Timed",
+    "probe_text",
+]
 
 Dialect = Literal["isobench", "gso", "command"]
 """Forms of perf tests. `command` is no script: `tasks.sandbox.commands` runs those."""
@@ -97,12 +108,24 @@ class Timed(BaseModel):
     loaded."""
 
 
+class Digests(BaseModel):
+    """Hashes of what calls gave, and of the workloads that they were given, as the calls left them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    results: list[str]
+    inputs: list[str | None]
+    """None where a workload has no safe encoding."""
+
+
 class Spent(BaseModel):
     """What a process used beside its timed calls, read from outside: CPU time by the kernel, which neighbours do not
     change; where that cannot be seen, and for a GPU, the driver's clock."""
 
     model_config = ConfigDict(frozen=True)
 
+    load_ns: int
+    """Of loading the perf test."""
     setup_ns: int
     """Of all setups."""
     digest_ns: int
@@ -186,10 +209,13 @@ class ProbeSession:
         answer = self._ask("setup", seed=seed, count=count, digest=digest)
         return SetupInfo(digest=maybe(answer, "digest", str), wall_ns=duration(answer, "wall_ns"))
 
-    def run(self, number: int = 1, device: str = "cpu") -> Timed:
-        """Call the experiment `number` times, on the workloads in turn. `cuda` adds device events where torch is."""
+    def run(self, number: int = 1, device: str = "cpu", start: int = 0) -> Timed:
+        """Call the experiment `number` times, on the workloads in turn from `start` on.
+
+        `cuda` adds device events where torch is.
+        """
         self._device = device
-        answer = self._ask("run", number=number, device=device)
+        answer = self._ask("run", number=number, device=device, start=start)
         flags = [flag for flag in field(answer, "flags", list)[:20] if isinstance(flag, str) and flag in FLAGS]
         if self._watch.left_processes():
             flags.append("processes_left")
@@ -219,8 +245,9 @@ class ProbeSession:
         self._watch.begin()
         self._watch.end()
         found = Spent(
+            load_ns=self._spent["load"],
             setup_ns=self._spent["setup"],
-            digest_ns=self._spent["digest"],
+            digest_ns=self._spent["digests"],
             result_ns=self._spent["result"],
             idle_ns=self._watch.idle_ns + (since.idle_ns if since else 0),
         )
@@ -241,9 +268,20 @@ class ProbeSession:
         finally:
             self._bound.most = SMALL
 
+    def digests(self, indexes: Sequence[int]) -> Digests:
+        """Hashes of what `result` would give for these calls of the last run, and of their workloads after the calls.
+
+        Equal hashes of results need no comparison.
+        """
+        answer = self._ask("digests", indexes=list(indexes))
+        results, inputs = field(answer, "results", list), field(answer, "inputs", list)
+        if not len(results) == len(inputs) == len(indexes) or not all(isinstance(text, str) for text in results):
+            raise self._broken("hashes that are not those asked for")
+        return Digests(results=results, inputs=[text if isinstance(text, str) else None for text in inputs])
+
     def result_digest(self, index: int = 0) -> str:
-        """Hash of what `result` would give: equal digests need no comparison."""
-        return str(field(self._ask("digest", index=index), "digest", str))
+        """Hash of what `result` would give."""
+        return self.digests([index]).results[0]
 
     def check(self, reference: bytes, candidate: bytes, timeout_s: float | None = None) -> None:
         """Compare two results with the script's check_equivalence. Raises CheckFailed if it rejects the candidate.

@@ -103,6 +103,7 @@ class Probe:
             self.schedstat = -1  # this kernel does not say
         self.script: Any = None
         self.calls: List[Any] = []
+        self.chosen: List[Any] = []
         self.results: List[Any] = []
         self.blobs: Dict[Any, bytes] = {}
         self.root = os.path.realpath(os.environ.pop("PROBE_ROOT", "/arm"))
@@ -164,11 +165,11 @@ class Probe:
         self.collect()  # here, because the driver's clock is running during `run`
         return {"digest": found, "wall_ns": wall_ns}
 
-    def run(self, number: Any, device: Any) -> Any:
-        """Time `number` calls; with fewer workloads than calls, they are used in turn."""
+    def run(self, number: Any, device: Any, start: Any) -> Any:
+        """Time `number` calls from workload `start` on; with fewer workloads than calls, they are used in turn."""
         if not self.calls:
             raise Failure("protocol", "run before setup")
-        chosen = [self.calls[index % len(self.calls)] for index in range(number)]
+        self.chosen = chosen = [self.calls[index % len(self.calls)] for index in range(start, start + number)]
         self.results, self.blobs = [], {}
         results = self.results
         self.gc_threshold(*self.thresholds)
@@ -182,7 +183,7 @@ class Probe:
         child = usage(resource.RUSAGE_CHILDREN)
         slept = usage(resource.RUSAGE_THREAD).ru_nvcsw
         waited, main_start, cpu_start = self.waited(), self.main_cpu(), cpu()
-        start = wall()
+        began = wall()
         try:
             for call in chosen:
                 results.append(call())
@@ -198,7 +199,7 @@ class Probe:
         flags = ["threads_left"] if self.threads() > before else []
         if device == "cuda" and gpu is None:
             flags.append("no_gpu_clock")
-        clocks = {"wall_ns": stop - start, "cpu_ns": cpu_ns, "wait_ns": max(0, wait_ns), "gpu_ns": gpu_ns}
+        clocks = {"wall_ns": stop - began, "cpu_ns": cpu_ns, "wait_ns": max(0, wait_ns), "gpu_ns": gpu_ns}
         return dict(clocks, sleeps=slept, flags=flags)
 
     def result(self, index: Any) -> Any:
@@ -222,9 +223,17 @@ class Probe:
                 raise Failure("unserialisable", str(error) + ", or define store_result and load_result") from None
         return b"f" + bytes(self.stored(value))
 
-    def digest(self, index: Any) -> Any:
-        """Hash of what `result` would give, so that equal results need not travel."""
-        return {"digest": hashlib.sha256(self.blob(index)).hexdigest()}
+    def digests(self, indexes: Any) -> Any:
+        """Hashes of what `result` would give, so that equal results need not travel; and of the calls' workloads."""
+        results = [hashlib.sha256(self.blob(index)).hexdigest() for index in indexes]
+        return {"results": results, "inputs": [self.input_digest(index) for index in indexes]}
+
+    def input_digest(self, index: Any) -> Any:
+        """Hash of a workload as its call left it; None where it has no safe encoding."""
+        try:
+            return hashlib.sha256(encode(self.chosen[index].state)).hexdigest()
+        except (AttributeError, TypeError):
+            return None
 
     def stored(self, value: Any) -> Any:
         """What store_result writes."""
