@@ -198,7 +198,10 @@ class TimedSession(Row):
     image_digests: list[str] = Field(default_factory=list)
     """Digests of the container images that the arms ran in; none locally."""
     fingerprint: str
-    """Hash of machine, sandbox and images. Sessions with different ones are not compared, unless asked for."""
+    """Hash of machine, sandbox, images and meter. Sessions with different ones are not compared, unless asked for."""
+    meter: str = ""
+    """What counted CPU time: `cpuacct`, `cpu.stat` (control groups of the arms, version 1 or 2), `engine`, `worker`,
+    `processes` or `none`. Empty: the session is older than meters."""
     cores: list[int]
     """Cores that the session had for itself."""
     device: str = "cpu"

@@ -255,10 +255,10 @@ def _judge(
         return _Judged("ok")
     if not isinstance(shown, Digests):
         return _Judged("error", "no result")
-    usual = reference.digests
-    if any(theirs not in (None, ours) for ours, theirs in zip(shown.inputs, usual.inputs, strict=False)):
-        return _Judged("incorrect", "the input that the caller passed is not left as base leaves it")
-    differing = [place for place, (a, b) in enumerate(zip(shown.results, usual.results, strict=True)) if a != b]
+    fault = shown.fault(reference.digests)
+    if fault:
+        return _Judged("incorrect", fault)
+    differing = shown.differing(reference.digests)
     if not differing:
         return _Judged("ok")
     return _by_referee(processes, name, indexes, secrets.choice(differing), reference, referee)

@@ -38,6 +38,7 @@ from tasks.sandbox.probe.protocol import (
     text_of,
     write_all,
 )
+from tasks.sandbox.probe.results import Digests
 
 __all__ = [
     "CheckFailed",
@@ -64,7 +65,19 @@ HELPERS_SHARE = 0.02
 HELPERS_SLACK_NS = 500_000
 """CPU time of further threads and processes, of all of a call's and in any case, that still counts as one thread."""
 
-_FILES = ("encoding", "dialects", "probe")
+_FILES = (
+    "records",
+    "encoding",
+    "fingerprint",
+    "dialects",
+    "own",
+    "pickles",
+    "storing",
+    "structure",
+    "comparing",
+    "tracing",
+    "probe",
+)
 _BOOT = """import sys, types
 for name, text in {sources!r}:
     module = sys.modules["tasks.sandbox.probe.inside." + name] = types.ModuleType(name)
@@ -106,16 +119,6 @@ class Timed(BaseModel):
     flags: list[str] = []
     """`threads_left`, `processes_left`: more of them after the call than before it. `no_gpu_clock`: torch is not
     loaded."""
-
-
-class Digests(BaseModel):
-    """Hashes of what calls gave, and of the workloads that they were given, as the calls left them."""
-
-    model_config = ConfigDict(frozen=True)
-
-    results: list[str]
-    inputs: list[str | None]
-    """None where a workload has no safe encoding."""
 
 
 class Spent(BaseModel):
@@ -260,27 +263,37 @@ class ProbeSession:
 
         `most`: bytes; a larger one is `protocol`, and is not read to its end.
         """
+        return self._blob("result", index, most)
+
+    def input(self, index: int = 0, most: int = MAX_RESULT) -> bytes:
+        """The workload of call `index` as it is now, for `difference` of another session. Never read by the driver.
+
+        Objects of unknown classes are left out of it; empty where it cannot be read.
+        """
+        return self._blob("input", index, most)
+
+    def _blob(self, op: str, index: int, most: int) -> bytes:
         self._bound.most = line_of(most)
         try:
-            return base64.b64decode(field(self._ask("result", index=index), "blob", str), validate=True)
+            return base64.b64decode(field(self._ask(op, index=index), "blob", str), validate=True)
         except ValueError as error:
-            raise self._broken(f"the result is not base64: {error}") from error
+            raise self._broken(f"the {op} is not base64: {error}") from error
         finally:
             self._bound.most = SMALL
 
-    def digests(self, indexes: Sequence[int]) -> Digests:
-        """Hashes of what `result` would give for these calls of the last run, and of their workloads after the calls.
+    def digests(self, indexes: Sequence[int] = (0,)) -> Digests:
+        """Hashes of what these calls of the last run returned, and of what they were given.
 
-        Equal hashes of results need no comparison.
+        At most some thousand calls: the answer is bounded. Raises ProbeError if a result has no safe encoding.
         """
         answer = self._ask("digests", indexes=list(indexes))
-        results, inputs = field(answer, "results", list), field(answer, "inputs", list)
-        if not len(results) == len(inputs) == len(indexes) or not all(isinstance(text, str) for text in results):
-            raise self._broken("hashes that are not those asked for")
-        return Digests(results=results, inputs=[text if isinstance(text, str) else None for text in inputs])
+        try:
+            return Digests.of(answer, len(indexes))
+        except ProbeError as error:
+            raise self._broken(error.message) from None
 
     def result_digest(self, index: int = 0) -> str:
-        """Hash of what `result` would give."""
+        """Hash of what `result` would give: equal digests need no comparison."""
         return self.digests([index]).results[0]
 
     def check(self, reference: bytes, candidate: bytes, timeout_s: float | None = None) -> None:
@@ -290,6 +303,12 @@ class ProbeSession:
         """
         blobs = {name: base64.b64encode(blob).decode() for name, blob in (("r", reference), ("c", candidate))}
         self._ask("check", timeout_s, reference=blobs["r"], candidate=blobs["c"])
+
+    def difference(self, reference: bytes, candidate: bytes) -> str:
+        """What two inputs differ in, in a few words; "" where that cannot be said. Asked of a process like `check`."""
+        blobs = {name: base64.b64encode(blob).decode() for name, blob in (("r", reference), ("c", candidate))}
+        answer = self._ask("difference", reference=blobs["r"], candidate=blobs["c"])
+        return text_of(field(answer, "text", str))
 
     def trace(self, seed: int, with_setup: bool = True) -> dict[str, list[int]]:
         """Lines that one experiment (and its setup) executes, by path relative to the checkout."""
@@ -310,7 +329,7 @@ class ProbeSession:
         hello = self._exchange("hello", START_TIMEOUT_S, checker=self._checker)
         assert self._process is not None
         # Nothing of the arm has run yet: this process id is the probe's own.
-        self._watch.start(self._process.pid, field(hello, "pid", int))
+        self._watch.start(self._process, field(hello, "pid", int))
 
     def _ask(self, op: str, timeout_s: float | None = None, **args: Any) -> dict[str, Any]:
         self.greet()

@@ -3,6 +3,7 @@
 Standard library only, syntax of Python 3.8.
 """
 
+import functools
 import inspect
 import timeit
 import traceback
@@ -24,6 +25,17 @@ class Failure(Exception):
 
 class Captured(BaseException):
     """Carries the workload out of a run_test that is about to time it; not an Exception, so that nobody swallows it."""
+
+
+class Call:
+    """One call to be timed: `function` takes no arguments, does the work once and returns its result."""
+
+    __slots__ = ("function", "given")
+
+    def __init__(self, function: Any, *given: Any) -> None:
+        self.function = function
+        self.given = given
+        """(what the call works on,); empty where the script hides it."""
 
 
 def user_code(function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -58,6 +70,7 @@ class GsoScript:
     """
 
     stores_reference = True
+    varies = False
 
     def __init__(self, module: Any) -> None:
         self.space = module.__dict__
@@ -73,17 +86,26 @@ class GsoScript:
             raise Failure("missing_function", "the script defines neither run_test nor setup and experiment")
 
     def prepare(self, seed: Any) -> Any:
-        """A callable without arguments that does the work once and returns its result."""
+        """A Call."""
         if self.mode == "captured":
             call = self._capture()
             if call is not None:
-                return call
+                return Call(call, *self._given(call))
             self.mode = "direct" if self.direct else "whole"  # it uses timeit for something else
         if self.mode == "whole":
-            return self._whole
+            return Call(self._whole)
         setup, experiment = self.space["setup"], self.space["experiment"]
         data = user_code(setup, seed) if positional(setup, "seed") else user_code(setup)
-        return (lambda: experiment(data)) if positional(experiment) else experiment
+        return Call(functools.partial(experiment, data) if positional(experiment) else experiment, data)
+
+    def _given(self, call: Any) -> Any:
+        """(What the captured call works on,): data that it encloses, and globals of the script that its code names."""
+        space = self.space
+        cells = [cell.cell_contents for cell in getattr(call, "__closure__", None) or ()]
+        names = sorted(names_used(call) | names_used(space.get("experiment")))
+        found = [*cells, *(space[name] for name in names if name in space)]
+        data = [value for value in found if not callable(value) and not isinstance(value, types.ModuleType)]
+        return (data,) if data else ()
 
     def _capture(self) -> Any:
         def instead(stmt: Any = "pass", setup: Any = "pass", *args: Any, **kwargs: Any) -> Any:
@@ -138,6 +160,8 @@ class IsobenchScript:
 
     mode = "direct"
     stores_reference = False
+    varies = True
+    """Whether the seed is asked for: a workload that is the same for all seeds is then worth telling."""
 
     def __init__(self, module: Any) -> None:
         self.space = module.__dict__
@@ -147,12 +171,9 @@ class IsobenchScript:
             raise Failure("missing_function", "the script does not define " + ", ".join(missing))
 
     def prepare(self, seed: Any) -> Any:
-        """A callable without arguments that does the work once and returns its result."""
+        """A Call."""
         state = user_code(self.space["setup"], seed)
-        experiment = self.space["experiment"]
-        call: Any = lambda: experiment(state)  # noqa: E731
-        call.state = state
-        return call
+        return Call(functools.partial(self.space["experiment"], state), state)
 
     def check(self, reference: Any, candidate: Any) -> Any:
         """Call check_equivalence."""
