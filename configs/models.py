@@ -290,6 +290,9 @@ class TimingConfig(Section):
     """With `interleaved`: call the arms of a round at the same moment on one core, where the kernel lets them take
     turns of a few milliseconds, and charge each for its own time only. This needs one thread per arm, `cores: 1` and
     `device: cpu`. Else, and with `false`, arms are called one after the other."""
+    charging: bool = True
+    """Charge an arm for what its sandbox uses beside its calls, beyond what base uses for the same: moved work is as
+    slow as it was. `false` is for comparison only."""
     seed: int | None = None
     """Where the order of arms and the perf tests' seeds come from. Left out, no patch can know them beforehand."""
 
@@ -306,8 +309,6 @@ class ScoringConfig(Section):
     allow_mixed_machines: bool = False
     """Combine sessions of one instance that ran on different machines, kernels, governors or images; such scores carry
     the flag `mixed_machines`. False: they have no speedup, and the reason says what differed."""
-    bootstrap_samples: int = Field(default=2000, ge=100)
-    """Resamples of instances behind the interval of Opt@K."""
 
 
 class SandboxConfig(Section):

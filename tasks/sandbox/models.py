@@ -8,6 +8,8 @@ from typing import IO, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.sandbox.metering.models import Meter, MeterName
+
 ARM_DIR = "/arm"
 """Where an arm's checkout is mounted, read-only, whichever arm it is: a patch cannot tell by path which arm it is."""
 ENV_DIR = "/env"
@@ -87,6 +89,16 @@ class Process(Protocol):
     def pid(self) -> int | None:
         """Id of its first process on this machine, above all others that it starts; None if it runs elsewhere."""
 
+    @property
+    def meter(self) -> Meter:
+        """What counts its CPU time, and how well."""
+
+    def cpu_ns(self) -> int | None:
+        """CPU time of everything that it started so far, whatever became of it; None if it cannot be known.
+
+        `meter.complete` says whether something may be missing, `meter.resolution_ns` how fine it is.
+        """
+
     def poll(self) -> int | None:
         """Exit code, or None while it runs."""
 
@@ -101,6 +113,10 @@ class Sandbox(Protocol):
     """Runs commands so that they can do no harm. `tasks.sandbox.open_sandbox` makes one."""
 
     kind: Literal["local", "docker"]
+
+    @property
+    def meter(self) -> MeterName:
+        """What counts CPU time here, decided once: sessions with different meters are not compared."""
 
     def run(self, command: Command, stdin: bytes = b"") -> Completed:
         """Run to the end. Raises SandboxError if the sandbox itself fails (no engine, no image)."""

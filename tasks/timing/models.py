@@ -41,14 +41,14 @@ class Sample:
     wait_ns: int
     outside_ns: int
     setup_ns: int
-    """What setup used: this and the following as in `probing.Spent`."""
+    """What setup used, of all workloads: this and the following as in `tasks.sandbox.probe.session.Spent`."""
     correct: bool | None
     warmup: bool
     started_at: datetime
     flags: tuple[str, ...] = ()
     gpu_ns: int | None = None
     digest_ns: int = 0
-    """What the hash of the result used; a lazy result is computed then."""
+    """What the hashes of results used; a lazy result is computed then."""
     result_ns: int = 0
     """What the result itself used, if it had to travel."""
     idle_ns: int = 0
@@ -57,6 +57,16 @@ class Sample:
     """Whether one thread did it all and never slept, by the kernel: CPU time is then all that the call needs."""
     company_ns: int = 0
     """CPU time, while this call ran, of those that shared the core with it; 0 if it had it to itself."""
+    load_ns: int = 0
+    """What loading the perf test used in this process."""
+    setups: int = 1
+    """Workloads that setup built."""
+    hashed: int = 1
+    """Results that were hashed."""
+    cores: int = 0
+    """Cores that the process was pinned to; 0 if it was not."""
+    confirming: bool = False
+    """Whether the round confirms a success with nobody but base and human beside the arm."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from tasks.sandbox.docker.engine import (
 )
 from tasks.sandbox.docker.janitor import start_janitor
 from tasks.sandbox.docker.process import DockerProcess
+from tasks.sandbox.metering.models import MeterName
 from tasks.sandbox.models import FIRST_TO_END, WORK_DIR, Command, SandboxError
 from tasks.sandbox.names import HOST_NAME, USER_ID, names, names_folder
 from tasks.sandbox.ownership import OWNER
@@ -52,7 +53,17 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
             filters = any("name=seccomp" in option for option in self._client.info().get("SecurityOptions") or ())
         self._seccomp = [f"seccomp={docker_profile()}"] if filters else []
         start_janitor()
+        self._launched = False
+        self._meter: MeterName = "none"
         super().__init__()
+
+    @property
+    def meter(self) -> MeterName:
+        """What counts the CPU time of containers here: that of the first one, else tried out with the default image."""
+        if self._meter == "none" and not self._launched:
+            with contextlib.suppress(SandboxError):
+                self.start(Command(argv=("cat",))).close(0)
+        return self._meter
 
     def _launch(self, command: Command) -> DockerProcess:
         image = command.image or default_image()
@@ -71,10 +82,14 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
                 host_config=self._host_config(command),
             )["Id"]
         try:
-            return DockerProcess(self._client, container, command.limits)
+            process = DockerProcess(self._client, container, command.limits)
         except BaseException:
             self._remove(container)
             raise
+        self._launched = True
+        if self._meter == "none":  # that of a command which has ended already says nothing
+            self._meter = process.meter.name
+        return process
 
     def _remove(self, container: str) -> None:
         with contextlib.suppress(SandboxError), engine_errors():

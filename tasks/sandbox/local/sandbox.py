@@ -12,6 +12,8 @@ from typing import Literal
 from tasks.sandbox.base import OpenSandbox
 from tasks.sandbox.local import bubblewrap, cgroups, unconfined
 from tasks.sandbox.local.process import Launch, LocalProcess, spawn
+from tasks.sandbox.metering.groups import GroupMeter
+from tasks.sandbox.metering.models import MeterName
 from tasks.sandbox.models import FIRST_TO_END, WORK_DIR, Command, Limits, SandboxError
 from tasks.sandbox.ownership import private_folder
 
@@ -50,11 +52,17 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
         """Whether commands are hidden from the machine, and it from them."""
         return self._bubblewrap is not None
 
+    @property
+    def meter(self) -> MeterName:
+        """What counts the CPU time of commands here."""
+        place = cgroups.find_metering()
+        return "processes" if place is None else GroupMeter(place).name
+
     def _launch(self, command: Command) -> LocalProcess:
         command = command.model_copy(update={"variables": {**DEFAULT_VARIABLES, **command.variables}})
-        places = cgroups.find_places()
+        places, metering = cgroups.find_places(), cgroups.find_metering()
         try:
-            group = cgroups.Group(places, command.limits) if places else None
+            group = cgroups.Group(places, command.limits, metering) if places or metering else None
         except OSError as error:
             raise SandboxError(f"cannot make a control group: {error}") from error
         private: Path | None = None
@@ -77,7 +85,8 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
         self, found: bubblewrap.Bubblewrap, command: Command, group: cgroups.Group | None
     ) -> LocalProcess:
         # Without a control group the system counts, but it never counts root's processes.
-        limit_processes = command.limits.pids if group is None and os.getuid() != 0 else None
+        limiting = group is not None and group.limiting
+        limit_processes = None if limiting or os.getuid() == 0 else command.limits.pids
         info_read, info_write = os.pipe()
         try:
             with bubblewrap.seccomp_fd(found) as filter_fd:
@@ -103,9 +112,9 @@ def _shell(limits: Limits, group: cgroups.Group | None) -> tuple[str, ...]:
     # ulimit counts files in 512-byte blocks and memory in KiB.
     steps = ["ulimit -c 0", f"ulimit -f {limits.tmp_mb * 2048}"]
     steps.append(f"{{ echo {FIRST_TO_END} > /proc/self/oom_score_adj || true; }} 2>/dev/null")
-    if group is None:
+    if group is None or not group.limiting:
         steps.append(f"ulimit -d {limits.memory_mb * 1024}")
-    else:
+    if group is not None:
         steps += [f"echo $$ > '{path}'" for path in group.join_files]
     return ("/bin/sh", "-c", " && ".join(steps) + ' && exec "$@"', "sh")
 

@@ -56,6 +56,8 @@ Dialect = Literal["isobench", "gso", "command"]
 """Forms of perf tests. `command` is no script: `tasks.sandbox.commands` runs those."""
 FLAGS = frozenset({"threads_left", "no_gpu_clock"})
 """Flags that a probe may raise; others are dropped, because some flags speak of base and not of the arm."""
+UNMETERED = "unmetered"
+"""Flag of a call while the CPU time of its sandbox may hold less than was used: no success rests on it."""
 START_TIMEOUT_S = 60.0
 MAX_TRACE = 16 * SMALL
 """Bytes of an answer that lists executed lines."""
@@ -127,6 +129,8 @@ class Spent(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    load_ns: int
+    """Of loading the perf test."""
     setup_ns: int
     """Of all setups."""
     digest_ns: int
@@ -210,13 +214,18 @@ class ProbeSession:
         answer = self._ask("setup", seed=seed, count=count, digest=digest)
         return SetupInfo(digest=maybe(answer, "digest", str), wall_ns=duration(answer, "wall_ns"))
 
-    def run(self, number: int = 1, device: str = "cpu") -> Timed:
-        """Call the experiment `number` times, on the workloads in turn. `cuda` adds device events where torch is."""
+    def run(self, number: int = 1, device: str = "cpu", start: int = 0) -> Timed:
+        """Call the experiment `number` times, on the workloads in turn from `start` on.
+
+        `cuda` adds device events where torch is.
+        """
         self._device = device
-        answer = self._ask("run", number=number, device=device)
+        answer = self._ask("run", number=number, device=device, start=start)
         flags = [flag for flag in field(answer, "flags", list)[:20] if isinstance(flag, str) and flag in FLAGS]
         if self._watch.left_processes():
             flags.append("processes_left")
+        if self._process is None or not self._process.meter.complete:
+            flags.append(UNMETERED)
         wall_ns, outside_ns = duration(answer, "wall_ns"), answer["outside_ns"]
         waited, seen, used = duration(answer, "wait_ns"), self._watch.wait_ns(), self._watch.cpu_ns()
         return Timed(
@@ -243,6 +252,7 @@ class ProbeSession:
         self._watch.begin()
         self._watch.end()
         found = Spent(
+            load_ns=self._spent["load"],
             setup_ns=self._spent["setup"],
             digest_ns=self._spent["digests"],
             result_ns=self._spent["result"],
@@ -323,7 +333,7 @@ class ProbeSession:
         hello = self._exchange("hello", START_TIMEOUT_S, checker=self._checker)
         assert self._process is not None
         # Nothing of the arm has run yet: this process id is the probe's own.
-        self._watch.start(self._process.pid, field(hello, "pid", int))
+        self._watch.start(self._process, field(hello, "pid", int))
 
     def _ask(self, op: str, timeout_s: float | None = None, **args: Any) -> dict[str, Any]:
         self.greet()

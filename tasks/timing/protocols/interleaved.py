@@ -27,6 +27,9 @@ from tasks.timing.protocols.core_sharing import may_share
 from tasks.timing.protocols.planning import SHARED_S, SHORT_S, Costs, batches, first_block, plan, rounds_per_set
 from tasks.timing.rounds import Heat, Referee, Reference, play
 
+HASH_S = 0.05
+"""Seconds of a round that may go into hashing results of base."""
+
 
 def interleaved(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
     """Time until no arm is needed any more, or rounds or time are up.
@@ -176,10 +179,11 @@ class Runner:
                 number=race.number,
                 numbers=race.numbers,
                 offset=int(self.rng.integers(spare + 1)),
-                result=int(self.rng.integers(race.number)),
+                compared=self._compared(race.number),
                 warmup=warmup,
                 together=self.together or (race.one_core and not warmup),
                 one_core=race.one_core and not warmup,
+                cores=self.track.timing.cores,
             )
             self._rounds += 1
             reference = play(used, race, heat, self.referee, self.track.timing.device)
@@ -188,6 +192,17 @@ class Runner:
         self._played += 1
         self.counted += not warmup
         return reference
+
+    def _compared(self, number: int) -> list[int]:
+        """Which of so many results are compared: as many as can be hashed in HASH_S, drawn anew for each round.
+
+        A result that is not asked for need not have been computed, so what hashing takes beyond base's is charged to
+        every call in full.
+        """
+        latest = [sample for sample in self.race.samples if sample.arm == "base"][-1:]
+        each_s = max([sample.digest_ns / sample.hashed / 1e9 for sample in latest], default=HASH_S)
+        count = min(number, max(1, int(HASH_S / max(each_s, 1e-6))))
+        return sorted(int(index) for index in self.rng.permutation(number)[:count])
 
     def _clock(self) -> float:
         """Seconds of a clock that stands still while an arm takes time of its own (see `patience`)."""

@@ -149,12 +149,12 @@ class Probe:
         self.collect()  # here, because the driver's clock is running during `run`
         return {"digest": found, "wall_ns": wall_ns}
 
-    def run(self, number: Any, device: Any) -> Any:
-        """Time `number` calls; with fewer workloads than calls, they are used in turn."""
+    def run(self, number: Any, device: Any, start: Any) -> Any:
+        """Time `number` calls from workload `start` on; with fewer workloads than calls, they are used in turn."""
         if not self.calls:
             raise Failure("protocol", "run before setup")
         self.forget()
-        self.chosen = tuple(self.calls[index % len(self.calls)] for index in range(number))
+        self.chosen = tuple(self.calls[index % len(self.calls)] for index in range(start, start + number))
         timed, results = tuple(call.function for call in self.chosen), self.results
         own, touched = self.script.space.get("experiment"), False
         own = own if type(own) is types.FunctionType else self.forget
@@ -170,7 +170,7 @@ class Probe:
         child = usage(resource.RUSAGE_CHILDREN)
         slept = usage(resource.RUSAGE_THREAD).ru_nvcsw
         waited, main_start, cpu_start = self.waited(), self.main_cpu(), cpu()
-        start = wall()
+        began = wall()
         try:
             for call in timed:
                 touched |= own.__code__ is not code  # one call may not arrange what the next one does
@@ -188,7 +188,7 @@ class Probe:
         flags = ["threads_left"] if self.threads() > before else []
         if device == "cuda" and gpu is None:
             flags.append("no_gpu_clock")
-        clocks = {"wall_ns": stop - start, "cpu_ns": cpu_ns, "wait_ns": max(0, wait_ns), "gpu_ns": gpu_ns}
+        clocks = {"wall_ns": stop - began, "cpu_ns": cpu_ns, "wait_ns": max(0, wait_ns), "gpu_ns": gpu_ns}
         return dict(clocks, sleeps=slept, flags=flags)
 
     def result(self, index: Any) -> Any:

@@ -1,0 +1,68 @@
+"""The CPU time of a control group: everything that ever ran in it, whoever waited for it, whatever became of it.
+
+What a process starts is in its group from its first instruction on. It stays in the sum when it ends, unnoticed by the
+signals and parents that decide whether /proc remembers it.
+
+**How late a reading is.** The kernel adds a thread's time when the thread gives up its core, and at every tick of that
+core (4 ms at 250 Hz, 1 to 10 ms elsewhere) while it goes on. So of a probe that has answered and sleeps nothing is
+missing, and of each thread that still runs on another core at most one tick, which is in the next reading: errors do
+not add up. Reading costs 1 to 3 us (`pread` of a file that stays open).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from tasks.sandbox.metering.hierarchies import UNIFIED, group_of
+from tasks.sandbox.metering.models import MeterName
+
+FILES: dict[str, MeterName] = {"cpuacct.usage": "cpuacct", "cpu.stat": "cpu.stat"}
+"""Of version 1: nanoseconds. Of version 2: `usage_usec`, which every group has, whatever controllers are enabled."""
+CONTROLLERS = ("cpuacct", UNIFIED)
+_MOST = 512
+_RESOLUTION_NS = {"cpuacct.usage": 1, "cpu.stat": 1000}
+_FIELD = b"usage_usec "
+
+
+class GroupMeter:
+    """See `tasks.sandbox.metering.models.Meter`. Of all processes that are, or were, in a group or below it."""
+
+    complete = True
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError if the folder holds no count of CPU time that can be read."""
+        self.folder = folder
+        self._file = next((name for name in FILES if (folder / name).exists()), "cpu.stat")
+        self.name = FILES[self._file]
+        self.resolution_ns = _RESOLUTION_NS[self._file]
+        self._fd = os.open(folder / self._file, os.O_RDONLY)
+        if self.read_ns() is None:
+            raise OSError(f"{folder / self._file} does not tell the CPU time")
+
+    def read_ns(self) -> int | None:
+        """CPU time so far; None once the group is removed."""
+        try:
+            text = os.pread(self._fd, _MOST, 0)
+            if self.name == "cpuacct":
+                return int(text)
+            start = text.index(_FIELD) + len(_FIELD)
+            return int(text[start : text.index(b"\n", start)]) * 1000
+        except (OSError, ValueError):
+            return None
+
+    def __del__(self) -> None:
+        # Not before: a descriptor that another thread closes may be another file's at the next reading.
+        if (fd := getattr(self, "_fd", -1)) >= 0:
+            os.close(fd)
+
+
+def meter_of(pid: int | str, marked: str = "") -> GroupMeter | None:
+    """The meter of the group that a process is in; None if it cannot be seen, or its path does not hold `marked`."""
+    for controller in CONTROLLERS:
+        folder = group_of(pid, controller)
+        if folder is not None and marked in str(folder):
+            with contextlib.suppress(OSError):
+                return GroupMeter(folder)
+    return None
