@@ -50,7 +50,7 @@ class Twice:
         probe = Probe()
         probe.load(self.script, dialect)
         probe.setup(seed, count, False)
-        probe.run(count, "cpu")
+        probe.run(count, "cpu", 0)
         return probe
 
     def digests(self, work: Callable[..., Any], **how: Any) -> Digests:
@@ -210,6 +210,14 @@ def test_hashes_that_are_none_are_no_answer(forged: dict[str, Any]) -> None:
     assert Digests.of(good, 1).results == ["0" * 32]
     with pytest.raises(ProbeError, match=r"hash|is not"):
         Digests.of({**good, **forged}, 1)
+
+
+def test_inputs_are_those_of_the_calls_that_were_run(twice: Twice) -> None:
+    probe = twice.probe(honest, count=4)
+    probe.run(2, "cpu", 2)
+    found = Digests.of(probe.digests([0, 1]), 2)
+    assert found.inputs == found.before
+    assert found.before != Digests.of(twice.probe(honest, count=2).digests([0, 1]), 2).before
 
 
 def test_sharing_that_only_base_does_is_no_fault(twice: Twice) -> None:

@@ -30,12 +30,14 @@ class Captured(BaseException):
 class Call:
     """One call to be timed: `function` takes no arguments, does the work once and returns its result."""
 
-    __slots__ = ("function", "given")
+    __slots__ = ("before", "function", "given")
 
     def __init__(self, function: Any, *given: Any) -> None:
         self.function = function
         self.given = given
         """(what the call works on,); empty where the script hides it."""
+        self.before: Any = None
+        """Hash of that before the call."""
 
 
 def user_code(function: Any, *args: Any, **kwargs: Any) -> Any:

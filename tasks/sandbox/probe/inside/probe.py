@@ -81,7 +81,6 @@ class Probe:
         self.script: Any = None
         self.own: Any = None
         self.calls: List[Any] = []
-        self.before: List[Any] = []
         self.forget()
         self.root = os.path.realpath(os.environ.pop("PROBE_ROOT", "/arm"))
         self.paths = [path for path in os.environ.pop("PROBE_PATH", "").split(os.pathsep) if path]
@@ -136,16 +135,19 @@ class Probe:
         """Build `count` workloads, of seed, seed + 1, ..."""
         if self.script is None:
             raise Failure("protocol", "setup before load")
-        self.calls, self.before = [], []
+        self.calls = []
         self.forget()
         start = self.wall()
         for index in range(count):
             self.reseed(seed + index)
             self.calls.append(self.script.prepare(seed + index))
         wall_ns = self.wall() - start
-        prints = [look(call) for call in self.calls]
-        self.before = [print_ and print_.digest for print_ in prints]
-        found = prints[0].digest if digest and prints[0] and self.script.varies and not prints[0].unseen else None
+        first = None
+        for call in self.calls:
+            seen = look(call)
+            first = first or seen
+            call.before = seen.digest if seen else None
+        found = first.digest if digest and first and self.script.varies and not first.unseen else None
         self.collect()  # here, because the driver's clock is running during `run`
         return {"digest": found, "wall_ns": wall_ns}
 
@@ -228,7 +230,7 @@ class Probe:
         for index, (_, result) in zip(indexes, found):  # noqa: B905 -- Python 3.8
             state = look(self.chosen[index])
             answer["inputs"].append(state.digest if state else None)
-            answer["before"].append(self.before[index % len(self.before)])
+            answer["before"].append(self.chosen[index].before)
             answer["shared"].append(shared(result, state) if state else "")
         return dict(answer, script=self.own_names())
 
