@@ -68,6 +68,7 @@ class Probe:
         self.own: Any = None
         self.calls: List[Any] = []
         self.before: List[Any] = []
+        self.first = 0
         self.forget()
         self.root = os.path.realpath(os.environ.pop("PROBE_ROOT", "/arm"))
         self.paths = [path for path in os.environ.pop("PROBE_PATH", "").split(os.pathsep) if path]
@@ -129,9 +130,9 @@ class Probe:
             self.reseed(seed + index)
             self.calls.append(self.script.prepare(seed + index))
         wall_ns = self.wall() - start
-        prints = [Fingerprint(call.given[0], opaque=True) if call.given else None for call in self.calls]
+        prints = [Fingerprint(call.given[0], opaque=True) if digest and call.given else None for call in self.calls]
         self.before = [print_ and print_.digest for print_ in prints]
-        found = prints[0].digest if digest and prints[0] and self.script.varies and not prints[0].unseen else None
+        found = prints[0].digest if prints[0] and self.script.varies and not prints[0].unseen else None
         self.collect()  # here, because the driver's clock is running during `run`
         return {"digest": found, "wall_ns": wall_ns}
 
@@ -140,6 +141,7 @@ class Probe:
         if not self.calls:
             raise Failure("protocol", "run before setup")
         self.forget()
+        self.first = start
         self.chosen = tuple(self.calls[index % len(self.calls)] for index in range(start, start + number))
         timed, results = tuple(call.function for call in self.chosen), self.results
         self.gc_threshold(*self.thresholds)
@@ -202,15 +204,15 @@ class Probe:
         kinds = json.dumps(outline(value)).encode()  # before anything is taken from an iterator
         return b"f" + kinds + b"\0" + stored(self.script.space, value)
 
-    def digests(self, indexes: Any) -> Any:
-        """Hashes of results, and then of what these calls worked on, as it is now."""
+    def digests(self, indexes: Any, inputs: Any) -> Any:
+        """Hashes of results, and then, if `inputs`, of what these calls worked on, as it is now."""
         found = [self.printed(index) for index in indexes]
         answer: Dict[str, Any] = {"results": [digest for digest, _ in found], "inputs": [], "before": [], "shared": []}
         for index, (_, result) in zip(indexes, found):  # noqa: B905 -- Python 3.8
             call = self.chosen[index]
-            state = Fingerprint(call.given[0], opaque=True) if call.given else None
+            state = Fingerprint(call.given[0], opaque=True) if inputs and call.given else None
             answer["inputs"].append(state.digest if state else None)
-            answer["before"].append(self.before[index % len(self.before)])
+            answer["before"].append(self.before[(self.first + index) % len(self.before)])
             answer["shared"].append(shared(result, state) if state else "")
         return dict(answer, script=self.own_names())
 
