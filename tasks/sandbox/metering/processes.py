@@ -8,10 +8,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tasks.sandbox.metering.groups import GroupMeter
 from tasks.sandbox.metering.models import TICK_NS, MeterName
 
 _MOST = 4096
 """Processes that are looked at: far more than any limit allows."""
+LATE_NS = 20_000_000
+"""What may be seen of processes and not yet in their group's count: work before they joined it, a tick of each core."""
 _IGNORED = re.compile(rb"^SigIgn:\s*([0-9a-f]+)", re.MULTILINE)
 _SIGCHLD_BIT = 1 << 16
 
@@ -43,6 +46,26 @@ class ProcessesMeter:
             if ignored and int(ignored[1], 16) & _SIGCHLD_BIT:
                 self.complete = False
         return total if seen else None
+
+
+class HeldMeter:
+    """A group's meter, for a command that could leave its group: where nothing hides the groups from it.
+
+    What runs elsewhere is still below the command's first process, where orphans are adopted: if more is seen there
+    than in the group, somebody left.
+    """
+
+    def __init__(self, group: GroupMeter, root: int) -> None:
+        self.name, self.resolution_ns = group.name, group.resolution_ns
+        self.complete = True
+        self._group, self._seen = group, ProcessesMeter(root)
+
+    def read_ns(self) -> int | None:
+        """CPU time so far; None once the command has ended."""
+        seen, used = self._seen.read_ns(), self._group.read_ns()
+        if seen is not None and used is not None and seen - used > LATE_NS:
+            self.complete = False
+        return used
 
 
 def tree(root: int) -> Iterator[int]:
