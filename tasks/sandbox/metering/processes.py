@@ -14,7 +14,7 @@ from tasks.sandbox.metering.models import TICK_NS, MeterName
 _MOST = 4096
 """Processes that are looked at: far more than any limit allows."""
 LATE_NS = 20_000_000
-"""What may be seen of processes and not yet in their group's count: work before they joined it, a tick of each core."""
+"""What may be seen of processes and not yet in their group's count: work before they joined it, ticks."""
 _IGNORED = re.compile(rb"^SigIgn:\s*([0-9a-f]+)", re.MULTILINE)
 _SIGCHLD_BIT = 1 << 16
 
@@ -51,20 +51,24 @@ class ProcessesMeter:
 class HeldMeter:
     """A group's meter, for a command that could leave its group: where nothing hides the groups from it.
 
-    What runs elsewhere is still below the command's first process, where orphans are adopted: if more is seen there
-    than in the group, somebody left.
+    What runs elsewhere is still below the command's first process, where orphans are adopted: if more is used there
+    between two readings than in the group, somebody left.
     """
 
     def __init__(self, group: GroupMeter, root: int) -> None:
         self.name, self.resolution_ns = group.name, group.resolution_ns
         self.complete = True
-        self._group, self._seen = group, ProcessesMeter(root)
+        self._group, self._processes = group, ProcessesMeter(root)
+        self._more_ns = 0
 
     def read_ns(self) -> int | None:
         """CPU time so far; None once the command has ended."""
-        seen, used = self._seen.read_ns(), self._group.read_ns()
-        if seen is not None and used is not None and seen - used > LATE_NS:
-            self.complete = False
+        seen, used = self._processes.read_ns(), self._group.read_ns()
+        if seen is not None and used is not None:
+            more_ns, before_ns = seen - used, self._more_ns
+            self._more_ns = more_ns
+            if more_ns - before_ns > LATE_NS:
+                self.complete = False
         return used
 
 
