@@ -22,6 +22,8 @@ FILES: dict[str, MeterName] = {"cpuacct.usage": "cpuacct", "cpu.stat": "cpu.stat
 """Of version 1: nanoseconds. Of version 2: `usage_usec`, which every group has, whatever controllers are enabled."""
 CONTROLLERS = ("cpuacct", UNIFIED)
 _MOST = 512
+_MOST_MEMBERS = 64 * 1024
+"""Bytes: a page at a time is what the kernel gives, 500 ids or more."""
 _RESOLUTION_NS = {"cpuacct.usage": 1, "cpu.stat": 1000}
 _FIELD = b"usage_usec "
 
@@ -34,6 +36,7 @@ class GroupMeter:
     def __init__(self, folder: Path) -> None:
         """Raises OSError if the folder holds no count of CPU time that can be read."""
         self.folder = folder
+        self._members = str(folder / "cgroup.procs")
         self._file = next((name for name in FILES if (folder / name).exists()), "cpu.stat")
         self.name = FILES[self._file]
         self.resolution_ns = _RESOLUTION_NS[self._file]
@@ -51,6 +54,18 @@ class GroupMeter:
             return int(text[start : text.index(b"\n", start)]) * 1000
         except (OSError, ValueError):
             return None
+
+    def processes(self) -> int:
+        """How many there are now, in this group itself."""
+        # Version 1 lists them anew only for who opens the file anew.
+        try:
+            fd = os.open(self._members, os.O_RDONLY)
+        except OSError:
+            return 0
+        try:
+            return os.read(fd, _MOST_MEMBERS).count(b"\n")
+        finally:
+            os.close(fd)
 
     def __del__(self) -> None:
         # Not before: a descriptor that another thread closes may be another file's at the next reading.

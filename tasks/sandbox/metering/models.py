@@ -33,6 +33,9 @@ class Meter(Protocol):
     def read_ns(self) -> int | None:
         """CPU time so far; None if it cannot be read, for example because the command has ended."""
 
+    def processes(self) -> int:
+        """How many processes there are now; 0 if that cannot be known."""
+
 
 class NoMeter:
     """Knows nothing: of a command that runs where nobody can look."""
@@ -44,3 +47,7 @@ class NoMeter:
     def read_ns(self) -> int | None:
         """None."""
         return None
+
+    def processes(self) -> int:
+        """0."""
+        return 0
