@@ -24,7 +24,7 @@ from tests.tasks.sandbox.kinds import make_kind
 from tests.tasks.sandbox.workings import BURN_NS, CHILD, SEEN_NS, WAYS
 
 ROOT = Path(__file__).parents[3]
-FORGOTTEN = ("ignored", "no_zombies")
+FORGOTTEN = ("ignored", "no_zombies", "forgetful_child")
 """Ways that leave nothing in /proc."""
 WORKER = """
 import json, os, sys

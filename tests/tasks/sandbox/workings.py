@@ -4,7 +4,8 @@ BURN_NS = 100_000_000
 SEEN_NS = 0.8 * BURN_NS
 """What a meter must have seen of it. A child's time counts from its own start, so all of it is the child's."""
 WAYS = (
-    "waited", "ignored", "no_zombies", "detached", "threads", "killed", "spawned", "leaves_group",
+    "waited", "ignored", "no_zombies", "no_signal", "never_waited", "forgetful_child", "detached", "threads", "killed",
+    "spawned", "leaves_group",
 )  # fmt: skip
 CHILD = """
 import ctypes, os, signal, subprocess, sys, threading, time
@@ -55,6 +56,28 @@ def no_zombies():
     else:
         raise AssertionError("a zombie is left")
     libc.sigaction(signal.SIGCHLD, ctypes.byref(before), None)
+
+def no_signal():
+    # A plain clone whose end is told to nobody, and which only __WALL waits for.
+    number = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+    pid = ctypes.CDLL(None).syscall(number, 0, 0, 0, 0, 0)
+    if pid == 0:
+        burn()
+        os._exit(0)
+    os.waitpid(pid, 0x40000000)
+
+def never_waited():
+    read, write = os.pipe()
+    forked(burn)
+    os.close(write)
+    os.read(read, 1)
+    os.close(read)
+
+def forgetful_child():
+    def middle():
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        gone(forked(burn))
+    gone(forked(middle))
 
 def detached():
     read, write = os.pipe()
