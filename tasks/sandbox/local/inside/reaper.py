@@ -1,5 +1,6 @@
 """First process of a command that has no process namespace: adopts what the command leaves behind, and waits for it.
 
+Standard library only, Python 3.8 and newer, like all that runs beside an arm's code.
 The kernel keeps an ended process's CPU time with whoever waits for it. An orphan would be waited for by the machine's
 first process, where nobody could tell it from others. In a namespace, bubblewrap's and docker's first process do this.
 """
