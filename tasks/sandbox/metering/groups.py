@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.sandbox.metering.hierarchies import UNIFIED, group_of
@@ -73,11 +74,15 @@ class GroupMeter:
             os.close(fd)
 
 
-def meter_of(pid: int | str, marked: str = "") -> GroupMeter | None:
-    """The meter of the group that a process is in; None if it cannot be seen, or its path does not hold `marked`."""
+def meters_of(pid: int | str) -> Iterator[GroupMeter]:
+    """Of the groups that a process is in, one for each hierarchy that can be seen and counts; `pid` may be `self`."""
     for controller in CONTROLLERS:
         folder = group_of(pid, controller)
-        if folder is not None and marked in str(folder):
+        if folder is not None:
             with contextlib.suppress(OSError):
-                return GroupMeter(folder)
-    return None
+                yield GroupMeter(folder)
+
+
+def meter_of(pid: int, marked: str) -> GroupMeter | None:
+    """The first of them whose path holds `marked`; None if there is none."""
+    return next((meter for meter in meters_of(pid) if marked in str(meter.folder)), None)

@@ -32,7 +32,7 @@ from typing import Protocol
 
 import psutil
 
-from tasks.sandbox.metering.groups import GroupMeter, meter_of
+from tasks.sandbox.metering.groups import GroupMeter, meters_of
 from tasks.sandbox.metering.machine import MachineMeter
 from tasks.sandbox.metering.models import TICK_NS, MeterName
 from tasks.sandbox.metering.processes import clock_of
@@ -75,9 +75,11 @@ class WorkerGroup:
     def find(cls, folder: Path | None = None) -> WorkerGroup | None:
         """This process's own group (or the one at `folder`), else the machine; None if neither counts."""
         with contextlib.suppress(OSError):
-            meter = meter_of("self") if folder is None else GroupMeter(folder)
-            if meter is not None and _grows(meter):
-                return cls(meter)
+            # The narrowest: of two hierarchies, one may not divide the machine at all.
+            groups = meters_of("self") if folder is None else [GroupMeter(folder)]
+            for meter in sorted(groups, key=lambda group: len(_members(group.folder))):
+                if _grows(meter):
+                    return cls(meter)
         with contextlib.suppress(OSError):
             machine = MachineMeter()
             if _grows(machine):

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tasks.sandbox.docker import meter as meter_module
+from tasks.sandbox.docker.meter import EngineMeter, container_meter
+from tasks.sandbox.docker.sandbox import DockerSandbox
 from tasks.sandbox.local import cgroups
 from tasks.sandbox.metering.groups import GroupMeter
 from tasks.sandbox.metering.hierarchies import UNIFIED, Mounted, group_of, mounted
@@ -215,6 +218,32 @@ def test_the_folder_of_a_group(root: str, path: str, seen: str | None, tmp_path:
     (tmp_path / "sub").mkdir()
     folder = _seen(Mounted(tmp_path, root, frozenset({"cpuacct"})), path)
     assert folder == (None if seen is None else (tmp_path / seen).resolve())
+
+
+@pytest.mark.docker
+def test_an_engine_elsewhere_is_asked_if_it_is_quick(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = make_kind("docker", request)
+    assert isinstance(kind.sandbox, DockerSandbox)
+    with kind.sandbox as sandbox:
+        process = sandbox.start(kind.command(CHILD))
+        process.stdout.readline()
+        client, name = sandbox._client, process.container
+        before = process.cpu_ns()
+        told = EngineMeter(client, name).read_ns()
+        after = process.cpu_ns()
+        assert before is not None
+        assert told is not None
+        assert after is not None
+        assert before <= told <= after
+        # The engine's readings take a second or a few milliseconds, which depends on its version.
+        monkeypatch.setattr(meter_module, "SLOWEST_S", 60)
+        assert container_meter(client, name, None).name == "engine"
+        monkeypatch.setattr(meter_module, "SLOWEST_S", 0)
+        assert container_meter(client, name, None).name == "none"
+        process.close(0)
+        assert EngineMeter(client, name).read_ns() is None
 
 
 def test_without_a_meter_nothing_is_known() -> None:
