@@ -192,6 +192,10 @@ class CommandConfig(Section):
     """Metrics that must be there; the first one decides. Left out: throughput or average latency, by parser."""
     better: dict[str, Literal["higher", "lower"]] = {}
     """Which way is better, for metrics of a `json` client."""
+    equal: list[str] = []
+    """Metrics that must be the same as base's in every round: what depends on the answers, such as a checksum of all
+    that the client was given. A command without any says how fast it was and not what it computed: its scores carry
+    `results_not_compared`, and none is a success."""
     variables: dict[str, str] = {}
     """Environment variables of server and client."""
     timeout_s: float = Field(default=1800, gt=0)
@@ -205,6 +209,8 @@ class CommandConfig(Section):
             raise ValueError("a server needs `ready` with a url, port or line")
         if self.parser == "json" and not (self.metrics and self.metrics[0] in self.better):
             raise ValueError("parser json needs `metrics`, and in `better` which way the first one is better")
+        if wrong := sorted({*self.equal} & {*self.better, *self.metrics}):
+            raise ValueError(f"{', '.join(wrong)} in `equal`: a speed is not the same for all; name a checksum, say")
         return self
 
 

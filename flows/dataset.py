@@ -184,6 +184,7 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
                 "repo": repo, "instance_id": None, "arms": list(arms[sha].values()), "test_id": test_id,
                 "script": tests[test_id].script, "dialect": tests[test_id].dialect, "timing": config.timing,
                 "scoring": config.scoring, "sandbox": config.sandbox,
+                "results_compared": tests[test_id].results_compared,
             }
             for sha, test_ids in accepted.items()
             for test_id in test_ids

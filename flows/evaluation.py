@@ -258,6 +258,7 @@ def _time(run: Run, instances: list[Instance], arms: dict[str, list[Arm]], setti
                 "repo": row.repo, "instance_id": row.instance_id, "arms": arms[row.instance_id],
                 "test_id": test.test_id, "script": test.script, "dialect": test.dialect,
                 "timing": settings.timing, "scoring": settings.scoring, "sandbox": settings.sandbox,
+                "results_compared": test.results_compared,
             }  # fmt: skip
     sessions: dict[str, list[str]] = {}
     for key, session in time_all(run, items, owner, settings.scoring).items():

@@ -43,6 +43,9 @@ class Instance(Row):
     `storage.scripts` makes them of the texts."""
     dialects: list[Literal["isobench", "gso", "command"]] = Field(default_factory=list)
     """Of each script."""
+    results_compared: list[bool] = Field(default_factory=list)
+    """Of each script whether its result depends on the work: on one where it does not, no success counts (flag
+    `results_not_compared`). Older rows have none: then all are, but for commands without `equal`."""
     test_functions: list[str] = Field(default_factory=list)
     """Names of what each script measures, in the order of `efficiency_test`."""
     duration_changes: list[TestDurations] = Field(default_factory=list)

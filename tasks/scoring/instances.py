@@ -14,6 +14,9 @@ from storage.tables import Commit, Comparison, Instance, Measurement, PerfTest, 
 from tasks.scoring.aggregate import Speedup, combine
 from tasks.scoring.machines import Fingerprints
 
+RESULTS_NOT_COMPARED = "results_not_compared"
+"""Flag of comparisons by perf tests whose result is the same for a stub (see `PerfTest.results_compared`)."""
+
 
 class MadeInstance(BaseModel):
     """An instance, or why there is none."""
@@ -41,7 +44,8 @@ def build_instance(
 
     A human commit that differs from base on any perf test is rejected: patches are held to base's results on all tests,
     so the reference solution must be too. Of the others the tests with verdict `yes` are kept, those with the largest
-    lower bound first. Raises KeyError if the commit is not in the store.
+    lower bound first; of tests whose results say nothing none, unless there is no other. Raises KeyError if the commit
+    is not in the store.
     """
     repo = repository.name
     commits = store.rows(Commit, repo, sha=sha)
@@ -71,6 +75,7 @@ def build_instance(
         efficiency_test=[test.script for test in scripts],
         test_ids=[test.test_id for test in scripts],
         dialects=[test.dialect for test in scripts],
+        results_compared=[test.results_compared for test in scripts],
         test_functions=[test.api for test in scripts],
         duration_changes=[durations[row.session_id] for row in kept],
         human_performance=overall.ratio,
@@ -101,6 +106,7 @@ def select(rows: Sequence[Comparison], scoring: ScoringConfig) -> tuple[list[Com
         return [], f"{rows[0].status}: {rows[0].reason}" if rows[0].status != "ok" else "inconclusive: too few rounds"
     best = max(timed, key=lambda row: row.ci_low or 0.0)
     kept = [row for row in timed if speedup_of(row).verdict(scoring.min_speedup) == "yes" and row.verdict == "yes"]
+    kept = [row for row in kept if RESULTS_NOT_COMPARED not in row.flags] or kept
     if kept:
         kept.sort(key=lambda row: (-(row.ci_low or 0.0), row.test_id))
         return kept[: scoring.max_tests], ""
@@ -142,4 +148,6 @@ def _notes(rows: Sequence[Comparison], kept: Sequence[Comparison], mixed: str) -
 
 
 def _why(row: Comparison) -> str:
+    if RESULTS_NOT_COMPARED in row.flags:
+        return "its result says nothing about the work"
     return str(speedup_of(row)) if row.ratio is not None else f"{row.status}: {row.reason}"

@@ -17,11 +17,13 @@ from tasks.scoring.machines import MIXED, Fingerprints
 
 DISTRUSTED = frozenset(
     {
+        "claim_unconfirmed",
         "clocks_disagree",
         "work_unaccounted",
         "unmetered",
         "not_confirmed",
         "other_result_type",
+        "results_not_compared",
     }
 )
 """Flags that a success cannot carry: where one would, the answer is `inconclusive`."""
