@@ -309,8 +309,6 @@ class ScoringConfig(Section):
     allow_mixed_machines: bool = False
     """Combine sessions of one instance that ran on different machines, kernels, governors or images; such scores carry
     the flag `mixed_machines`. False: they have no speedup, and the reason says what differed."""
-    bootstrap_samples: int = Field(default=2000, ge=100)
-    """Resamples of instances behind the interval of Opt@K."""
 
 
 class SandboxConfig(Section):

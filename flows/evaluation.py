@@ -125,9 +125,8 @@ def _evaluate(
         rank_models,
         run_id=run.run_id,
         k=k,
-        scoring=settings.scoring,
         instance_ids=[row.instance_id for row in tried],
-        scores=sorted((row.prediction_id, row.opt_human) for row in mine),
+        scores=sorted((row.prediction_id, row.status, row.opt_human, str(row.weakly_checked)) for row in mine),
     )
     run.publish_table("opt-at-k", opt_table(run.store, run.run_id), f"Opt@K of run {run.run_id}")
     run.publish_report()

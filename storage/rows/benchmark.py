@@ -153,7 +153,9 @@ class Score(Row):
     opt_base: Literal["yes", "no", "inconclusive"]
     """Correct and at least MIN_SPEEDUP times as fast as base?"""
     opt_human: Literal["yes", "no", "inconclusive"]
-    """Correct and at least OPT_THRESHOLD of the human's speedup? This is what Opt@K counts."""
+    """Correct, at least OPT_THRESHOLD of the human's speedup, and faster than base? This is what Opt@K counts."""
+    weakly_checked: bool = False
+    """The repository has no tests that say whether a patch of this instance is correct: the perf test alone did."""
     session_id: str | None = None
     flags: list[str] = Field(default_factory=list)
 
@@ -167,11 +169,30 @@ class OptAtK(Row):
     run_id: str
     model: str
     k: int
-    opt: float
-    """`inconclusive` counts as no."""
-    ci_low: float
-    ci_high: float
-    opt_if_inconclusive_no: float
-    opt_if_inconclusive_yes: float
+    opt: float | None
+    """`inconclusive` counts as no. None where it is not known: `reason` says why."""
+    ci_low: float | None
+    """Of `opt`, 95 %, as a statement about the instances that such instances come from."""
+    ci_high: float | None
+    opt_if_inconclusive_no: float | None
+    opt_if_inconclusive_yes: float | None
     n_instances: int
+    """Instances that the row is about: those with K answered attempts, and those without any attempt of the model."""
     n_samples: int
+    """Answered attempts at them."""
+    n_unattempted: int = 0
+    """Of `n_instances`, how many the model did not attempt; they count as not solved."""
+    n_left_out: int = 0
+    """Instances that the model attempted, with fewer than K answered attempts: nothing is said about them."""
+    n_missing: int = 0
+    """Attempts that would have to be there for every instance to have as many as the one with the most."""
+    n_not_timed: int = 0
+    """Attempts without an answer through no fault of theirs, at all instances."""
+    reason: str = ""
+    """Why there is no Opt@K."""
+    opt_checked: float | None = None
+    """`opt` without the instances that are `weakly_checked`."""
+    checked_ci_low: float | None = None
+    checked_ci_high: float | None = None
+    n_checked: int = 0
+    """Instances behind `opt_checked`."""

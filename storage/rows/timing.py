@@ -41,6 +41,9 @@ class Measurement(Row):
     theirs. 0 if there were none."""
     outside_ns: int
     """The driver's own clock around the request, for the whole batch."""
+    call_ns: float | None = None
+    """Nanoseconds of one call as comparisons count them: without waits for the core, no less than the driver's clock
+    allows. None for what no comparison counts (warm-up, an incorrect result), and in older rows."""
     load_ns: int = 0
     """CPU time of loading the perf test in this process. This and the next four are of the whole sandbox, read from
     outside by the session's `meter`."""

@@ -69,6 +69,8 @@ class RunView:
     curves: str
     legend: list[tuple[str, str]]
     rows: list[OptAtK]
+    weak: bool
+    """Whether some instances have no tests of their repository."""
     scores: list[dict[str, Any]]
 
 
@@ -253,17 +255,43 @@ def _runs(store: Store) -> list[RunView]:
         mine = sorted((row for row in rows if row.run_id == run_id), key=lambda row: (row.model, row.k))
         models = sorted({row.model for row in mine})
         lines = [
-            svg.Curve(model, [(row.k, row.opt, row.ci_low, row.ci_high) for row in mine if row.model == model])
+            svg.Curve(
+                model,
+                [
+                    (row.k, row.opt, row.ci_low, row.ci_high)
+                    for row in mine
+                    if row.model == model and row.opt is not None and row.ci_low is not None and row.ci_high is not None
+                ],
+            )
             for model in models
         ]
-        ends = ", ".join(f"{line.label} {100 * max(line.points)[1]:.0f}% at K={max(line.points)[0]}" for line in lines)
+        ends = ", ".join(_end(line) for line in lines)
         views.append(
             RunView(
                 run_id,
                 svg.curves(lines, f"Opt@K with intervals: {ends}") if lines else "",
                 [(model, svg.legend_marker(index)) for index, model in enumerate(models)],
                 mine,
+                any(row.n_checked < row.n_instances for row in mine),
                 [row for row in scores if row["run"] == run_id],
             )
         )
     return views
+
+
+def _end(line: svg.Curve) -> str:
+    if not line.points:
+        return f"{line.label} not known"
+    k, opt, *_ = max(line.points)
+    return f"{line.label} {100 * opt:.0f}% at K={k}"
+
+
+def short_of(row: OptAtK) -> str:
+    """What an Opt@K lacks, in words: why it is not known, what it leaves out."""
+    counts = (
+        (row.n_left_out, f"instances with fewer than {row.k} answers left out"),
+        (row.n_unattempted, "instances not attempted, so not solved"),
+        (row.n_missing, "attempts missing"),
+        (row.n_not_timed, "attempts not timed"),
+    )
+    return "; ".join([row.reason] * bool(row.reason) + [f"{count} {what}" for count, what in counts if count])

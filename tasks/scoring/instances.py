@@ -100,13 +100,22 @@ def select(rows: Sequence[Comparison], scoring: ScoringConfig) -> tuple[list[Com
     if not timed:
         return [], f"{rows[0].status}: {rows[0].reason}" if rows[0].status != "ok" else "inconclusive: too few rounds"
     best = max(timed, key=lambda row: row.ci_low or 0.0)
-    kept = [row for row in timed if speedup_of(row).verdict(scoring.min_speedup) == "yes"]
+    kept = [row for row in timed if speedup_of(row).verdict(scoring.min_speedup) == "yes" and row.verdict == "yes"]
     if kept:
         kept.sort(key=lambda row: (-(row.ci_low or 0.0), row.test_id))
         return kept[: scoring.max_tests], ""
     verdicts = {speedup_of(row).verdict(scoring.min_speedup) for row in timed}
+    moved = [row for row in timed if (row.calls_ci_low or 0.0) >= scoring.min_speedup]
+    if verdicts == {"no"} and moved:
+        return [], f"moved_work: {speedup_of(best)} with {_charge(best)}, {best.calls_ratio:.2f}x by its calls alone"
     word = "inconclusive" if "inconclusive" in verdicts else "too_slow"
-    return [], f"{word}: {speedup_of(best)}"
+    return [], f"{word}: {speedup_of(best)}" + (f", {_charge(best)}" if moved else "")
+
+
+def _charge(row: Comparison) -> str:
+    """In words, what the human is charged for beside its calls."""
+    charge_ms, most_ms = (1000 * (seconds or 0.0) for seconds in (row.charge_s, row.charge_ci_high_s))
+    return f"a charge of {charge_ms:.3g} ms per call (at most {most_ms:.3g} ms) for work beside its calls"
 
 
 def speedup_of(row: Comparison) -> Speedup:

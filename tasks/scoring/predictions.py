@@ -11,18 +11,16 @@ from configs.models import ScoringConfig
 from storage.ids import patch_id
 from storage.store import Store
 from storage.tables import Comparison, Prediction, Score, ScoreStatus
-from tasks.scoring.aggregate import combine
+from tasks.scoring.aggregate import both, combine
 from tasks.scoring.instances import speedup_of
 from tasks.scoring.machines import MIXED, Fingerprints
 
 DISTRUSTED = frozenset(
     {
         "clocks_disagree",
-        "work_in_setup",
-        "work_after_call",
         "work_unaccounted",
-        "threads_left",
-        "processes_left",
+        "unmetered",
+        "not_confirmed",
         "other_result_type",
     }
 )
@@ -126,15 +124,20 @@ def _solved_or_not(
     known = bool(human) and all(row.ratio is not None for row in human)
     against_human = combine([speedup_of(row) for row in human], "harmonic") if known else None
     opt_base = against_base.verdict(scoring.min_speedup) if against_base else "inconclusive"
-    opt_human = against_human.verdict(scoring.opt_threshold) if against_human else "inconclusive"
+    reaches = against_human.verdict(scoring.opt_threshold) if against_human else "inconclusive"
+    # beside a human who is barely faster than base, a patch that does nothing has 0.95 of the human's speed
+    faster = against_base.above(1.0) if against_base else "inconclusive"
+    opt_human = both(reaches, faster)
+    reasons = [row.reason for row in human if row.ratio is None and row.reason]
+    if opt_human != reaches:
+        reasons.append(f"faster than base? {faster}: {against_base or 'no ratio'}")
     distrusted = sorted(DISTRUSTED & set(flags))
     if distrusted:
         opt_base, opt_human = ("inconclusive" if answer == "yes" else answer for answer in (opt_base, opt_human))
-    failed = [row.reason for row in human if row.ratio is None and row.reason]
     return Score(
         **{**common, "flags": sorted(flags)},
         status="ok",
-        reason=f"not trusted: {', '.join(distrusted)}" if distrusted else (failed[0] if failed else ""),
+        reason=f"not trusted: {', '.join(distrusted)}" if distrusted else "".join(reasons[:1]),
         correct=True,
         speedup_base=against_base.ratio if against_base else None,
         speedup_human=against_human.ratio if against_human else None,

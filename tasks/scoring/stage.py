@@ -89,19 +89,17 @@ def _rank_key(_: Any, parameters: dict[str, Any]) -> str:
         "rank_models",
         parameters["run_id"],
         parameters["k"],
-        parameters["scoring"],
         sorted(parameters["instance_ids"]),
         sorted(parameters["scores"]),
     )
 
 
 @task(name="rank models", tags=["scoring"], cache_key_fn=_rank_key, persist_result=True, result_serializer="json")
-def rank_models(
-    run_id: str, k: int, scoring: ScoringConfig, instance_ids: list[str], scores: list[tuple[str, str]], store: str
-) -> Ranked:
+def rank_models(run_id: str, k: int, instance_ids: list[str], scores: list[tuple[str, ...]], store: str) -> Ranked:
     """Append Opt@1..k of every model to `opt_at_k`, and return the rows.
 
-    `scores` are the (prediction_id, opt_human) of the run that count: they make the cache key one of content. Models
-    are measured on all of `instance_ids`; an instance that a model did not attempt counts as not solved.
+    `scores` are the (prediction_id, status, opt_human, whether it is weakly checked) of the run that count: they make
+    the cache key one of content. Models are measured on all of `instance_ids`; an instance that a model did not attempt
+    counts as not solved.
     """
-    return rank(run_id, k, scoring, instance_ids, [key for key, _ in scores], Store(store, run="scoring"))
+    return rank(run_id, k, instance_ids, [key for key, *_ in scores], Store(store, run="scoring"))

@@ -6,30 +6,27 @@ import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from statistics import median
 
 from configs.models import SandboxConfig, ScoringConfig, TimingConfig
 from storage.ids import content_hash
 from storage.store import Store
-from storage.tables import Comparison, Measurement, TimedSession
+from storage.tables import Comparison, TimedSession
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probe.session import Dialect
-from tasks.timing.charging import charge_of, charges
-from tasks.timing.clocks import call_times, counted
+from tasks.timing.clocks import call_times, counted, wall_times
 from tasks.timing.commands.play import commands
 from tasks.timing.commands.rows import metric_rows
+from tasks.timing.confirming import Confirmation, Play, confirm
 from tasks.timing.core_leases import Reserve, leased_cores
 from tasks.timing.fingerprint import fingerprint, session_fingerprint
 from tasks.timing.gpu import gpus_for, read_gpus
 from tasks.timing.judgement import Judgement
-from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Session, Verdict
+from tasks.timing.models import Answer, ArmOutcome, Question, Race, Session
 from tasks.timing.processes import Track
 from tasks.timing.protocols import PROTOCOLS
-from tasks.timing.verdict import Compared, judge, questions_for
-
-WORK_UNACCOUNTED = "work_unaccounted"
-"""Flag of an arm whose calls alone are fast enough: with what is charged to them they are not, or it is still open."""
+from tasks.timing.rows import WORK_UNACCOUNTED, Report
+from tasks.timing.verdict import questions_for
 
 
 def run_session(
@@ -79,15 +76,20 @@ def run_session(
         )
         play = commands if dialect == "command" else PROTOCOLS[timing.protocol]
         race = play(track, cores, judgement.open_arms)
+        confirmed = {} if race.primary else _confirmed(play, track, cores, race, judgement, questions)
         readings += read_gpus(gpus)
     arm_ids = [(arm.name, arm.arm_id) for arm in arms]
     name = content_hash("session", test_id, arm_ids, timing, sandbox, machine.machine_id)
-    report = _Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id)
+    times = wall_times if timing.protocol == "sequential" else call_times
+    report = Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id, times)
     flags = {arm.name: judgement.flags(race, arm.name) for arm in arms}
     comparisons = [
-        report.comparison(race, question, *judgement.answer(race, question), flags[question.arm], judgement.level)
+        report.comparison(
+            race, question, *judgement.answer(race, question), flags[question.arm], judgement.level,
+            confirmed.get(question.arm),
+        )
         for question in questions
-    ]
+    ]  # fmt: skip
     protocol = "commands" if dialect == "command" else timing.protocol
     duration_s = round(time.monotonic() - start, 3)
     record = TimedSession(
@@ -108,8 +110,9 @@ def run_session(
         started_at=started_at,
         duration_s=duration_s,
     )
-    charged = {arm.name: charges(race.samples, arm.name) for arm in arms}
-    measured = [report.measurement(sample, charged[sample.arm].get(sample.round, 0.0)) for sample in race.samples]
+    measured = report.measurements(race.samples)
+    for confirmation in confirmed.values():
+        measured += report.measurements(confirmation.race.samples, confirming=True)
     store.append([machine, record, *measured, *comparisons, *metric_rows(race, questions, record, judgement.level)])
     return Session(
         session_id=report.session_id,
@@ -125,106 +128,22 @@ def run_session(
     )
 
 
-class _Report:
-    """Makes rows with what they share."""
-
-    def __init__(self, session_id: str, test_id: str, repo: str, instance_id: str | None, machine_id: str) -> None:
-        self.session_id = session_id
-        self._test_id, self._repo, self._instance_id, self._machine_id = test_id, repo, instance_id, machine_id
-
-    def measurement(self, sample: Sample, charge_ns: float) -> Measurement:
-        """The row of one sample, and what its arm is charged per call in this round."""
-        return Measurement(
-            session_id=self.session_id,
-            test_id=self._test_id,
-            arm=sample.arm,
-            process=sample.process,
-            round=sample.round,
-            repo=self._repo,
-            instance_id=self._instance_id,
-            wall_ns=sample.wall_ns,
-            cpu_ns=sample.cpu_ns,
-            gpu_ns=sample.gpu_ns,
-            wait_ns=sample.wait_ns,
-            cpu_bound=sample.cpu_bound,
-            company_ns=sample.company_ns,
-            outside_ns=sample.outside_ns,
-            number=sample.number,
-            order=sample.order,
-            seed=sample.seed,
-            load_ns=sample.load_ns,
-            setup_ns=sample.setup_ns,
-            digest_ns=sample.digest_ns,
-            result_ns=sample.result_ns,
-            idle_ns=sample.idle_ns,
-            setups=sample.setups,
-            hashed=sample.hashed,
-            charge_ns=charge_ns,
-            confirming=sample.confirming,
-            correct=sample.correct,
-            warmup=sample.warmup,
-            flags=list(sample.flags),
-            machine_id=self._machine_id,
-            started_at=sample.started_at,
-        )
-
-    def comparison(
-        self,
-        race: Race,
-        question: Question,
-        compared: Compared | None,
-        verdict: Verdict,
-        flags: list[str],
-        level: float,
-    ) -> Comparison:
-        """The row of one question, with the flags of its arm.
-
-        An arm whose opponent fell out has status `error` and flag `against_failed`.
-        """
-        found, calls = (compared.found, compared.calls) if compared else (None, None)
-        charge = charge_of(race.samples, question.arm, level)
-        state, against = race.states[question.arm], race.states[question.against]
-        status, reason = state.status, state.reason
-        if race.primary and status == "ok":
-            flags = [*flags, "results_not_compared"]  # a command says how fast it was, not what it computed
-        if race.base_failure:
-            status, reason, flags = "error", f"base: {race.base_failure}", ["base_failed"]
-        elif status == "ok" and against.status != "ok":
-            status, reason = "error", f"{against.name} is {against.status}: {against.reason}"
-            flags = [*flags, "against_failed"]
-        elif status == "ok" and verdict != "yes" and judge(calls, question.threshold) == "yes":
-            flags = [*flags, WORK_UNACCOUNTED]
-        return Comparison(
-            session_id=self.session_id,
-            test_id=self._test_id,
-            arm=question.arm,
-            against=question.against,
-            repo=self._repo,
-            instance_id=self._instance_id,
-            status=status,
-            reason=reason,
-            ratio=found.ratio if found else None,
-            ci_low=found.low if found else None,
-            ci_high=found.high if found else None,
-            calls_ratio=calls.ratio if calls else None,
-            calls_ci_low=calls.low if calls else None,
-            calls_ci_high=calls.high if calls else None,
-            charge_s=charge.ns / 1e9 if charge else None,
-            charge_ci_high_s=charge.high / 1e9 if charge else None,
-            median_s=_median_s(race, question.arm),
-            against_median_s=_median_s(race, question.against),
-            n_rounds=found.n_rounds if found else 0,
-            question=question.threshold,
-            verdict="no" if state.status != "ok" and not race.base_failure else verdict,
-            flags=flags,
-            metric=race.primary,
-            machine_id=self._machine_id,
-        )
-
-
-def _median_s(race: Race, arm: str) -> float | None:
-    times = list(call_times(race.samples, arm).values())
-    return median(times) / 1e9 if times else None
+def _confirmed(
+    play: Play,
+    track: Track,
+    cores: tuple[int, ...],
+    race: Race,
+    judgement: Judgement,
+    questions: Sequence[Question],
+) -> dict[str, Confirmation]:
+    """The successes of patches that were timed beside others, each confirmed alone."""
+    if track.timing.protocol == "sequential" or len(set(track.arms) - {"base", "human"}) < 2:
+        return {}
+    found: dict[str, list[Question]] = {}
+    for question in questions:
+        if question.arm != "human" and judgement.answer(race, question)[1] == "yes":
+            found.setdefault(question.arm, []).append(question)
+    return {arm: confirm(play, track, cores, asked) for arm, asked in found.items()}
 
 
 def _outcome(race: Race, arm: str, comparisons: Sequence[Comparison], flags: list[str]) -> ArmOutcome:

@@ -107,7 +107,11 @@ def _alone(found: Interval | None) -> Compared | None:
 
 
 def point_verdict(found: Interval | None, threshold: float) -> Verdict:
-    """GSO's verdict: the estimate alone decides."""
+    """The estimate alone decides, whatever its interval, as others decide who have none.
+
+    One perf test against one threshold. GSO's own rule speaks of all tests at once, rounds one mean and is strict about
+    the other: `tasks.scoring.rules.gso`.
+    """
     if found is None:
         return "inconclusive"
     return "yes" if found.ratio >= threshold else "no"

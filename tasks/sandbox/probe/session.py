@@ -56,6 +56,8 @@ Dialect = Literal["isobench", "gso", "command"]
 """Forms of perf tests. `command` is no script: `tasks.sandbox.commands` runs those."""
 FLAGS = frozenset({"threads_left", "no_gpu_clock"})
 """Flags that a probe may raise; others are dropped, because some flags speak of base and not of the arm."""
+UNMETERED = "unmetered"
+"""Flag of a call while the CPU time of its sandbox may hold less than was used: no success rests on it."""
 START_TIMEOUT_S = 60.0
 MAX_TRACE = 16 * SMALL
 """Bytes of an answer that lists executed lines."""
@@ -222,6 +224,8 @@ class ProbeSession:
         flags = [flag for flag in field(answer, "flags", list)[:20] if isinstance(flag, str) and flag in FLAGS]
         if self._watch.left_processes():
             flags.append("processes_left")
+        if self._process is None or not self._process.meter.complete:
+            flags.append(UNMETERED)
         wall_ns, outside_ns = duration(answer, "wall_ns"), answer["outside_ns"]
         waited, seen, used = duration(answer, "wait_ns"), self._watch.wait_ns(), self._watch.cpu_ns()
         return Timed(

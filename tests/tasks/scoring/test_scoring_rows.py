@@ -107,7 +107,7 @@ def test_a_commit_that_is_not_there_is_an_error(store):
         build_instance(RepositoryConfig(name=REPO), SHA, EnvironmentConfig(), ScoringConfig(), [], store)
 
 
-NAMES = ("good", "half", "unsure", "wrong", "slow", "rejected", "untimed", "cheat")
+NAMES = ("good", "half", "unsure", "wrong", "slow", "rejected", "untimed", "cheat", "idle", "slower")
 PATCHES = {"empty": " \n", **{name: f"diff {name}" for name in NAMES}}
 
 
@@ -141,6 +141,7 @@ def test_every_prediction_gets_a_status_and_an_answer(store):
         *pair("t1", "wrong", 2.0, 1.0), *pair("t2", "wrong", None, None, status="incorrect", reason="sums differ"),
         *pair("t1", "slow", None, None, status="timeout", reason="run took longer than 120 s"),
         *pair("t1", "cheat", 9.0, 5.0, flags=["clocks_disagree"]),
+        *pair("t1", "idle", 1.0, 0.98), *pair("t1", "slower", 0.9, 0.99),
     ]  # fmt: skip
     found = scored(store, rows, list(PATCHES), ["s-t1", "s-t2"])
     answers = {name: (row.status, row.opt_base, row.opt_human) for name, row in found.items()}
@@ -154,6 +155,8 @@ def test_every_prediction_gets_a_status_and_an_answer(store):
         "untimed": ("not_timed", "inconclusive", "inconclusive"),
         "empty": ("empty_patch", "no", "no"),
         "cheat": ("ok", "inconclusive", "inconclusive"),
+        "idle": ("ok", "no", "inconclusive"),  # beside a human who is barely faster than base
+        "slower": ("ok", "no", "no"),
     }
     assert found["good"].speedup_base == pytest.approx(6**0.5)  # geometric
     assert found["good"].speedup_human == pytest.approx(2 / (1 + 1 / 1.1))  # harmonic
@@ -161,6 +164,8 @@ def test_every_prediction_gets_a_status_and_an_answer(store):
     assert (found["wrong"].correct, found["wrong"].reason) == (False, "sums differ")
     assert found["rejected"].reason == "hunk 1 does not apply"
     assert found["cheat"].flags == ["clocks_disagree"]
+    assert found["idle"].reason == "faster than base? inconclusive: 1.00x [0.98, 1.02]"
+    assert found["slower"].reason == "faster than base? no: 0.90x [0.88, 0.92]"
 
 
 def test_a_base_that_failed_is_not_the_models_failure(store):
@@ -189,6 +194,6 @@ def test_predictions_that_are_not_there_are_an_error(store):
 def test_ranks_are_rows(store):
     rows = pair("t1", "good", 2.0, 1.0) + pair("t1", "half", 1.5, 0.7)
     scored(store, rows, ["good", "half"], ["s-t1"])
-    ranked = rank("run", 2, ScoringConfig(), ["i", "unattempted"], ["good", "half"], store)
+    ranked = rank("run", 2, ["i", "unattempted"], ["good", "half"], store)
     assert [(row.model, row.k, row.opt, row.n_samples) for row in ranked.rows] == [("m", 1, 0.25, 2), ("m", 2, 0.5, 2)]
     assert len(store.rows(OptAtK, run_id="run")) == 2
