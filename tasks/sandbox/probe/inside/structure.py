@@ -69,7 +69,8 @@ def difference(reference: Any, candidate: Any, where: str = "the result", ordere
     elif one in ("text", "bytes") and bool(len(reference)) != bool(len(candidate)):
         return f"{where} is {'not ' if len(candidate) else ''}empty, base's is {'' if len(candidate) else 'not '}"
     if one == "set":
-        return difference(sorted(map(special, reference)), sorted(map(special, candidate)), where, ordered)
+        ours, theirs = (collections.Counter(map(special, value)) for value in (candidate, reference))
+        return "" if ours == theirs else f"{where} has {max(ours - theirs or theirs - ours)} otherwise than base"
     if special(reference) != special(candidate):
         return f"{where} is {special(candidate) or 'a value'} where base has {special(reference) or 'a value'}"
     arrays = [found for found in map(_as_array, (reference, candidate)) if found is not None]
@@ -109,12 +110,31 @@ def special(value: Any) -> str:
 
 
 def reordered(value: Any, deep: bool) -> Any:
-    """The value with its items from last to first; `deep`: also those below."""
+    """The value with its items from last to first; `deep`: also those below.
+
+    NaN and the like, and what holds them, stay where they are: many a check lets them pass anywhere.
+    """
     if type(value) in (list, tuple):
-        return type(value)(reordered(item, deep) if deep else item for item in reversed(value))
+        kept = [_holds_special(item) for item in value]
+        turned = iter([item for item, stays in zip(reversed(value), reversed(kept)) if not stays])  # noqa: B905
+        items = [item if stays else next(turned) for item, stays in zip(value, kept)]  # noqa: B905 -- Python 3.8
+        return type(value)(reordered(item, deep) if deep else item for item in items)
     if type(value) in (dict, collections.OrderedDict) and deep:
         return {key: reordered(item, deep) for key, item in value.items()}
-    return value[::-1] if family(value) == "array" else value
+    return value[::-1] if family(value) == "array" and not _holds_special(value) else value
+
+
+def _holds_special(value: Any) -> bool:
+    kind = family(value)
+    if kind == "list":
+        return any(map(_holds_special, value))
+    if kind == "dict":
+        return any(map(_holds_special, value.values()))
+    if kind == "array":
+        return any(map(special, value.ravel().tolist() if value.dtype.kind == "O" else value.ravel()))
+    if kind == "record":
+        return any(_holds_special(item) for name, item in value.__dict__.items() if name != "_record_type")
+    return bool(special(value))
 
 
 def _lists(reference: List[Any], candidate: List[Any], where: str, ordered: bool) -> str:
