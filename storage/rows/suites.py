@@ -27,7 +27,7 @@ class Suite(Row):
     tests_of_change: int = 0
     """How many of `pass_to_pass`, from the first, execute a changed function."""
     fail_to_pass: list[str] = Field(default_factory=list)
-    """Those that fail on base and pass on human. Patches are not held to them: they may ask for what nobody was told."""
+    """Those that fail on base and pass on human. Not asked of patches: they may want what nobody was told."""
     seconds: list[float] = Field(default_factory=list)
     """Longest time of each test of `pass_to_pass`."""
     collected: int = 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from configs.models import EnvironmentConfig, RepositoryConfig, ScoringConfig
 from storage.ids import content_hash, instance_id
 from storage.store import Store
-from storage.tables import Commit, Comparison, Instance, Measurement, PerfTest, TestDurations
+from storage.tables import Commit, Comparison, Instance, Measurement, PerfTest, Suite, TestDurations
 from tasks.scoring.aggregate import Speedup, combine
 from tasks.scoring.machines import Fingerprints
 
@@ -36,12 +37,14 @@ def build_instance(
     scoring: ScoringConfig,
     session_ids: Sequence[str],
     store: Store,
+    suite_id: str | None = None,
 ) -> MadeInstance:
     """Decide by the human's comparisons with base in these sessions, and append the instance if it holds.
 
     A human commit that differs from base on any perf test is rejected: patches are held to base's results on all tests,
     so the reference solution must be too. Of the others the tests with verdict `yes` are kept, those with the largest
-    lower bound first. Raises KeyError if the commit is not in the store.
+    lower bound first. The repository's own tests are those of the row `suite_id` of `suites`. Raises KeyError if the
+    commit is not in the store.
     """
     repo = repository.name
     commits = store.rows(Commit, repo, sha=sha)
@@ -81,6 +84,7 @@ def build_instance(
         gt_commit_message=commit.message,
         notes=_notes(rows, kept, mixed),
         environment=environment.model_dump_json(),
+        **_own_tests(store.rows(Suite, repo, suite_id=suite_id)),
         snapshot=content_hash("snapshot", environment, [test.script for test in scripts], scoring.min_speedup),
     )
     store.append([found])
@@ -107,6 +111,15 @@ def select(rows: Sequence[Comparison], scoring: ScoringConfig) -> tuple[list[Com
     verdicts = {speedup_of(row).verdict(scoring.min_speedup) for row in timed}
     word = "inconclusive" if "inconclusive" in verdicts else "too_slow"
     return [], f"{word}: {speedup_of(best)}"
+
+
+def _own_tests(rows: Sequence[Suite]) -> dict[str, Any]:
+    """The columns of an instance that its row of `suites` fills; none without one."""
+    if not rows:
+        return {}
+    row = rows[0]
+    same = ("pass_to_pass", "tests_of_change", "fail_to_pass", "suite_share", "uncovered_functions", "weakly_checked")
+    return {**{name: getattr(row, name) for name in same}, "suite_flaky": row.flaky}
 
 
 def speedup_of(row: Comparison) -> Speedup:

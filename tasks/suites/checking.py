@@ -61,20 +61,18 @@ def _find_canaries(
     one = {function_of(nodeid): nodeid for nodeid in reversed(tests)}
     for index in range(max(counted.values(), default=0)):
         chosen = [nodeid for name, nodeid in one.items() if counted.get(name, 0) > index]
-        chosen.sort(key=lambda nodeid: tests.index(nodeid))
+        chosen.sort(key=tests.index)
         for chunk in chunks_of(chosen, 0):
             if time.monotonic() >= end:
                 return found
-            part = runner.run(_canary_chunk({nodeid: index for nodeid in chunk}, {n: ran[n].seconds for n in chunk}), end)
+            part = runner.run(_canary_chunk(dict.fromkeys(chunk, index), {n: ran[n].seconds for n in chunk}), end)
             for nodeid in chunk:
                 if nodeid in part.tests and part.tests[nodeid].outcome == "failed":
                     found.setdefault(nodeid, []).append(index)
     return found
 
 
-def check(
-    place: Place, arm: Arm, reference: Reference, added: Sequence[str], check_s: float
-) -> tuple[Checked, Tally]:
+def check(place: Place, arm: Arm, reference: Reference, added: Sequence[str], check_s: float) -> tuple[Checked, Tally]:
     """Run the tests on a patch's code for `check_s` seconds at most, those that execute changed functions first.
 
     A test that does not pass, twice, is a failure, also if nobody tells what came of it; one for which there was no
@@ -164,9 +162,7 @@ def _run_chunk(
         tally.forged = f"it replaces {', '.join(replaced[:NAMED])}"
 
 
-def _run_twice(
-    runner: Runner, chunk: Chunk, reference: Reference, end: float
-) -> tuple[Outcomes, dict[str, Ran]]:
+def _run_twice(runner: Runner, chunk: Chunk, reference: Reference, end: float) -> tuple[Outcomes, dict[str, Ran]]:
     """(what came of a chunk, what failed in it, and failed again in the same order: not by chance)."""
     begun = time.monotonic()
     part = runner.run(chunk, end)
@@ -175,7 +171,11 @@ def _run_twice(
         now = time.monotonic()
         again = runner.run(chunk, now + (now - begun) + max(chunk.limits.values()))
         # what there was no time for a second time has failed once
-        bad = {nodeid: ran for nodeid, ran in bad.items() if nodeid in _bad(again.tests, reference) or nodeid in again.not_run}
+        bad = {
+            nodeid: ran
+            for nodeid, ran in bad.items()
+            if nodeid in _bad(again.tests, reference) or nodeid in again.not_run
+        }
     return part, bad
 
 

@@ -50,9 +50,7 @@ class Recording:
         return len(self.pass_to_pass) / self.collected if self.collected else None
 
 
-def record(
-    place: Place, base: Arm, human: Arm, functions_changed: Sequence[str], record_s: float
-) -> Recording:
+def record(place: Place, base: Arm, human: Arm, functions_changed: Sequence[str], record_s: float) -> Recording:
     """Run the suite four times: on human and on base in the order of its files, then on both in reverse.
 
     `base` holds base's code and the human's tests (`tree.make_tree`). The second pair also has another hash seed. All
@@ -70,7 +68,7 @@ def record(
     passing = [nodeid for nodeid in first.collected if _passed(first.tests.get(nodeid))]
     calls = {nodeid for nodeid in passing if first.tests[nodeid].functions}
     ordered = sorted(passing, key=lambda nodeid: (nodeid not in calls, _pace(first.tests[nodeid])))
-    runs = [first]
+    runs: list[Outcomes | dict[str, Ran]] = [first]
     for number, (arm, reverse) in enumerate(((base, False), (human, True), (base, True)), start=1):
         tell(number, 4)
         end = time.monotonic() + (start + record_s - time.monotonic()) / (4 - number)
@@ -78,9 +76,7 @@ def record(
             runs.append(_again(runner, ordered, len(calls), reverse, end))
     tell(4, 4)
     _choose(found, ordered, calls, runs)
-    executed = first.at_import | {
-        name for nodeid in found.pass_to_pass for name in first.tests[nodeid].functions
-    }
+    executed = first.at_import | {name for nodeid in found.pass_to_pass for name in first.tests[nodeid].functions}
     found.uncovered = sorted(names_in(spans) - executed)
     return found
 
@@ -148,4 +144,3 @@ def _pace(result: Ran) -> int:
 def _bucket(seconds: float) -> int:
     """Quick tests come first, but tests of one file stay together as far as that goes."""
     return (seconds >= 0.05) + (seconds >= 0.5) + (seconds >= 5)
-

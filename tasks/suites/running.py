@@ -110,9 +110,7 @@ class Runner:
 
 
 @contextmanager
-def running(
-    place: Place, arm: Arm, added: Sequence[str] = (), hash_seed: int = 0
-) -> Iterator[Runner]:
+def running(place: Place, arm: Arm, added: Sequence[str] = (), hash_seed: int = 0) -> Iterator[Runner]:
     """A runner whose process ends with the block."""
     runner = Runner(place, arm, added, hash_seed)
     try:

@@ -12,7 +12,7 @@ from storage.ids import content_hash
 TOOLS_DIR = "/tools"
 """Where the folder is mounted."""
 PACKAGES = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
-"""Pytest and what it needs from Python 3.11 on; on older interpreters it needs more, and the environment must have it."""
+"""Pytest and what it needs from Python 3.11 on. Older interpreters need more: there the environment must have it."""
 
 
 def tools_folder(work: Path) -> Path:

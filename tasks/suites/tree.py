@@ -1,4 +1,4 @@
-"""What tests are run on: an arm's code with the suite's tests, conftest files, settings and data in place of its own."""
+"""What tests are run on: an arm's code, with the suite's tests, conftest files, settings and data for its own."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from tasks.code.paths import is_test_path
 from tasks.sandbox import foreign
 from tasks.sandbox.foreign import MEBIBYTE, Budget
 
-FOLDERS = frozenset(
-    {
-        "test", "tests", "testing", "_tests", "test_data", "testdata", "test-data", "tests_data", "fixtures",
-        "conformance", "spec", "specs", "benchmark", "benchmarks", "asv_bench", "doc", "docs", "example", "examples",
-        "samples",
-    }
-)  # fmt: skip
-"""Folders that hold tests, what they read and what is shown: never what a project is imported for."""
+BESIDE = frozenset(
+    {"testdata", "test_data", "test-data", "fixtures", "benchmarks", "doc", "docs", "example", "examples", "samples"}
+)
+"""Folders at the top of a checkout that tests read from, and that are not what a project is imported for."""
 SETTINGS = frozenset(
-    {"pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", "pyproject.toml", "conftest.py", "tests.py", ".coveragerc"}
+    {"pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", "pyproject.toml", "conftest.py", ".coveragerc"}
 )
 """Files that say how tests are run, wherever they lie."""
 SITE = frozenset({"sitecustomize.py", "usercustomize.py"})
@@ -29,7 +26,7 @@ MAX_TREE_BYTES = 4096 * MEBIBYTE
 def is_of_suite(path: str) -> bool:
     """Whether a path is the suite's and not the project's code: then no patch can change it."""
     parts = PurePosixPath(path).parts
-    return bool(FOLDERS & set(parts[:-1])) or parts[-1] in FOLDERS or is_test_file(path) or parts[-1] in SETTINGS
+    return is_test_path(path) or is_test_path(f"{path}/x") or parts[0] in BESIDE or parts[-1] in SETTINGS
 
 
 def is_test_file(path: str) -> bool:
@@ -87,9 +84,7 @@ def test_files(checkout: Path) -> Iterator[str]:
 def added_modules(arm: Path, suite: Path, import_paths: tuple[str, ...]) -> list[str]:
     """Top-level modules that an arm can import and the suite's commit cannot: new names, which may hide installed
     ones."""
-    mine, known = (
-        {name for path in import_paths for name in _modules(checkout, path)} for checkout in (arm, suite)
-    )
+    mine, known = ({name for path in import_paths for name in _modules(checkout, path)} for checkout in (arm, suite))
     return sorted(mine - known)
 
 

@@ -58,6 +58,7 @@ def record_suite(
     if not suite.record_s:
         return Recorded(sha=sha, suite_id=None, weakly_checked=True, reason="not looked for: suite.record_s is 0")
     work = store.work
+    problem = ""
     try:
         with (
             place_in(sandbox, work) as place,
@@ -66,7 +67,7 @@ def record_suite(
         ):
             found = record(place, base_tree, human_tree, functions_changed, suite.record_s)
     except SuiteError as error:
-        return Recorded(sha=sha, suite_id=None, weakly_checked=True, reason=str(error))
+        found, problem = Recording(), str(error)
     suite_id = content_hash("suite", repo, sha, base.arm_id, human.arm_id, sandbox.kind)
     weakly = not (found.of_change if found.seen else found.pass_to_pass)
     row = Suite(
@@ -85,7 +86,7 @@ def record_suite(
         not_reached=found.not_reached,
         uncovered_functions=found.uncovered,
         weakly_checked=weakly,
-        reason=describe(found),
+        reason=problem or describe(found),
     )
     store.append([row])
     return Recorded(sha=sha, suite_id=suite_id, weakly_checked=weakly, reason=row.reason)

@@ -93,7 +93,7 @@ class Below:
 def children() -> List[int]:
     """Processes below this one; those that lost their parent are handed to it."""
     try:
-        with open("/proc/self/task/{}/children".format(os.getpid())) as file:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
             return [int(word) for word in file.read().split()]
     except (OSError, ValueError):
         return []

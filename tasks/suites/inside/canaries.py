@@ -57,15 +57,14 @@ def statements(body: List[Any]) -> Any:
     """Statements that run when the function does, as far as can be read: not those of nested functions or of `try`."""
     for statement in body:
         yield statement
-        if isinstance(statement, (ast.With, ast.AsyncWith)) and not is_raises(statement):
-            yield from statements(statement.body)
-        elif isinstance(statement, (ast.For, ast.If)):
+        inner = (ast.For, ast.If, ast.With, ast.AsyncWith)
+        if isinstance(statement, inner) and not is_raises(statement):
             yield from statements(statement.body)
 
 
 def is_raises(statement: Any) -> bool:
     """`with pytest.raises(...)` and its like."""
-    return any(name_of(item.context_expr) in RAISES for item in statement.items)
+    return any(name_of(item.context_expr) in RAISES for item in getattr(statement, "items", ()))
 
 
 def name_of(node: Any) -> str:
@@ -111,7 +110,7 @@ def spoil_call(call: Any) -> None:
 
 def other(node: Any) -> Any:
     """An expression for another value."""
-    value = getattr(node, "value", None) if isinstance(node, ast.Constant) else None
+    value: Any = getattr(node, "value", None) if isinstance(node, ast.Constant) else None
     if type(value) in (int, float, complex):
         changed: Any = ast.Constant(value + 1)
     elif type(value) in (str, bytes):

@@ -70,7 +70,8 @@ class Integrity:
         changed = []
         for label, value in self.before.items():
             new = now.get(label, missing)
-            if not (new is value or (isinstance(new, tuple) and all(a is b for a, b in zip(new, value)))):
+            same = new is value or (isinstance(new, tuple) and new[0] is value[0] and new[1] is value[1])
+            if not same:
                 changed.append(label)
         if sys.gettrace() is not None:
             changed.append("sys.settrace")
@@ -95,7 +96,7 @@ class Calls:
         """End, and say what was called."""
         if self.targets:
             sys.setprofile(None)
-            threading.setprofile(None)  # type: ignore[arg-type]
+            threading.setprofile(None)
         found, self.seen = sorted(self.seen), set()
         return found
 
@@ -166,7 +167,7 @@ class Runner:
     def pytest_collectreport(self, report: Any) -> None:
         """A hook of pytest: what could not be collected."""
         if report.failed:
-            self.errors.append("{}: {}".format(report.nodeid, str(report.longrepr).strip().splitlines()[-1])[:MAX_WHY])
+            self.errors.append(f"{report.nodeid}: {str(report.longrepr).strip().splitlines()[-1]}"[:MAX_WHY])
 
     def collect(self, plugins: List[str], options: List[str]) -> Dict[str, Any]:
         """Start pytest, without the options of the project's own settings, and have it collect."""
@@ -191,7 +192,7 @@ class Runner:
             for item in getattr(session, "items", None) or ():
                 self.items.setdefault(item.nodeid, item)
         except BaseException as error:
-            self.errors.append("{}: {}".format(type(error).__name__, error)[:MAX_WHY])
+            self.errors.append(f"{type(error).__name__}: {error}"[:MAX_WHY])
         return {"collected": list(self.items), "errors": self.errors[:20], "functions": self.calls.off()}
 
     def run(self, nodeid: str, following: str) -> Dict[str, Any]:
@@ -216,11 +217,11 @@ class Runner:
             why = type(error).__name__
         except BaseException as error:
             skipped = type(error).__name__ == "Skipped" or isinstance(error, unittest.SkipTest)
-            outcome, why = "skipped" if skipped else "failed", "{}: {}".format(type(error).__name__, error)
+            outcome, why = "skipped" if skipped else "failed", f"{type(error).__name__}: {error}"
         try:
             item.ihook.pytest_runtest_teardown(item=item, nextitem=self.items.get(following))
         except BaseException as error:
-            outcome, why = "failed", why or "at tear-down: {}: {}".format(type(error).__name__, error)
+            outcome, why = "failed", why or f"at tear-down: {type(error).__name__}: {error}"
         return {"outcome": outcome, "why": why[:MAX_WHY], "own": own, "functions": self.calls.off()}
 
     def raise_kept(self, item: Any) -> None:
@@ -233,7 +234,7 @@ class Runner:
         """Have what pytest calls as the test's body note that it ran; returns whether that is the suite's own code."""
         import pytest
 
-        function = getattr(item, "obj", None)
+        function: Any = getattr(item, "obj", None)
         plain = inspect.unwrap(function) if callable(function) else None
         code = getattr(getattr(plain, "__func__", plain), "__code__", None)
         own = code is not None and (code.co_filename not in self.paths or code in self.known)

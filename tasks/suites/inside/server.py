@@ -72,7 +72,7 @@ class Server:
             ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
             self.import_all()
         except Exception as error:
-            return {"problem": "{}: {}".format(type(error).__name__, error)[:300], "brought": brought}
+            return {"problem": f"{type(error).__name__}: {error}"[:300], "brought": brought}
         shadowed = [name for name in names if self.exists(name)]
         version = getattr(sys.modules["pytest"], "__version__", "")
         return {"pytest": version, "brought": brought, "shadowed": shadowed, "python": sys.version.split()[0]}
@@ -207,7 +207,7 @@ class Server:
                 raise
             taken = time.monotonic() - start
             if answer is None:
-                why = "takes longer than {:.3g} s".format(limit)
+                why = f"takes longer than {limit:.3g} s"
                 self.tell(token=token, test=nodeid, outcome="timeout", why=why, s=taken)
                 raise Ended(why)
             self.tell(
