@@ -31,6 +31,7 @@ def refer(
     ran: dict[str, Ran] = {}
     counted: dict[str, int] = {}
     altered: set[str] = set()
+    collect_s = 0.0
     end = time.monotonic() + check_s
     with running(place, human) as runner:
         for chunk in chunks_of(tests, of_change):
@@ -38,6 +39,7 @@ def refer(
             ran |= part.tests
             counted |= part.counted
             altered |= part.altered
+            collect_s = max(collect_s, part.collect_s)
         passing = [nodeid for nodeid in tests if nodeid in ran and ran[nodeid].outcome == "passed"]
         canaries = _find_canaries(runner, passing, counted, ran, time.monotonic() + check_s)
     return Reference(
@@ -45,6 +47,7 @@ def refer(
         tests=passing,
         of_change=sum(nodeid in ran and ran[nodeid].outcome == "passed" for nodeid in tests[:of_change]),
         seconds={nodeid: round(ran[nodeid].seconds, 4) for nodeid in passing},
+        collect_s=round(collect_s, 3),
         canaries=canaries,
         changes_itself=sorted(altered),
         not_own=[nodeid for nodeid in passing if not ran[nodeid].own],
@@ -138,7 +141,7 @@ def _run_chunk(
     """Run tests and, in a process of their own, spoiled ones; which of both comes first, nobody can know."""
     limits = {nodeid: limit_s(reference.seconds[nodeid]) for nodeid in tests}
     spoiled = {nodeid: drawn.choice(reference.canaries[nodeid]) for nodeid in tests if nodeid in reference.canaries}
-    real = Chunk(files_of(tests), tests, limits=limits)
+    real = Chunk(files_of(tests), tests, limits=limits, test_s=MORE_S, collect_s=limit_s(reference.collect_s) + MORE_S)
     canary = replace(real, spoiled={function_of(nodeid): index for nodeid, index in spoiled.items()})
     expected_s = 1.0 + sum(reference.seconds[nodeid] for nodeid in tests)
     affordable = bool(spoiled) and tally.canary_s + expected_s <= max(CANARY_SHARE * tally.budget_s, 2.0)

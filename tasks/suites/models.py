@@ -49,6 +49,8 @@ class Reference(Value):
     """How many of them, from the first, execute changed functions."""
     seconds: dict[str, float] = {}
     """Test -> how long it took."""
+    collect_s: float = 60.0
+    """How long importing the files of one process took at most."""
     canaries: dict[str, list[int]] = {}
     """Test -> its assertions that, spoiled, make it fail."""
     changes_itself: list[str] = []

@@ -36,6 +36,8 @@ class Outcomes:
     not_run: list[str] = field(default_factory=list)
     """For lack of time."""
     errors: list[str] = field(default_factory=list)
+    collect_s: float = 0.0
+    """The longest time that the files of one chunk took."""
     at_import: set[str] = field(default_factory=set)
     altered: set[str] = field(default_factory=set)
     counted: dict[str, int] = field(default_factory=dict)
@@ -106,6 +108,7 @@ class Runner:
         found.at_import |= set(answer.at_import)
         found.altered |= set(answer.altered)
         found.counted |= answer.counted
+        found.collect_s = max(found.collect_s, answer.collect_s)
         found.collected += [nodeid for nodeid in answer.collected if nodeid not in set(found.collected)]
 
 

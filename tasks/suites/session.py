@@ -19,7 +19,7 @@ from tasks.suites.models import Outcome, Ran
 from tasks.suites.tools import TOOLS_DIR
 
 START_TIMEOUT_S = 60.0
-GRACE_S = 30.0
+GRACE_S = 10.0
 """How much longer than its own limits the process inside may be silent."""
 LONG_LINE = 1 << 22
 """Bytes of a line that lists tests."""
@@ -69,6 +69,8 @@ class Answer:
 
     collected: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    collect_s: float = 0.0
+    """Seconds that it took to import pytest's settings and the files."""
     at_import: list[str] = field(default_factory=list)
     """Changed functions that ran while tests were collected."""
     tests: dict[str, Ran] = field(default_factory=dict)
@@ -193,14 +195,13 @@ class SuiteSession:
             return False
         if "collected" in answer:
             found.collected, found.errors = _texts(answer, "collected"), _texts(answer, "errors")
-            found.at_import = _texts(answer, "functions")
+            found.at_import, found.collect_s = _texts(answer, "functions"), float(answer.get("s", 0.0))
             return True
-        outcome = answer.get("outcome")
-        seconds = answer.get("s")
+        outcome, seconds = answer.get("outcome"), answer.get("s")
         if outcome not in get_args(Outcome) or not isinstance(seconds, int | float) or answer.get("test") is None:
             raise _Lost
         found.tests[str(answer["test"])] = Ran(
-            outcome=outcome, why=text_of(answer.get("why", "")), seconds=max(0.0, float(seconds)),
+            outcome=outcome, why=" ".join(text_of(answer.get("why", "")).split()), seconds=max(0.0, float(seconds)),
             functions=_texts(answer, "functions"), own=answer.get("own", True) is True,
         )  # fmt: skip
         return True

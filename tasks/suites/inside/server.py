@@ -183,13 +183,15 @@ class Server:
     def talk(self, below: Below, request: Dict[str, Any], token: str, report: Dict[str, Any]) -> None:
         """Ask the process below for its tests, one after the other. Raises Ended."""
         end = time.monotonic() + request["total_s"]
+        begun = time.monotonic()
         collected = below.listen(request["collect_s"], LONG)
         if collected is None:
             report["ended"] = "collecting the tests takes longer than {:.3g} s".format(request["collect_s"])
             return
         known = [name[:2000] for name in _list(collected, "collected")[:MOST_TESTS] if isinstance(name, str)]
         errors = [str(text)[:300] for text in _list(collected, "errors")][:20]
-        self.tell(token=token, collected=known, errors=errors, functions=_list(collected, "functions")[:5000])
+        functions = _list(collected, "functions")[:5000]
+        self.tell(token=token, collected=known, errors=errors, functions=functions, s=time.monotonic() - begun)
         there = set(known)
         wanted = [name for name in request["tests"] if name in there] if request["tests"] is not None else known
         wanted = wanted[::-1] if request["reverse"] else wanted
