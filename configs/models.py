@@ -307,6 +307,16 @@ class TimingConfig(Section):
     """Where the order of arms and the perf tests' seeds come from. Left out, no patch can know them beforehand."""
 
 
+class SuiteConfig(Section):
+    """The repository's own tests, which a patch must pass if base and human do."""
+
+    record_s: float = Field(default=600, ge=0)
+    """Time for finding out which tests of a commit can judge patches, in seconds; 0: none are looked for."""
+    check_s: float = Field(default=60, ge=0)
+    """Time for running them on one patch, in seconds, before it is timed; those that execute the changed functions
+    come first. 0: they are not run."""
+
+
 class ScoringConfig(Section):
     """Thresholds that the field uses."""
 
@@ -375,6 +385,8 @@ class Config(Section):
     """Where perf tests come from, and what they must pass."""
     environment: EnvironmentConfig = EnvironmentConfig()
     """How dependencies are installed."""
+    suite: SuiteConfig = SuiteConfig()
+    """The repository's own tests."""
     timing: TimingConfig = TimingConfig()
     """How arms are timed."""
     scoring: ScoringConfig = ScoringConfig()

@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
 
 HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 '''
-CLIENT = '''
+CLIENT = """
 import json, os, sys, urllib.request
 MEASURE = 1
 open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -94,7 +94,7 @@ told["poisoned"] = sum(os.path.exists(os.path.join(folder, "poison.py")) for fol
 told["others"] = sum(b"SERVES" in open(f"/proc/{pid}/cmdline", "rb").read() for pid in os.listdir("/proc") if pid.isdigit())
 told["qps"] = 7
 print(json.dumps(told))
-'''
+"""
 SPEC = CommandConfig(
     name="apart", server="exec python3 server.py {port} SERVES", command="exec python3 client.py {port} MEASURE",
     ready={"port": "{port}"}, parser="json", metrics=["qps"], better={"qps": "higher"}, timeout_s=60,
