@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from configs.models import EnvironmentConfig, RepositoryConfig, ScoringConfig
 from storage.ids import content_hash, instance_id
 from storage.store import Store
-from storage.tables import Commit, Comparison, Instance, Measurement, PerfTest, TestDurations
+from storage.tables import Commit, Comparison, Instance, Measurement, PerfTest, Suite, TestDurations
 from tasks.scoring.aggregate import Speedup, combine
 from tasks.scoring.machines import Fingerprints
 
@@ -39,13 +40,14 @@ def build_instance(
     scoring: ScoringConfig,
     session_ids: Sequence[str],
     store: Store,
+    suite_id: str | None = None,
 ) -> MadeInstance:
     """Decide by the human's comparisons with base in these sessions, and append the instance if it holds.
 
     A human commit that differs from base on any perf test is rejected: patches are held to base's results on all tests,
     so the reference solution must be too. Of the others the tests with verdict `yes` are kept, those with the largest
-    lower bound first; of tests whose results say nothing none, unless there is no other. Raises KeyError if the commit
-    is not in the store.
+    lower bound first; of tests whose results say nothing none, unless there is no other. The repository's own tests are
+    those of the row `suite_id` of `suites`. Raises KeyError if the commit is not in the store.
     """
     repo = repository.name
     commits = store.rows(Commit, repo, sha=sha)
@@ -86,6 +88,7 @@ def build_instance(
         gt_commit_message=commit.message,
         notes=_notes(rows, kept, mixed),
         environment=environment.model_dump_json(),
+        **_own_tests(store.rows(Suite, repo, suite_id=suite_id)),
         snapshot=content_hash("snapshot", environment, [test.script for test in scripts], scoring.min_speedup),
     )
     store.append([found])
@@ -122,6 +125,15 @@ def _charge(row: Comparison) -> str:
     """In words, what the human is charged for beside its calls."""
     charge_ms, most_ms = (1000 * (seconds or 0.0) for seconds in (row.charge_s, row.charge_ci_high_s))
     return f"a charge of {charge_ms:.3g} ms per call (at most {most_ms:.3g} ms) for work beside its calls"
+
+
+def _own_tests(rows: Sequence[Suite]) -> dict[str, Any]:
+    """The columns of an instance that its row of `suites` fills; none without one."""
+    if not rows:
+        return {}
+    row = rows[0]
+    same = ("pass_to_pass", "tests_of_change", "fail_to_pass", "suite_share", "uncovered_functions", "weakly_checked")
+    return {**{name: getattr(row, name) for name in same}, "suite_flaky": row.flaky}
 
 
 def speedup_of(row: Comparison) -> Speedup:

@@ -55,12 +55,9 @@ class Judgement:
         if self._timing.protocol == "sequential":
             return compared, point_verdict(found, question.threshold)
         verdict = judge(found, question.threshold)
-        if (
-            race.claimed
-            and verdict == "yes"
-            and judge(by_the_clock(race, question, self.level), question.threshold) != "yes"
-        ):
-            verdict = "inconclusive"  # an arm's own word needs the driver's clock beside it
+        if race.claimed and verdict == "yes":  # an arm's own word: the driver's clock must say so, too
+            by_clock = judge(by_the_clock(race, question, self.level), question.threshold)
+            verdict = "yes" if by_clock == "yes" else "inconclusive"
         return compared, verdict
 
 

@@ -35,6 +35,10 @@ class Heat:
     offset: int = 0
     compared: Sequence[int] = (0,)
     """Which of base's results are compared; no arm knows them, nor `offset`, while it runs."""
+    before: bool = False
+    """Whether the workloads are looked at before the calls, to learn whether setup makes the same for all arms."""
+    inputs: bool = True
+    """Whether they are looked at after the calls; no arm knows it while it runs."""
     warmup: bool = False
     together: bool = False
     """Whether the arms are timed at the same moment instead of one after the other."""
@@ -156,7 +160,7 @@ def play(
     run_s: dict[str, float] = {}
     processes.taken_s.clear()
     before = {name: processes.probes[name].spent() for name in heat.order}
-    setup_s, infos = at_once(heat.order, lambda name: processes.ask(name, "setup", heat.seed, heat.setups, False))
+    setup_s, infos = at_once(heat.order, lambda name: processes.ask(name, "setup", heat.seed, heat.setups, heat.before))
 
     def run(name: str) -> None:
         batch = heat.batch(name)
@@ -170,7 +174,9 @@ def play(
     else:
         for name in ready:
             run(name)
-    digest_s, digests = at_once(ready, lambda name: processes.ask(name, "digests", heat.batch(name).compared))
+    digest_s, digests = at_once(
+        ready, lambda name: processes.ask(name, "digests", heat.batch(name).compared, heat.inputs)
+    )
     if isinstance(of_base := digests.get("base"), Digests):
         reference = Reference(of_base, processes, heat.batch("base").compared)
     if reference is None:
@@ -179,7 +185,7 @@ def play(
     for name in heat.order:
         timed, shown = timings.get(name), digests.get(name)
         if isinstance(timed, Timed) and isinstance(infos[name], SetupInfo):
-            judged = _judge(processes, name, heat.batch(name).compared, shown, reference, referee)
+            judged = _judge(processes, name, heat, race, shown, reference, referee)
             if race.alive(name):
                 found[name] = timed, judged
                 race.drop(name, judged.status, judged.reason)
@@ -243,7 +249,7 @@ class _Judged:
 
 
 def _judge(
-    processes: ProcessSet, name: str, indexes: Sequence[int], shown: object, reference: Reference, referee: Referee
+    processes: ProcessSet, name: str, heat: Heat, race: Race, shown: object, reference: Reference, referee: Referee
 ) -> _Judged:
     """Equal digests settle it; otherwise one of the results that differ travels to the referee, with base's.
 
@@ -255,13 +261,15 @@ def _judge(
         return _Judged("ok")
     if not isinstance(shown, Digests):
         return _Judged("error", "no result")
-    fault = shown.fault(reference.digests)
+    if heat.before:
+        race.inputs_alike &= shown.begins_like(reference.digests)
+    fault = shown.fault(reference.digests, race.inputs_alike)
     if fault:
         return _Judged("incorrect", fault)
     differing = shown.differing(reference.digests)
     if not differing:
         return _Judged("ok")
-    return _by_referee(processes, name, indexes, secrets.choice(differing), reference, referee)
+    return _by_referee(processes, name, heat.batch(name).compared, secrets.choice(differing), reference, referee)
 
 
 def _by_referee(

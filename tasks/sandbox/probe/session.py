@@ -210,7 +210,10 @@ class ProbeSession:
         self._ask("load", timeout_s, script=script.removeprefix("\ufeff"), dialect=dialect)
 
     def setup(self, seed: int, count: int = 1, digest: bool = True) -> SetupInfo:
-        """Build the workloads of `seed`, `seed + 1`, ... (`count` of them); untimed."""
+        """Build the workloads of `seed`, `seed + 1`, ... (`count` of them); untimed.
+
+        `digest`: hash them, for the answer and for `Digests.before`.
+        """
         answer = self._ask("setup", seed=seed, count=count, digest=digest)
         return SetupInfo(digest=maybe(answer, "digest", str), wall_ns=duration(answer, "wall_ns"))
 
@@ -285,12 +288,12 @@ class ProbeSession:
         finally:
             self._bound.most = SMALL
 
-    def digests(self, indexes: Sequence[int] = (0,)) -> Digests:
-        """Hashes of what these calls of the last run returned, and of what they were given.
+    def digests(self, indexes: Sequence[int] = (0,), inputs: bool = True) -> Digests:
+        """Hashes of what these calls of the last run returned, and of what they were given, unless not wanted.
 
         At most some thousand calls: the answer is bounded. Raises ProbeError if a result has no safe encoding.
         """
-        answer = self._ask("digests", indexes=list(indexes))
+        answer = self._ask("digests", indexes=list(indexes), inputs=inputs)
         try:
             return Digests.of(answer, len(indexes))
         except ProbeError as error:
@@ -298,7 +301,7 @@ class ProbeSession:
 
     def result_digest(self, index: int = 0) -> str:
         """Hash of what `result` would give: equal digests need no comparison."""
-        return self.digests([index]).results[0]
+        return self.digests([index], inputs=False).results[0]
 
     def check(self, reference: bytes, candidate: bytes, timeout_s: float | None = None) -> None:
         """Compare two results with the script's check_equivalence. Raises CheckFailed if it rejects the candidate.

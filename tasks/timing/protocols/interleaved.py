@@ -28,6 +28,8 @@ from tasks.timing.protocols.core_sharing import may_share
 from tasks.timing.protocols.planning import SHARED_S, SHORT_S, Costs, batches, first_block, plan, rounds_per_set
 from tasks.timing.rounds import Heat, Referee, Reference, play
 
+INPUTS_SHARE = 0.25
+"""Of the rounds after which the workloads are compared, too. Hashing a workload may take longer than the call."""
 HASH_S = 0.05
 """Seconds of a round that may go into hashing results of base."""
 
@@ -182,6 +184,8 @@ class Runner:
                 numbers=race.numbers,
                 offset=int(self.rng.integers(spare + 1)),
                 compared=self._compared(race.number),
+                before=self._played == 0,
+                inputs=warmup or bool(self.rng.random() < INPUTS_SHARE),
                 warmup=warmup,
                 together=self.together or (race.one_core and not warmup),
                 one_core=race.one_core and not warmup,

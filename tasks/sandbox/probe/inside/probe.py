@@ -144,10 +144,10 @@ class Probe:
         wall_ns = self.wall() - start
         first = None
         for call in self.calls:
-            seen = look(call)
+            seen = look(call) if digest else None
             first = first or seen
             call.before = seen.digest if seen else None
-        found = first.digest if digest and first and self.script.varies and not first.unseen else None
+        found = first.digest if first and self.script.varies and not first.unseen else None
         self.collect()  # here, because the driver's clock is running during `run`
         return {"digest": found, "wall_ns": wall_ns}
 
@@ -223,12 +223,12 @@ class Probe:
         kinds = json.dumps(outline(value)).encode()  # before anything is taken from an iterator
         return b"f" + kinds + b"\0" + stored(self.script.space, value)
 
-    def digests(self, indexes: Any) -> Any:
-        """Hashes of results, and then of what these calls worked on, as it is now."""
+    def digests(self, indexes: Any, inputs: Any) -> Any:
+        """Hashes of results, and then, if `inputs`, of what these calls worked on, as it is now."""
         found = [self.printed(index) for index in indexes]
         answer: Dict[str, Any] = {"results": [digest for digest, _ in found], "inputs": [], "before": [], "shared": []}
         for index, (_, result) in zip(indexes, found):  # noqa: B905 -- Python 3.8
-            state = look(self.chosen[index])
+            state = look(self.chosen[index]) if inputs else None
             answer["inputs"].append(state.digest if state else None)
             answer["before"].append(self.chosen[index].before)
             answer["shared"].append(shared(result, state) if state else "")
