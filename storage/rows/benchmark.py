@@ -173,8 +173,6 @@ class Score(Row):
     """Correct and at least MIN_SPEEDUP times as fast as base?"""
     opt_human: Literal["yes", "no", "inconclusive"]
     """Correct, at least OPT_THRESHOLD of the human's speedup, and faster than base? This is what Opt@K counts."""
-    weakly_checked: bool = False
-    """The repository has no tests that say whether a patch of this instance is correct: the perf test alone did."""
     session_id: str | None = None
     flags: list[str] = Field(default_factory=list)
     weakly_checked: bool = True

@@ -197,6 +197,11 @@ class ProbeSession:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def process(self) -> Process | None:
+        """The running process; None before its start and after its end."""
+        return self._process
+
     def close(self) -> None:
         """End the process. Idempotent."""
         process, self._process = self._process, None
