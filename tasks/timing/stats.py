@@ -77,9 +77,8 @@ def median_interval(values: Floats, confidence: float) -> tuple[float, float, fl
 def signed_rank_interval(values: Floats, confidence: float) -> tuple[float, float, float]:
     """Median of all means of two values (each with itself, too), and the interval that belongs to it.
 
-    For values that scatter alike to both sides: a tenth (few values) to a fifth narrower than the median's where they are
-    normal, and as safe
-    from a quarter of wild ones. Ends are order statistics of those means, by the exact distribution of the signed-rank
+    For values that scatter alike to both sides: a tenth (few values) to a fifth narrower than the median's where they
+    are normal, and safe from a quarter of wild ones. Ends are order statistics of those means, by the exact distribution of the signed-rank
     statistic (Hodges and Lehmann, "Estimates of location based on rank tests", 1963; Hollander, Wolfe and Chicken,
     "Nonparametric Statistical Methods", 3rd edition, section 3.3). With too few values for `confidence`, the median's.
     """
