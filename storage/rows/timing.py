@@ -44,6 +44,26 @@ class Measurement(Row):
     call_ns: float | None = None
     """Nanoseconds of one call as comparisons count them: without waits for the core, no less than the driver's clock
     allows. None for what no comparison counts (warm-up, an incorrect result), and in older rows."""
+    load_ns: int = 0
+    """CPU time of loading the perf test in this process. This and the next four are of the whole sandbox, read from
+    outside by the session's `meter`."""
+    setup_ns: int = 0
+    """CPU time of building `setups` workloads."""
+    digest_ns: int = 0
+    """CPU time of hashing `hashed` results; a lazy result is computed then."""
+    result_ns: int = 0
+    """CPU time of handing out one result, where it was not equal to base's."""
+    idle_ns: int = 0
+    """CPU time between requests of this round, when nothing was asked of the arm."""
+    setups: int = 1
+    """Workloads that setup built for this round."""
+    hashed: int = 1
+    """Results of the batch that were compared."""
+    charge_ns: float = 0.0
+    """Charge per call: what the sandbox used beside this round's calls less what base's used; negative values cancel
+    noise and are never a credit."""
+    confirming: bool = False
+    """True if the round confirms a success with only base and human beside the arm."""
     number: int = 1
     """Calls in the batch."""
     order: int
@@ -74,9 +94,20 @@ class Comparison(Row):
     """`ok`: timed and correct in every compared round; otherwise the ratio is None."""
     reason: str = ""
     ratio: float | None
-    """Speedup: time of `against` / time of `arm`; above 1 means that `arm` is faster."""
+    """Speedup: time of `against` / time of `arm`, with what both are charged; above 1 means that `arm` is faster."""
     ci_low: float | None
     ci_high: float | None
+    calls_ratio: float | None = None
+    """Speedup of the calls alone, before charging."""
+    calls_ci_low: float | None = None
+    calls_ci_high: float | None = None
+    charge_s: float | None = None
+    """Seconds per call that `arm` is charged for what its sandbox used beside its calls beyond base's: the median over
+    rounds, at least 0."""
+    charge_ci_high_s: float | None = None
+    """Upper end of that charge's interval. Its distance from `charge_s` is what the meter can resolve."""
+    confirmed_ratio: float | None = None
+    """Speedup in rounds with only base and human beside the arm; None where the session had no other arms."""
     median_s: float | None = None
     """Median seconds per call of `arm`."""
     against_median_s: float | None = None
@@ -170,7 +201,11 @@ class TimedSession(Row):
     image_digests: list[str] = Field(default_factory=list)
     """Digests of the container images that the arms ran in; none locally."""
     fingerprint: str
-    """Hash of machine, sandbox and images. Sessions with different ones are not compared, unless asked for."""
+    """Hash of machine, sandbox, images and meter. Sessions with different ones are not compared, unless asked for."""
+    meter: str = ""
+    """What counted CPU time: `cpuacct`, `cpu.stat` (control groups of the arms, version 1 or 2), `engine` (docker's own
+    word), `worker`, `machine` (what the worker's group or the machine used beyond what is known), `processes` (those
+    that could be seen) or `none`. Empty: the session is older than meters."""
     cores: list[int]
     """Cores that the session had for itself."""
     device: str = "cpu"

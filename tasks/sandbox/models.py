@@ -8,6 +8,8 @@ from typing import IO, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.sandbox.metering.models import Meter, MeterName
+
 ARM_DIR = "/arm"
 """Where an arm's checkout is mounted, read-only, whichever arm it is: a patch cannot tell by path which arm it is."""
 ENV_DIR = "/env"
@@ -55,6 +57,8 @@ class Command(Frozen):
     cpus: tuple[int, ...] | None = None
     """Cores to pin to; None leaves the choice to the system."""
     network: bool = False
+    meets: bool = False
+    """Whether another command may be started `beside` it, on its loopback network."""
     gpus: bool = False
     """Whether the machine's NVIDIA GPUs are visible."""
     image: str | None = None
@@ -87,6 +91,16 @@ class Process(Protocol):
     def pid(self) -> int | None:
         """Id of its first process on this machine, above all others that it starts; None if it runs elsewhere."""
 
+    @property
+    def meter(self) -> Meter:
+        """What counts its CPU time, and how well."""
+
+    def cpu_ns(self) -> int | None:
+        """CPU time of everything that it started so far, whatever became of it; None if it cannot be known.
+
+        `meter.complete` says whether something may be missing, `meter.resolution_ns` how fine it is.
+        """
+
     def poll(self) -> int | None:
         """Exit code, or None while it runs."""
 
@@ -102,11 +116,19 @@ class Sandbox(Protocol):
 
     kind: Literal["local", "docker"]
 
+    @property
+    def meter(self) -> MeterName:
+        """What counts CPU time here, decided once: sessions with different meters are not compared."""
+
     def run(self, command: Command, stdin: bytes = b"") -> Completed:
         """Run to the end. Raises SandboxError if the sandbox itself fails (no engine, no image)."""
 
-    def start(self, command: Command) -> Process:
-        """Start and talk to it over pipes. Raises SandboxError if the sandbox itself fails."""
+    def start(self, command: Command, beside: Process | None = None) -> Process:
+        """Start and talk to it over pipes. Raises SandboxError if the sandbox itself fails.
+
+        `beside`: a running process of this sandbox whose command `meets` others. The two share a loopback network and
+        nothing else: no files, processes, memory or pipes of the other are seen.
+        """
 
     def image_digest(self, image: str) -> str:
         """What the engine knows the image by (`sha256:...`); empty where images mean nothing."""

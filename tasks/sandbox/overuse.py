@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from tasks.sandbox.metering.processes import tree
 from tasks.sandbox.models import WORK_DIR, Limits
-from tasks.sandbox.probe.accounting import tree
 
 EVERY_S = 0.5
 """How often to look."""

@@ -1,4 +1,4 @@
-"""Speedups are comparable if they were timed alike: same machine, same settings of it, same sandbox and images."""
+"""Speedups are comparable if they were timed alike: same machine, same settings of it, same sandbox, images, meter."""
 
 from __future__ import annotations
 
@@ -49,4 +49,6 @@ class Fingerprints:
             words.append("sandbox (local / docker)")
         elif len({tuple(one.image_digests) for one in sessions}) > 1:
             words.append("container image")
+        if len(meters := dict.fromkeys(one.meter or "unknown" for one in sessions)) > 1:
+            words.append(f"meter of CPU time ({' / '.join(meters)})")
         return ", ".join(words) or "machine (" + " / ".join(sorted({row.machine_id for row in rows})) + ")"

@@ -34,12 +34,13 @@ def fingerprint(gpus: Sequence[str] = ()) -> Machine:
     return Machine(machine_id=content_hash("machine", facts, length=12), seen_at=datetime.now(UTC), **facts)
 
 
-def session_fingerprint(machine_id: str, sandbox: str, images: Iterable[str]) -> str:
-    """Hash of the machine and of what the arms ran in: kind of sandbox, digests of container images (none locally).
+def session_fingerprint(machine_id: str, sandbox: str, images: Iterable[str], meter: str) -> str:
+    """Hash of the machine, of what the arms ran in (kind of sandbox, digests of container images; none locally), and of
+    what counted their CPU time, since another meter sees other things.
 
     12 hex digits. Sessions with different ones may not be compared.
     """
-    return content_hash("fingerprint", machine_id, sandbox, sorted(set(images)), length=12)
+    return content_hash("fingerprint", machine_id, sandbox, sorted(set(images)), meter, length=12)
 
 
 def _cpu_model() -> str:

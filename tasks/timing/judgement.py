@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from configs.models import TimingConfig
-from tasks.timing.clocks import clock_flags, doubtful
+from tasks.timing.clocks import clock_flags
+from tasks.timing.commands.compare import by_the_clock
 from tasks.timing.models import Question, Race, Verdict
-from tasks.timing.stats import Interval
-from tasks.timing.verdict import compare, judge, point_verdict
+from tasks.timing.verdict import Compared, compare, judge, point_verdict
 
 
 class Judgement:
@@ -19,7 +19,7 @@ class Judgement:
         self._timing = timing
         self.level = timing.confidence
         self._race: Race | None = None
-        self._settled: dict[Question, tuple[Interval | None, Verdict]] = {}
+        self._settled: dict[Question, tuple[Compared | None, Verdict]] = {}
         self._flags: dict[str, set[str]] = {}
 
     def open_arms(self, race: Race, level: float) -> set[str]:
@@ -31,37 +31,34 @@ class Judgement:
         for question in self._questions:
             if question in self._settled or not (race.alive(question.arm) and race.alive(question.against)):
                 continue
-            interval, verdict = self.answer(race, question)
+            compared, verdict = self.answer(race, question)
             if verdict == "inconclusive":
                 found.add(question.arm)
             else:
-                self._settled[question] = interval, verdict
+                self._settled[question] = compared, verdict
                 self._flags.setdefault(question.arm, set()).update(clock_flags(race.samples, question.arm))
         return found
 
     def flags(self, race: Race, arm: str) -> list[str]:
-        """Everything suspicious about an arm, by all rounds and by those that settled its questions.
-
-        What is flagged is not in doubt: were a flag forgotten in later rounds, its `yes` would be one never cleared.
-        """
+        """Everything suspicious about an arm, by all rounds and by those that settled its questions."""
         return sorted({*arm_flags(race, arm), *self._flags.get(arm, ())})
 
-    def answer(self, race: Race, question: Question) -> tuple[Interval | None, Verdict]:
-        """Interval and verdict by all rounds so far; none for an arm that is out of the race."""
+    def answer(self, race: Race, question: Question) -> tuple[Compared | None, Verdict]:
+        """Comparison and verdict by all rounds so far; none for an arm that is out of the race."""
         if not (race.alive(question.arm) and race.alive(question.against)):
             return None, "inconclusive"
         if question in self._settled:
             return self._settled[question]
-        found = compare(race, question.arm, question.against, self.level, self._timing.protocol)
+        timing = self._timing
+        compared = compare(race, question.arm, question.against, self.level, timing.protocol, timing.charging)
+        found = compared.found if compared else None
         if self._timing.protocol == "sequential":
-            return found, point_verdict(found, question.threshold)
+            return compared, point_verdict(found, question.threshold)
         verdict = judge(found, question.threshold)
-        return found, "inconclusive" if verdict == "yes" and self._in_doubt(race, question.arm) else verdict
-
-    @staticmethod
-    def _in_doubt(race: Race, arm: str) -> bool:
-        """Whether its work may be done elsewhere. The human's change was read by its project."""
-        return not race.primary and arm != "human" and doubtful(race.samples, arm)
+        if race.claimed and verdict == "yes":  # an arm's own word: the driver's clock must say so, too
+            by_clock = judge(by_the_clock(race, question, self.level), question.threshold)
+            verdict = "yes" if by_clock == "yes" else "inconclusive"
+        return compared, verdict
 
 
 def arm_flags(race: Race, arm: str) -> list[str]:

@@ -41,14 +41,14 @@ class Sample:
     wait_ns: int
     outside_ns: int
     setup_ns: int
-    """What setup used: this and the following as in `probing.Spent`."""
+    """What setup used, of all workloads: this and the following as in `tasks.sandbox.probe.session.Spent`."""
     correct: bool | None
     warmup: bool
     started_at: datetime
     flags: tuple[str, ...] = ()
     gpu_ns: int | None = None
     digest_ns: int = 0
-    """What the hash of the result used; a lazy result is computed then."""
+    """What the hashes of results used; a lazy result is computed then."""
     result_ns: int = 0
     """What the result itself used, if it had to travel."""
     idle_ns: int = 0
@@ -57,6 +57,16 @@ class Sample:
     """Whether one thread did it all and never slept, by the kernel: CPU time is then all that the call needs."""
     company_ns: int = 0
     """CPU time, while this call ran, of those that shared the core with it; 0 if it had it to itself."""
+    load_ns: int = 0
+    """What loading the perf test used in this process."""
+    setups: int = 1
+    """Workloads that setup built."""
+    hashed: int = 1
+    """Results that were hashed."""
+    cores: int = 0
+    """Cores that the process was pinned to; 0 if it was not."""
+    confirming: bool = False
+    """Whether the round confirms a success with nobody but base and human beside the arm."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +111,18 @@ class Race:
     """Whether some process took longer than it may."""
     primary: str = ""
     """The metric that decides; empty where time does."""
+    claimed: bool = False
+    """Whether the arm's own code says how fast it was: a command without a server."""
+    compared: bool = True
+    """Whether results are compared at all: of a command only metrics that it names are."""
     base_failure: str = ""
     """Why base itself could not be timed: then nothing is known about any arm."""
     own_s: dict[str, float] = field(default_factory=dict)
     """Wall time that arms took beyond base's for the same: see `patience`."""
     extra_s: float = 0.0
     """How much later than planned the session ends for it."""
+    inputs_alike: bool = True
+    """Whether setup made equal workloads in all arms, in the warm-ups so far."""
     base_load_s: float | None = None
     """How long base's last process took to load the perf test."""
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from configs.models import TimingConfig
+from tasks.sandbox.metering.worker import Whole, WorkerGroup
 from tasks.sandbox.models import Arm, Limits, Sandbox
 from tasks.sandbox.probe.session import Dialect, ProbeError, ProbeSession
 from tasks.timing.models import Race, Status
 from tasks.timing.patience import beyond, charge, limit
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Track:
     dialect: Dialect
     timing: TimingConfig
     limits: Limits
+    worker: WorkerGroup | None = None
+    """Where no sandbox is counted whole: the group of all, for rounds that have one arm at a time."""
 
     def probe(self, name: str, cpus: tuple[int, ...] | None, hash_seed: int, checker: bool = False) -> ProbeSession:
         """A process of one arm, not yet started."""
@@ -41,6 +48,23 @@ class Track:
             timeout_s=self.timing.call_timeout_s,
             checker=checker,
         )
+
+
+def at_once(names: Sequence[str], ask: Callable[[str], T]) -> tuple[dict[str, float], dict[str, T]]:
+    """Ask all arms at the same moment: seconds that each took, and what each answered, by name."""
+
+    def timed(name: str) -> tuple[float, T]:
+        start = time.monotonic()
+        answer = ask(name)
+        return time.monotonic() - start, answer
+
+    if len(names) < 2:
+        found = [timed(name) for name in names]
+    else:
+        with ThreadPoolExecutor(len(names)) as pool:
+            found = list(pool.map(timed, names))
+    pairs = list(zip(names, found, strict=True))
+    return {name: seconds for name, (seconds, _) in pairs}, {name: answer for name, (_, answer) in pairs}
 
 
 def status_of(error: ProbeError) -> Status:
@@ -61,9 +85,14 @@ class ProcessSet:
     ) -> None:
         """`cpus`: cores of each arm; None leaves the choice to the system."""
         self._race, self._timing = race, track.timing
+        self._worker = track.worker
         self._stack = ExitStack()
         self.taken_s: dict[str, float] = defaultdict(float)
         """Wall time that was spent on each arm since this was last asked."""
+        self.load_ns: dict[str, int] = {}
+        """CPU time that loading the perf test used, by arm."""
+        self.rest_ns: dict[str, int] = {}
+        """CPU time of a round that nobody accounts for, while each arm was alone at work."""
         self.crossed: ProcessSet | None = None
         """The same arms on each other's cores, where a protocol swaps them; ends with this set."""
         self.probes: dict[str, ProbeSession] = {}
@@ -76,14 +105,29 @@ class ProcessSet:
             self._stack = stack.pop_all()
 
     def _load(self, track: Track) -> None:
-        """Base first: what it takes says how long others may take."""
-        for name in sorted(self.probes, key=lambda name: name != "base"):
+        """All at the same moment, so that they meet the same core; in the first set base goes first.
+
+        What it took says how long others may take.
+        """
+        names = list(self.probes)
+        first = [name for name in names if name == "base" and self._race.base_load_s is None]
+        for group in (first, [name for name in names if name not in first]):
+            self._load_at_once(track, group)
+
+    def _load_at_once(self, track: Track, names: Sequence[str]) -> None:
+        def load(name: str) -> object:
             timeout_s = limit(self._race.base_load_s, self._timing.call_timeout_s) if name != "base" else None
-            before_s = self.taken_s[name]
-            if self.ask(name, "load", track.script, track.dialect, timeout_s) is not None and name == "base":
-                self._race.base_load_s = self.taken_s[name] - before_s
-        taken_s, self.taken_s = self.taken_s, defaultdict(float)
-        charge(self._race, beyond(taken_s, self._race.base_load_s), self._timing.budget_s)
+            return self.ask(name, "load", track.script, track.dialect, timeout_s)
+
+        taken_s, answers = at_once(names, load)
+        if answers.get("base") is not None:
+            self._race.base_load_s = taken_s["base"]
+        charge(self._race, beyond(taken_s, self._race.base_load_s), self._timing.budget_s, at_once=True)
+        self.taken_s.clear()
+        for name in names:
+            if self._race.alive(name):
+                spent = self.probes[name].spent()
+                self.load_ns[name] = spent.load_ns + spent.idle_ns
 
     def __enter__(self) -> ProcessSet:
         return self
@@ -97,6 +141,19 @@ class ProcessSet:
     def budget_s(self) -> float:
         """Of the session."""
         return self._timing.budget_s
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """While only this arm is at work: book for it what nobody accounts for."""
+        before = self._whole()
+        yield
+        after = self._whole()
+        rest_ns = self._worker.unaccounted_ns(before, after) if self._worker else None
+        self.rest_ns[name] = self.rest_ns.get(name, 0) + (rest_ns or 0)
+
+    def _whole(self) -> Whole | None:
+        processes = (probe.process for probe in self.probes.values())
+        return self._worker.read([one for one in processes if one is not None]) if self._worker else None
 
     @contextmanager
     def counted(self, name: str) -> Iterator[None]:

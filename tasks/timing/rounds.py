@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession, SetupInfo, Spent, Timed
+from tasks.sandbox.probe.session import CheckFailed, Digests, ProbeError, ProbeSession, SetupInfo, Spent, Timed
 from tasks.timing.models import Race, Sample, Status
 from tasks.timing.patience import beyond, charge, limit
-from tasks.timing.processes import ProcessSet, Track, status_of
+from tasks.timing.processes import ProcessSet, Track, at_once, status_of
 
 BUSY_FLOOR_NS = 250_000_000
 BUSY_SHARE = 4
@@ -33,42 +33,64 @@ class Heat:
     numbers: Mapping[str, int] = field(default_factory=dict)
     """Larger batches of fast arms; base's calls are some of theirs, from `offset` on."""
     offset: int = 0
-    result: int = 0
-    """Which of base's results is compared; no arm knows it, nor `offset`, while it runs."""
+    compared: Sequence[int] = (0,)
+    """Which of base's results are compared; no arm knows them, nor `offset`, while it runs."""
+    before: bool = False
+    """Whether the workloads are looked at before the calls, to learn whether setup makes the same for all arms."""
+    inputs: bool = True
+    """Whether they are looked at after the calls; no arm knows it while it runs."""
     warmup: bool = False
+    apart: bool = False
+    """Whether each arm does all of its round while the others wait, so that nobody else's work is taken for its own."""
     together: bool = False
     """Whether the arms are timed at the same moment instead of one after the other."""
     one_core: bool = False
     """Whether those that are timed at the same moment have one core between them."""
 
-    def batch(self, name: str) -> tuple[int, int, int]:
-        """(first seed, calls, index of the compared result) of an arm."""
+    cores: int = 0
+    """Cores that each process is pinned to; 0 if it is not."""
+
+    @property
+    def setups(self) -> int:
+        """Workloads that every arm builds: as many as the largest batch needs, so that setups can be told apart."""
+        return max([self.number, *(self.numbers[name] for name in self.order if name in self.numbers)])
+
+    def batch(self, name: str) -> Batch:
+        """What an arm is asked for."""
         if name in self.numbers:
-            return self.seed, self.numbers[name], self.offset + self.result
-        return self.seed + self.offset, self.number, self.result
+            return Batch(0, self.numbers[name], [self.offset + index for index in self.compared])
+        return Batch(self.offset, self.number, list(self.compared))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The calls of one arm in one round."""
+
+    start: int
+    """The first of its workloads that is used."""
+    number: int
+    compared: list[int]
+    """Which of its results are compared, counted from `start`."""
 
 
 @dataclass
 class Reference:
-    """Base's result of one round: its hash, and the result itself once somebody needs it."""
+    """Base's results of one round: their hashes, and a result itself once somebody needs it."""
 
-    digest: str
+    digests: Digests
     processes: ProcessSet
-    index: int
-    blob: bytes | None = None
+    indexes: Sequence[int]
+    """Which of base's calls they are of."""
+    blobs: dict[int, bytes] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, processes: ProcessSet, index: int) -> Reference | None:
-        """The result that base holds now; None if it cannot say."""
-        digest = processes.ask("base", "result_digest", index)
-        return cls(str(digest), processes, index) if digest is not None else None
-
-    def fetch(self) -> bytes | None:
-        """The result; None if base fails to give it."""
-        if self.blob is None:
-            found = self.processes.ask("base", "result", self.index)
-            self.blob = found if isinstance(found, bytes) else None
-        return self.blob
+    def fetch(self, position: int = 0) -> bytes | None:
+        """One of the results; None if base fails to give it."""
+        if position not in self.blobs:
+            found = self.processes.ask("base", "result", self.indexes[position])
+            if not isinstance(found, bytes):
+                return None
+            self.blobs[position] = found
+        return self.blobs[position]
 
 
 class Referee:
@@ -128,44 +150,33 @@ def play(
     device: str = "cpu",
     reference: Reference | None = None,
 ) -> Reference | None:
-    """Play one round: all setups, then all timed calls, then all comparisons, each in the heat's order.
+    """Play one round: all setups at once, then all timed calls, then all hashes of results at once, then comparisons.
 
-    (Or all timed calls at once, if the heat says so.)
+    Timed calls are one after the other in the heat's order, or at once, if the heat says so.
 
     Adds samples to the race. An arm that fails or differs from base drops out; its sample of this round stays if it was
     timed. Returns base's result; `reference` is that result of an earlier round where base does not run in this one.
     """
-    infos: dict[str, object] = {}
-    timings: dict[str, object] = {}
-    started: dict[str, datetime] = {}
-    run_s: dict[str, float] = {}
     processes.taken_s.clear()
+    processes.rest_ns.clear()
     before = {name: processes.probes[name].spent() for name in heat.order}
-    for name in heat.order:
-        seed, number, _ = heat.batch(name)
-        infos[name] = processes.ask(name, "setup", seed, number, False)
-
-    def run(name: str) -> None:
-        started[name], start = datetime.now(UTC), time.monotonic()
-        timings[name] = processes.ask(name, "run", heat.batch(name)[1], device)
-        run_s[name] = time.monotonic() - start
-
-    ready = [name for name in heat.order if infos[name] is not None]
-    if heat.together and len(ready) > 1:
-        with ThreadPoolExecutor(len(ready)) as pool:
-            list(pool.map(run, ready))
+    played = _Played(processes, heat, device)
+    if heat.apart:
+        for name in heat.order:
+            with processes.alone(name):
+                played.all_of(name)
     else:
-        for name in ready:
-            run(name)
-    if "base" in heat.order:
-        reference = Reference.of(processes, heat.result)
+        played.all_at_once()
+    infos, timings, digests = played.infos, played.timings, played.digests
+    if isinstance(of_base := digests.get("base"), Digests):
+        reference = Reference(of_base, processes, heat.batch("base").compared)
     if reference is None:
         return None
     found: dict[str, tuple[Timed, _Judged]] = {}
     for name in heat.order:
-        timed = timings.get(name)
+        timed, shown = timings.get(name), digests.get(name)
         if isinstance(timed, Timed) and isinstance(infos[name], SetupInfo):
-            judged = _judge(processes, name, heat.batch(name)[2], reference, referee)
+            judged = _judge(processes, name, heat, race, shown, reference, referee)
             if race.alive(name):
                 found[name] = timed, judged
                 race.drop(name, judged.status, judged.reason)
@@ -176,21 +187,73 @@ def play(
             # The core is shared alike: while a call runs, another one uses no more of it, and no more than it needs.
             others = (min(cpu_ns, used[name]) for other, cpu_ns in used.items() if other != name)
             company_ns = sum(others) if heat.one_core else 0
-            race.samples.append(_sample(name, position, heat, *found[name], spent[name], started[name], company_ns))
+            load_ns = processes.load_ns.get(name, 0)
+            rest_ns = processes.rest_ns.get(name, 0)
+            used_there = spent[name].model_copy(update={"idle_ns": spent[name].idle_ns + rest_ns})
+            sample = _sample(name, position, heat, *found[name], used_there, load_ns, played.started[name], company_ns)
+            race.samples.append(sample)
     if "base" in found:
         call = found["base"][0]
-        _charge(processes, race, heat, referee, run_s)
+        _book(processes, race, heat, referee, played)
         _drop_busy(race, {name: of_round.idle_ns for name, of_round in spent.items()}, call.wall_ns - call.wait_ns)
     return reference
 
 
-def _charge(processes: ProcessSet, race: Race, heat: Heat, referee: Referee, run_s: dict[str, float]) -> None:
-    """Book what arms took beyond base: of their calls, and of all that is done one after the other."""
+class _Played:
+    """What the arms of a round answered, and how long each took."""
+
+    def __init__(self, processes: ProcessSet, heat: Heat, device: str) -> None:
+        self._processes, self._heat, self._device = processes, heat, device
+        self.infos: dict[str, object] = {}
+        self.timings: dict[str, object] = {}
+        self.digests: dict[str, object] = {}
+        self.started: dict[str, datetime] = {}
+        self.run_s: dict[str, float] = {}
+        self.shared_s: list[dict[str, float]] = []
+        """Of what was done side by side, beside the calls."""
+
+    def all_at_once(self) -> None:
+        """Setups at the same moment; then calls, at the same moment or in turn; then hashes at the same moment."""
+        setup_s, self.infos = at_once(self._heat.order, self._setup)
+        ready = [name for name in self._heat.order if self.infos[name] is not None]
+        if self._heat.together:
+            at_once(ready, self._run)
+        else:
+            for name in ready:
+                self._run(name)
+        digest_s, self.digests = at_once(ready, self._hash)
+        self.shared_s = [setup_s, digest_s]
+
+    def all_of(self, name: str) -> None:
+        """One arm's part of the round."""
+        self.infos[name] = self._setup(name)
+        if self.infos[name] is not None:
+            self._run(name)
+            self.digests[name] = self._hash(name)
+
+    def _setup(self, name: str) -> object:
+        return self._processes.ask(name, "setup", self._heat.seed, self._heat.setups, self._heat.before)
+
+    def _run(self, name: str) -> None:
+        batch = self._heat.batch(name)
+        self.started[name], start = datetime.now(UTC), time.monotonic()
+        self.timings[name] = self._processes.ask(name, "run", batch.number, self._device, batch.start)
+        self.run_s[name] = time.monotonic() - start
+
+    def _hash(self, name: str) -> object:
+        return self._processes.ask(name, "digests", self._heat.batch(name).compared, self._heat.inputs)
+
+
+def _book(processes: ProcessSet, race: Race, heat: Heat, referee: Referee, played: _Played) -> None:
+    """Book what arms took of the session beyond base, side by side or in turn."""
     budget_s = processes.budget_s
     # Of the arms' calls, those with more workloads than base may take as many times as long.
-    alike_s = {name: seconds / heat.batch(name)[1] * heat.number for name, seconds in run_s.items()}
+    alike_s = {name: seconds / heat.batch(name).number * heat.number for name, seconds in played.run_s.items()}
     charge(race, beyond(alike_s), budget_s, at_once=heat.together)
-    rest_s = {name: seconds - run_s.get(name, 0.0) for name, seconds in processes.taken_s.items()}
+    for seconds in played.shared_s:
+        charge(race, beyond(seconds), budget_s, at_once=True)
+    apart = (played.run_s, *played.shared_s)
+    rest_s = {name: seconds - sum(part.get(name, 0.0) for part in apart) for name, seconds in processes.taken_s.items()}
     charge(race, beyond(rest_s, rest_s["base"] + (referee.own_s or 0.0)), budget_s)
 
 
@@ -216,21 +279,38 @@ class _Judged:
     flags: tuple[str, ...] = ()
 
 
-def _judge(processes: ProcessSet, name: str, index: int, reference: Reference, referee: Referee) -> _Judged:
-    """Equal digests settle it; otherwise both results travel to the referee.
+def _judge(
+    processes: ProcessSet, name: str, heat: Heat, race: Race, shown: object, reference: Reference, referee: Referee
+) -> _Judged:
+    """Equal digests settle it; otherwise one of the results that differ travels to the referee, with base's.
 
-    `other_result_type`: base's result is plain data and the arm's is something that only the script can store, or the
-    other way round. That may be honest, or an object that does its work while it is stored.
+    The caller's input must be left as base leaves it, where base's can be read. `other_result_type`: base's result is
+    plain data and the arm's is something that only the script can store, or the other way round. That may be honest, or
+    an object that does its work while it is stored.
     """
     if name == "base":
         return _Judged("ok")
-    digest = processes.ask(name, "result_digest", index)
-    if digest == reference.digest:
+    if not isinstance(shown, Digests):
+        return _Judged("error", "no result")
+    if heat.before:
+        race.inputs_alike &= shown.begins_like(reference.digests)
+    fault = shown.fault(reference.digests, race.inputs_alike)
+    if fault:
+        return _Judged("incorrect", fault)
+    differing = shown.differing(reference.digests)
+    if not differing:
         return _Judged("ok")
-    expected = reference.fetch() if digest is not None else None
+    return _by_referee(processes, name, heat.batch(name).compared, secrets.choice(differing), reference, referee)
+
+
+def _by_referee(
+    processes: ProcessSet, name: str, indexes: Sequence[int], place: int, reference: Reference, referee: Referee
+) -> _Judged:
+    """Have one result compared with base's by the script."""
+    expected = reference.fetch(place)
     if expected is None:
         return _Judged("error", "no result")
-    candidate = processes.ask(name, "result", index, max(RESULT_BYTES, RESULT_TIMES * len(expected)))
+    candidate = processes.ask(name, "result", indexes[place], max(RESULT_BYTES, RESULT_TIMES * len(expected)))
     if not isinstance(candidate, bytes):
         return _Judged("error", "no result")
     with processes.counted(name):
@@ -245,17 +325,18 @@ def _sample(
     timed: Timed,
     judged: _Judged,
     spent: Spent,
+    load_ns: int,
     started_at: datetime,
     company_ns: int,
 ) -> Sample:
-    seed, number, _ = heat.batch(name)
+    batch = heat.batch(name)
     return Sample(
         arm=name,
         process=heat.process,
         round=heat.round,
         order=position,
-        seed=seed,
-        number=number,
+        seed=heat.seed + batch.start,
+        number=batch.number,
         wall_ns=timed.wall_ns,
         cpu_ns=timed.cpu_ns,
         gpu_ns=timed.gpu_ns,
@@ -265,6 +346,10 @@ def _sample(
         digest_ns=spent.digest_ns,
         result_ns=spent.result_ns,
         idle_ns=spent.idle_ns,
+        load_ns=load_ns,
+        setups=heat.setups,
+        hashed=len(batch.compared),
+        cores=heat.cores,
         cpu_bound=timed.cpu_bound,
         company_ns=company_ns,
         correct=judged.status == "ok",

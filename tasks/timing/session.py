@@ -6,30 +6,29 @@ import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from statistics import median
 
 from configs.models import SandboxConfig, ScoringConfig, TimingConfig
 from storage.ids import content_hash
 from storage.store import Store
-from storage.tables import Comparison, Measurement, TimedSession
+from storage.tables import Comparison, TimedSession
 from tasks.sandbox import limits_of, open_sandbox
+from tasks.sandbox.metering.models import WHOLE
+from tasks.sandbox.metering.worker import WorkerGroup
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probe.session import Dialect
 from tasks.timing.clocks import call_times, counted, wall_times
 from tasks.timing.commands.play import commands
 from tasks.timing.commands.rows import metric_rows
+from tasks.timing.confirming import Confirmation, Play, confirm
 from tasks.timing.core_leases import Reserve, leased_cores
 from tasks.timing.fingerprint import fingerprint, session_fingerprint
 from tasks.timing.gpu import gpus_for, read_gpus
 from tasks.timing.judgement import Judgement
-from tasks.timing.models import Answer, ArmOutcome, Question, Race, Sample, Session, Verdict
+from tasks.timing.models import Answer, ArmOutcome, Question, Race, Session
 from tasks.timing.processes import Track
 from tasks.timing.protocols import PROTOCOLS
-from tasks.timing.stats import Interval
-from tasks.timing.verdict import judge, questions_for
-
-WORK_UNACCOUNTED = "work_unaccounted"
-"""Flag of an arm that is fast enough, while it is not yet clear that the work is not done outside the call."""
+from tasks.timing.rows import WORK_UNACCOUNTED, Report
+from tasks.timing.verdict import questions_for
 
 
 def run_session(
@@ -44,10 +43,12 @@ def run_session(
     sandbox: SandboxConfig,
     store: Store,
     reserve: Reserve | None = None,
+    results_compared: bool = True,
 ) -> Session:
     """Time the arms (`base` among them); append `measurements`, `comparisons`, and the `sessions` and `machines` rows.
 
-    `reserve` keeps workers that share nothing but a server from using the same cores. An arm that fails is an outcome.
+    Without `results_compared` (a wrong result would not be seen) successful arms carry RESULTS_NOT_COMPARED. `reserve`
+    keeps workers that share nothing but a server from using the same cores. An arm that fails is an outcome.
     Raises ValueError without `base` or with two arms of one name, SandboxError if the sandbox itself fails,
     GpuError if the configuration asks for a GPU that is not there.
     """
@@ -79,15 +80,21 @@ def run_session(
         )
         play = commands if dialect == "command" else PROTOCOLS[timing.protocol]
         race = play(track, cores, judgement.open_arms)
+        race.compared = race.compared and results_compared
+        confirmed = _confirmed(play, track, cores, race, judgement, questions)
         readings += read_gpus(gpus)
     arm_ids = [(arm.name, arm.arm_id) for arm in arms]
     name = content_hash("session", test_id, arm_ids, timing, sandbox, machine.machine_id)
-    report = _Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id)
+    times = wall_times if timing.protocol == "sequential" else call_times
+    report = Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id, times)
     flags = {arm.name: judgement.flags(race, arm.name) for arm in arms}
     comparisons = [
-        report.comparison(race, question, *judgement.answer(race, question), flags[question.arm])
+        report.comparison(
+            race, question, *judgement.answer(race, question), flags[question.arm], judgement.level,
+            confirmed.get(question.arm),
+        )
         for question in questions
-    ]
+    ]  # fmt: skip
     protocol = "commands" if dialect == "command" else timing.protocol
     duration_s = round(time.monotonic() - start, 3)
     record = TimedSession(
@@ -100,16 +107,17 @@ def run_session(
         machine_id=machine.machine_id,
         sandbox=sandbox.kind,
         image_digests=digests,
-        fingerprint=session_fingerprint(machine.machine_id, sandbox.kind, digests),
+        fingerprint=session_fingerprint(machine.machine_id, sandbox.kind, digests, opened.meter),
+        meter=opened.meter,
         cores=list(cores),
         device=timing.device,
         gpu_readings=readings,
         started_at=started_at,
         duration_s=duration_s,
     )
-    compared = wall_times if timing.protocol == "sequential" else call_times
-    times = {arm.name: compared(race.samples, arm.name) for arm in arms}
-    measured = [report.measurement(sample, times[sample.arm].get(sample.round)) for sample in race.samples]
+    measured = report.measurements(race.samples)
+    for confirmation in confirmed.values():
+        measured += report.measurements(confirmation.race.samples, confirming=True)
     store.append([machine, record, *measured, *comparisons, *metric_rows(race, questions, record, judgement.level)])
     return Session(
         session_id=report.session_id,
@@ -125,85 +133,26 @@ def run_session(
     )
 
 
-class _Report:
-    """Makes rows with what they share."""
-
-    def __init__(self, session_id: str, test_id: str, repo: str, instance_id: str | None, machine_id: str) -> None:
-        self.session_id = session_id
-        self._test_id, self._repo, self._instance_id, self._machine_id = test_id, repo, instance_id, machine_id
-
-    def measurement(self, sample: Sample, call_ns: float | None) -> Measurement:
-        """The row of one sample, with the time per call that comparisons rest on."""
-        return Measurement(
-            session_id=self.session_id,
-            test_id=self._test_id,
-            arm=sample.arm,
-            process=sample.process,
-            round=sample.round,
-            repo=self._repo,
-            instance_id=self._instance_id,
-            wall_ns=sample.wall_ns,
-            cpu_ns=sample.cpu_ns,
-            gpu_ns=sample.gpu_ns,
-            wait_ns=sample.wait_ns,
-            cpu_bound=sample.cpu_bound,
-            company_ns=sample.company_ns,
-            outside_ns=sample.outside_ns,
-            call_ns=call_ns,
-            number=sample.number,
-            order=sample.order,
-            seed=sample.seed,
-            correct=sample.correct,
-            warmup=sample.warmup,
-            flags=list(sample.flags),
-            machine_id=self._machine_id,
-            started_at=sample.started_at,
-        )
-
-    def comparison(
-        self, race: Race, question: Question, found: Interval | None, verdict: Verdict, flags: list[str]
-    ) -> Comparison:
-        """The row of one question, with the flags of its arm.
-
-        An arm whose opponent fell out has status `error` and flag `against_failed`.
-        """
-        state, against = race.states[question.arm], race.states[question.against]
-        status, reason = state.status, state.reason
-        if race.primary and status == "ok":
-            flags = [*flags, "results_not_compared"]  # a command says how fast it was, not what it computed
-        if race.base_failure:
-            status, reason, flags = "error", f"base: {race.base_failure}", ["base_failed"]
-        elif status == "ok" and against.status != "ok":
-            status, reason = "error", f"{against.name} is {against.status}: {against.reason}"
-            flags = [*flags, "against_failed"]
-        elif status == "ok" and verdict == "inconclusive" and judge(found, question.threshold) == "yes":
-            flags = [*flags, WORK_UNACCOUNTED]
-        return Comparison(
-            session_id=self.session_id,
-            test_id=self._test_id,
-            arm=question.arm,
-            against=question.against,
-            repo=self._repo,
-            instance_id=self._instance_id,
-            status=status,
-            reason=reason,
-            ratio=found.ratio if found else None,
-            ci_low=found.low if found else None,
-            ci_high=found.high if found else None,
-            median_s=_median_s(race, question.arm),
-            against_median_s=_median_s(race, question.against),
-            n_rounds=found.n_rounds if found else 0,
-            question=question.threshold,
-            verdict="no" if state.status != "ok" and not race.base_failure else verdict,
-            flags=flags,
-            metric=race.primary,
-            machine_id=self._machine_id,
-        )
-
-
-def _median_s(race: Race, arm: str) -> float | None:
-    times = list(call_times(race.samples, arm).values())
-    return median(times) / 1e9 if times else None
+def _confirmed(
+    play: Play,
+    track: Track,
+    cores: tuple[int, ...],
+    race: Race,
+    judgement: Judgement,
+    questions: Sequence[Question],
+) -> dict[str, Confirmation]:
+    """The successes of patches that were timed beside others, each confirmed alone; and every success where sandboxes
+    have no control groups of their own."""
+    whole = track.sandbox.meter in WHOLE
+    crowded = len(set(track.arms) - {"base", "human"}) > 1
+    if track.timing.protocol == "sequential" or race.primary or not (crowded or not whole):
+        return {}
+    found: dict[str, list[Question]] = {}
+    for question in questions:
+        if (question.arm != "human" or not whole) and judgement.answer(race, question)[1] == "yes":
+            found.setdefault(question.arm, []).append(question)
+    worker = None if whole else WorkerGroup.find()
+    return {arm: confirm(play, track, cores, asked, worker) for arm, asked in found.items()}
 
 
 def _outcome(race: Race, arm: str, comparisons: Sequence[Comparison], flags: list[str]) -> ArmOutcome:

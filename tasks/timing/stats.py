@@ -73,12 +73,12 @@ def median_interval(values: Floats, confidence: float) -> tuple[float, float, fl
     return centre, min(float(low), centre), max(float(high), centre)
 
 
-def process_error(sets: Sequence[Floats], confidence: float) -> float:
+def process_error(sets: Sequence[Floats], confidence: float, process_sd: float = PROCESS_SD) -> float:
     """Half width, at this confidence, of what the sets of processes add to the interval of the rounds.
 
     With S sets it is Student's t with f = PROCESS_DF + S - 1 degrees of freedom times the root of
 
-        (PROCESS_DF PROCESS_SD^2 + max(0, SS - (S - 1) v)) / f * sum of squared shares of rounds per set,
+        (PROCESS_DF process_sd^2 + max(0, SS - (S - 1) v)) / f * sum of squared shares of rounds per set,
 
     SS being the sum of squares of the sets' medians around their mean, and v the variance of such a median that its
     rounds explain (pi / 2 times that of a mean). 0 if all sets have a single round: those already differ by process.
@@ -90,11 +90,11 @@ def process_error(sets: Sequence[Floats], confidence: float) -> float:
     excess = float(np.sum((medians - medians.mean()) ** 2)) - (len(sets) - 1) * float(inside)
     freedom = PROCESS_DF + len(sets) - 1
     shares = np.array([len(part) for part in sets]) / sum(map(len, sets))
-    variance = (PROCESS_DF * PROCESS_SD**2 + max(0.0, excess)) / freedom * float(np.sum(shares**2))
+    variance = (PROCESS_DF * process_sd**2 + max(0.0, excess)) / freedom * float(np.sum(shares**2))
     return math.sqrt(variance) * float(scipy.special.stdtrit(freedom, (1 + confidence) / 2))
 
 
-def interval(sets: Sequence[Floats], confidence: float) -> Interval | None:
+def interval(sets: Sequence[Floats], confidence: float, process_sd: float = PROCESS_SD) -> Interval | None:
     """Speedup and its interval, from log-ratios: one array of rounds per set of processes. None below two rounds.
 
     The estimate is the median over all rounds. (On a busy machine a fifth of the rounds are wild, because the speed of
@@ -107,13 +107,24 @@ def interval(sets: Sequence[Floats], confidence: float) -> Interval | None:
     if count < 2:
         return None
     centre, low, high = median_interval(np.concatenate(sets), confidence)
-    between = process_error(sets, confidence)
+    between = process_error(sets, confidence, process_sd)
     return Interval(
         ratio=math.exp(centre),
         low=math.exp(centre - math.hypot(centre - low, between)),
         high=math.exp(min(HUGE, centre + math.hypot(high - centre, between))),
         n_rounds=count,
         n_sets=len(sets),
+    )
+
+
+def slower(one: Interval, other: Interval) -> Interval:
+    """The smaller of two estimates of a speedup, each end by itself: it reaches a threshold only if both do.
+
+    A test of "both are above" at the level of each (Berger, "Multiparameter hypothesis testing and acceptance
+    sampling", 1982: intersection-union tests need no correction).
+    """
+    return Interval(
+        min(one.ratio, other.ratio), min(one.low, other.low), min(one.high, other.high), one.n_rounds, one.n_sets
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from tasks.timing.charging import charged_times, due_times, process_sd
 from tasks.timing.clocks import call_times, wall_times
 from tasks.timing.commands.compare import compare_metric
 from tasks.timing.models import Question, Race, Sample, Verdict
-from tasks.timing.stats import Floats, Interval, interval, ratio_of_means
+from tasks.timing.stats import PROCESS_SD, Floats, Interval, interval, ratio_of_means, slower
 
 
 def judge(found: Interval | None, threshold: float) -> Verdict:
@@ -32,15 +34,29 @@ def questions_for(arms: Sequence[str], min_speedup: float, opt_threshold: float)
     return found
 
 
-def log_ratios(samples: Sequence[Sample], arm: str, against: str) -> list[Floats]:
+Times = Callable[[Sequence[Sample], str], dict[int, float]]
+"""(samples, arm) -> time per call of its rounds."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison of two arms: what counts, and the calls alone."""
+
+    found: Interval
+    """The slower of both estimates: of the calls, and of the calls with what the arm is charged."""
+    calls: Interval
+
+
+def log_ratios(samples: Sequence[Sample], arm: str, against: str, times: Times = call_times) -> list[Floats]:
     """Log of time(against) / time(arm) of every round that has both, one array per set of processes.
 
-    Two arms that were never in one round, since each was paired with base, are compared through base: the first round
-    of one in a set of processes with the first of the other, and so on.
+    `times` are those of `arm`; `against` has its due times (`charging.due_times`). Two arms that were never in one
+    round, since each was paired with base, are compared through base: the first round of one in a set of processes with
+    the first of the other, and so on.
     """
-    ours, theirs = call_times(samples, arm), call_times(samples, against)
+    ours, theirs = times(samples, arm), due_times(samples, against)
     if not set(ours) & set(theirs) and "base" not in (arm, against):
-        return _through_base(log_ratios(samples, arm, "base"), log_ratios(samples, against, "base"))
+        return _through_base(log_ratios(samples, arm, "base", times), log_ratios(samples, against, "base", due_times))
     process_of = {s.round: s.process for s in samples if s.arm == arm}
     sets: dict[int, list[float]] = defaultdict(list)
     for number in sorted(set(ours) & set(theirs)):
@@ -62,15 +78,32 @@ def both_sides(part: Floats) -> Floats:
     return np.asarray(even.reshape(-1, 2).mean(axis=1))
 
 
-def compare(race: Race, arm: str, against: str, confidence: float, protocol: str) -> Interval | None:
+def compare(
+    race: Race, arm: str, against: str, confidence: float, protocol: str, charging: bool = True
+) -> Compared | None:
     """The speedup of `arm` over `against`. None if there are fewer than two rounds that have both."""
     if race.primary:
-        return compare_metric(race, race.primary, arm, against, confidence)
+        return _alone(compare_metric(race, race.primary, arm, against, confidence))
     if protocol == "sequential":
-        times = [np.array(list(wall_times(race.samples, name).values())) for name in (against, arm)]
-        return ratio_of_means(times[0], times[1], confidence)
-    sets = log_ratios(race.samples, arm, against)
-    return interval([both_sides(part) for part in sets] if protocol == "duet" else sets, confidence)
+        walls = [np.array(list(wall_times(race.samples, name).values())) for name in (against, arm)]
+        return _alone(ratio_of_means(walls[0], walls[1], confidence))
+
+    def estimate(times: Times, process_sd: float) -> Interval | None:
+        sets = log_ratios(race.samples, arm, against, times)
+        return interval([both_sides(part) for part in sets] if protocol == "duet" else sets, confidence, process_sd)
+
+    calls = estimate(call_times, PROCESS_SD)
+    if not charging:
+        return _alone(calls)
+    charged = estimate(charged_times, process_sd(race.samples, arm))
+    if calls is None or charged is None:
+        return None
+    return Compared(slower(calls, charged), calls)
+
+
+def _alone(found: Interval | None) -> Compared | None:
+    """A comparison by other means than the clocks of calls: nothing is charged."""
+    return Compared(found, found) if found else None
 
 
 def point_verdict(found: Interval | None, threshold: float) -> Verdict:

@@ -48,7 +48,7 @@ NAMES = sorted([*PROTOCOLS, ONE_BY_ONE], reverse=True)
 
 def measure(options: argparse.Namespace, store: Store, workload: str, protocol: str, budget_s: float) -> dict[str, Any]:
     """One session; the line of its comparison (base against human, or each patch against human)."""
-    env = environment(store, options.sandbox)
+    env = environment(options.sandbox)
     counts = {"base": options.units, "human": PARTS, **{f"patch:{n}": PARTS for n in range(options.patches)}}
     settings = {
         "protocol": "interleaved" if protocol == ONE_BY_ONE else protocol,

@@ -109,11 +109,8 @@ def arm(store: Store, name: str, count: int, environment: Environment) -> Arm:
     return Arm(name=name, arm_id=f"{name}-{count}", checkout=folder.name, environment=environment)
 
 
-def environment(store: Store, kind: Literal["local", "docker"]) -> Environment:
+def environment(kind: Literal["local", "docker"]) -> Environment:
     """The interpreter that runs this, with what is installed for it; for Docker, the base image, which lacks numpy."""
     if kind == "docker":
         return Environment(env_id="image", kind="docker", python="python3", image=default_image())
-    link = store.work / "env"
-    if not link.exists():
-        link.symlink_to(sys.prefix)
-    return Environment(env_id="system", kind="local", python="/env/bin/python", path=link.name)
+    return Environment(env_id="system", kind="local", python="/env/bin/python", path=sys.prefix)

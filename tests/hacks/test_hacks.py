@@ -50,7 +50,6 @@ def test_the_attempts_are_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """Without the flags these would count as many times faster than the human, whatever the size of their batches."""
     lab = Lab(Store(tmp_path / "store"), SandboxConfig())
     monkeypatch.setattr("tasks.timing.judgement.clock_flags", lambda samples, arm: [])
-    monkeypatch.setattr("tasks.timing.judgement.doubtful", lambda samples, arm: False)
     names = ("probe-run", "probe-encoding", "setup-replaced")
     outcomes = run(lab, [attempt for attempt in attempts() if attempt.name in names])
     assert {name for name, outcome in outcomes.items() if outcome.opt_human == "yes"} == set(names)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tasks.sandbox.docker.engine import engine_errors
+from tasks.sandbox.docker.meter import container_meter
 from tasks.sandbox.models import ABANDONED, Completed, Limits, SandboxError
 from tasks.sandbox.streams import CHUNK, MEBIBYTE, TAIL_BYTES, Tail
 
@@ -108,6 +109,9 @@ class DockerProcess:
                 fcntl.fcntl(self._writer, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
             self.stdout: IO[bytes] = os.fdopen(reader, "rb", buffering=0)
             client.api.start(container)
+            self.pid = self._find_pid()
+            """Of the container's first process on this machine; None if the engine runs on another one."""
+            self.meter = container_meter(client, container, self.pid)
         self._started = time.monotonic()
         self._threads = [
             threading.Thread(target=self._pump_stdout, daemon=True),
@@ -117,15 +121,17 @@ class DockerProcess:
         for thread in self._threads:
             thread.start()
 
-    @property
-    def pid(self) -> int | None:
-        """Id of the container's first process on this machine; None if the engine runs on another one."""
+    def _find_pid(self) -> int | None:
         with contextlib.suppress(SandboxError, OSError), engine_errors():
             pid = int(self._client.api.inspect_container(self.container)["State"]["Pid"])
             # An engine elsewhere, or in a machine of its own, has other numbers.
             if pid and self.container in Path(f"/proc/{pid}/cgroup").read_text():
                 return pid
         return None
+
+    def cpu_ns(self) -> int | None:
+        """CPU time of everything that the command started so far; None if it cannot be known."""
+        return self.meter.read_ns()
 
     def _pump_stdout(self) -> None:
         wanted = True

@@ -24,6 +24,7 @@ from tasks.sandbox.docker.engine import (
 )
 from tasks.sandbox.docker.janitor import start_janitor
 from tasks.sandbox.docker.process import DockerProcess
+from tasks.sandbox.metering.models import MeterName
 from tasks.sandbox.models import FIRST_TO_END, WORK_DIR, Command, SandboxError
 from tasks.sandbox.names import HOST_NAME, USER_ID, names, names_folder
 from tasks.sandbox.ownership import OWNER
@@ -52,9 +53,19 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
             filters = any("name=seccomp" in option for option in self._client.info().get("SecurityOptions") or ())
         self._seccomp = [f"seccomp={docker_profile()}"] if filters else []
         start_janitor()
+        self._launched = False
+        self._meter: MeterName = "none"
         super().__init__()
 
-    def _launch(self, command: Command) -> DockerProcess:
+    @property
+    def meter(self) -> MeterName:
+        """What counts the CPU time of containers here: that of the first one, else tried out with the default image."""
+        if self._meter == "none" and not self._launched:
+            with contextlib.suppress(SandboxError):
+                self.start(Command(argv=("cat",))).close(0)
+        return self._meter
+
+    def _launch(self, command: Command, beside: DockerProcess | None) -> DockerProcess:
         image = command.image or default_image()
         with engine_errors(image):
             container = self._client.api.create_container(
@@ -64,30 +75,35 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
                 working_dir=command.cwd,
                 environment={**_VARIABLES, **command.variables},
                 stdin_open=True,
-                hostname=HOST_NAME,
+                hostname=None if beside is not None else HOST_NAME,  # it comes with the network
                 entrypoint=[],
                 labels={OWNER_LABEL: OWNER, HOST_LABEL: host(), SANDBOX_LABEL: self._id},
                 healthcheck={"test": ["NONE"]},
-                host_config=self._host_config(command),
+                host_config=self._host_config(command, beside),
             )["Id"]
         try:
-            return DockerProcess(self._client, container, command.limits)
+            process = DockerProcess(self._client, container, command.limits)
         except BaseException:
             self._remove(container)
             raise
+        self._launched = True
+        if self._meter == "none":  # that of a command which has ended already says nothing
+            self._meter = process.meter.name
+        return process
 
     def _remove(self, container: str) -> None:
         with contextlib.suppress(SandboxError), engine_errors():
             self._client.api.remove_container(container, v=True, force=True)
 
-    def _host_config(self, command: Command) -> Any:
+    def _host_config(self, command: Command, beside: DockerProcess | None) -> Any:
         import docker.types
 
         limits = command.limits
         memory = limits.memory_mb * MEBIBYTE
         size = f"size={limits.tmp_mb}m,nosuid,nodev,exec"
+        network = "host" if command.network else "none"
         config = self._client.api.create_host_config(
-            network_mode="host" if command.network else "none",
+            network_mode=network if beside is None else f"container:{beside.container}",
             read_only=True,
             init=True,
             cap_drop=["ALL"],

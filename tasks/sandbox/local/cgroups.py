@@ -1,4 +1,7 @@
-"""Memory and process limits for a whole tree of processes, where control groups (v1 or v2) are writable.
+"""Limits and a count of CPU time for a whole tree of processes, where control groups (v1 or v2) are writable.
+
+Where memory and processes cannot be limited (version 2 hands out controllers only to who may have them), a group can
+often be made all the same, and every group counts CPU time: limits and metering are found apart.
 
 A group is a folder; its name holds the owner's process id and start time, so that a later run can sweep what a killed
 one left behind.
@@ -12,10 +15,13 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from tasks.sandbox.metering.groups import GroupMeter
+from tasks.sandbox.metering.hierarchies import UNIFIED, group_of, mounted
 from tasks.sandbox.models import Limits
 from tasks.sandbox.ownership import OWNER, owner_is_alive
 
@@ -50,23 +56,34 @@ class Places:
 class Group:
     """One command's control group. Create, let the command join, read how it ended, remove."""
 
-    def __init__(self, places: Places, limits: Limits) -> None:
-        """Raises OSError where the groups cannot be made after all."""
+    def __init__(self, places: Places | None, limits: Limits, metering: Path | None = None) -> None:
+        """Without `places` it limits nothing, without `metering` it counts nothing.
+
+        Raises OSError where the groups cannot be made after all.
+        """
         name = f"{_PREFIX}{OWNER}-{next(_counter)}"
         self._places = places
-        self.folders = list(dict.fromkeys([places.memory / name, places.pids / name]))
+        limiting = [] if places is None else [places.memory / name, places.pids / name]
+        self.metered = None if metering is None else metering / name
+        # Joined last is what counts, so that joining the others is not in the sum.
+        self.folders = list(dict.fromkeys([*limiting, *([self.metered] if self.metered else [])]))
         try:
             for folder in self.folders:
                 folder.mkdir()
-            self._limit(limits)
+            if places is not None:
+                self._limit(places.version, limiting[0], limiting[1], limits)
         except OSError:
             self.remove()
             raise
 
-    def _limit(self, limits: Limits) -> None:
-        memory, pids = self.folders[0], self.folders[-1]
+    @property
+    def limiting(self) -> bool:
+        """Whether the kernel holds its members to the limits."""
+        return self._places is not None
+
+    def _limit(self, version: int, memory: Path, pids: Path, limits: Limits) -> None:
         size = str(limits.memory_mb * MEBIBYTE)
-        if self._places.version == 2:
+        if version == 2:
             (memory / "memory.max").write_text(size)
             _write_if_possible(memory / "memory.swap.max", "0")
         else:
@@ -82,6 +99,8 @@ class Group:
 
     def out_of_memory(self) -> bool:
         """Whether the kernel killed a process of the group for memory."""
+        if self._places is None:
+            return False
         name = "memory.events" if self._places.version == 2 else "memory.oom_control"
         try:
             lines = (self.folders[0] / name).read_text().splitlines()
@@ -138,18 +157,60 @@ def find_places() -> Places | None:
         Group(places, Limits()).remove()
     except OSError:
         return None
-    _start_guard(places)
+    _start_guard(places.memory, places.pids)
     return places
 
 
 @lru_cache
-def _start_guard(places: Places) -> subprocess.Popen[bytes]:
+def find_metering() -> Path | None:
+    """Where groups can be made that count CPU time, or None. Tries it out once, and sweeps as `find_places` does."""
+    for folder in dict.fromkeys(_metering_places()):
+        _sweep(folder)
+        if _counts(folder):
+            _start_guard(folder)
+            return folder
+    return None
+
+
+def _metering_places() -> Iterator[Path]:
+    for mount in mounted():
+        if "cpuacct" in mount.controllers:
+            own = group_of("self", "cpuacct")
+            yield from (own, mount.point) if own else (mount.point,)
+    places = find_places()
+    if places is not None and places.version == 2:
+        yield places.memory  # one group for both
+    if (own := group_of("self", UNIFIED)) is not None:
+        yield own
+        yield own.parent
+
+
+def _counts(folder: Path) -> bool:
+    """Whether a process can join a group below `folder`, and its time is told."""
+    if not os.access(folder, os.W_OK):
+        return False
+    try:
+        group = Group(None, Limits(), folder)
+    except OSError:
+        return False
+    try:
+        join = f"echo $$ > '{group.join_files[0]}'"
+        done = subprocess.run(["/bin/sh", "-c", join], stderr=subprocess.DEVNULL, check=False, timeout=10)
+        return done.returncode == 0 and group.metered is not None and bool(GroupMeter(group.metered).read_ns())
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    finally:
+        group.remove()
+
+
+@lru_cache
+def _start_guard(*folders: Path) -> subprocess.Popen[bytes]:
     """A shell that outlives this process to end what is left in its groups.
 
     Bubblewrap does not notice an owner that is killed while it makes a sandbox. The shell does: its input ends then.
     """
     return subprocess.Popen(
-        ["/bin/sh", "-c", _GUARD, f"{_PREFIX}{OWNER}", str(places.memory), str(places.pids)],
+        ["/bin/sh", "-c", _GUARD, f"{_PREFIX}{OWNER}", *map(str, folders)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -18,6 +18,9 @@ from typing import IO
 
 from tasks.sandbox.foreign_folders import remove
 from tasks.sandbox.local.cgroups import Group
+from tasks.sandbox.metering.groups import GroupMeter
+from tasks.sandbox.metering.models import Meter
+from tasks.sandbox.metering.processes import HeldMeter, ProcessesMeter
 from tasks.sandbox.models import ABANDONED, Completed, Limits, SandboxError
 from tasks.sandbox.overuse import EVERY_S, Overused, overused
 from tasks.sandbox.streams import MEBIBYTE, TAIL_BYTES, Tail, drain
@@ -111,6 +114,8 @@ class LocalProcess:
         self.stdout: IO[bytes] = popen.stdout
         self._popen = popen
         self._group = group
+        self._limited = group is not None and group.limiting
+        self.meter = _meter(popen.pid, group, held=private is None)
         self._private = private
         self._info_fd = info_fd
         self._pidfd = os.pidfd_open(popen.pid)
@@ -135,19 +140,23 @@ class LocalProcess:
         """Process id on the host: bubblewrap's, or the command's own."""
         return self._popen.pid
 
+    def cpu_ns(self) -> int | None:
+        """CPU time of everything that the command started so far; None if it cannot be known."""
+        return self.meter.read_ns()
+
     def _watch(self, limits: Limits) -> None:
         """Sleep until the command ends or its time is up, or it uses too much; then end all that it left behind."""
         poller = select.poll()
         poller.register(self._pidfd, select.POLLIN)
         end = math.inf if limits.timeout_s is None else self._started + limits.timeout_s
         # With a control group the kernel watches.
-        longest_s = EVERY_S if self._group is None else math.inf
+        longest_s = math.inf if self._limited else EVERY_S
         while True:
             wait_s = min(longest_s, max(0.0, end - time.monotonic()))
             if poller.poll(None if wait_s == math.inf else wait_s * 1000):
                 break
             self._timed_out = time.monotonic() >= end
-            self._overused = overused(self._popen.pid, limits) if self._group is None else None
+            self._overused = None if self._limited else overused(self._popen.pid, limits)
             if self._timed_out or self._overused:
                 break
         self._kill()
@@ -235,7 +244,7 @@ class LocalProcess:
     def _finish(self) -> Completed:
         code = _shell_code(self._popen.returncode)
         stderr = self._stderr.value()
-        if self._group is not None:
+        if self._group is not None and self._limited:
             out_of_memory = self._group.out_of_memory()
         else:
             out_of_memory = self._overused == "memory" or (code != 0 and _says_out_of_memory(stderr))
@@ -258,6 +267,15 @@ class LocalProcess:
             out_of_memory=out_of_memory,
             truncated=self._stderr.dropped,
         )
+
+
+def _meter(pid: int, group: Group | None, held: bool) -> Meter:
+    """`held`: the command cannot leave its group."""
+    if group is not None and group.metered is not None:
+        with contextlib.suppress(OSError):
+            meter = GroupMeter(group.metered)
+            return meter if held else HeldMeter(meter, pid)
+    return ProcessesMeter(pid)
 
 
 def _says_out_of_memory(stderr: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Literal
 from tasks.sandbox.base import OpenSandbox
 from tasks.sandbox.local import bubblewrap, cgroups, unconfined
 from tasks.sandbox.local.process import Launch, LocalProcess, spawn
+from tasks.sandbox.metering.groups import GroupMeter
+from tasks.sandbox.metering.models import MeterName
+from tasks.sandbox.metering.worker import worker_meter
 from tasks.sandbox.models import FIRST_TO_END, WORK_DIR, Command, Limits, SandboxError
 from tasks.sandbox.ownership import private_folder
 
@@ -50,17 +54,25 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
         """Whether commands are hidden from the machine, and it from them."""
         return self._bubblewrap is not None
 
-    def _launch(self, command: Command) -> LocalProcess:
+    @property
+    def meter(self) -> MeterName:
+        """What counts the CPU time of commands here."""
+        place = cgroups.find_metering()
+        if place is not None:
+            return GroupMeter(place).name
+        return worker_meter()
+
+    def _launch(self, command: Command, beside: LocalProcess | None) -> LocalProcess:
         command = command.model_copy(update={"variables": {**DEFAULT_VARIABLES, **command.variables}})
-        places = cgroups.find_places()
+        places, metering = cgroups.find_places(), cgroups.find_metering()
         try:
-            group = cgroups.Group(places, command.limits) if places else None
+            group = cgroups.Group(places, command.limits, metering) if places or metering else None
         except OSError as error:
             raise SandboxError(f"cannot make a control group: {error}") from error
         private: Path | None = None
         try:
             if self._bubblewrap is not None:
-                return self._launch_isolated(self._bubblewrap, command, group)
+                return self._launch_isolated(self._bubblewrap, command, group, beside)
             private = private_folder()
             command = unconfined.rewritten(command, private)
             shell = _shell(command.limits, group)
@@ -74,18 +86,23 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
             raise SandboxError(f"cannot start {command.argv[0]}: {error}") from error
 
     def _launch_isolated(
-        self, found: bubblewrap.Bubblewrap, command: Command, group: cgroups.Group | None
+        self, found: bubblewrap.Bubblewrap, command: Command, group: cgroups.Group | None, beside: LocalProcess | None
     ) -> LocalProcess:
         # Without a control group the system counts, but it never counts root's processes.
-        limit_processes = command.limits.pids if group is None and os.getuid() != 0 else None
+        limiting = group is not None and group.limiting
+        limit_processes = None if limiting or os.getuid() == 0 else command.limits.pids
         info_read, info_write = os.pipe()
         try:
             with bubblewrap.seccomp_fd(found) as filter_fd:
-                argv = bubblewrap.arguments(found, command, filter_fd, info_write, limit_processes)
+                network = _network(command, beside)
+                argv = bubblewrap.arguments(found, command, filter_fd, info_write, limit_processes, bool(network))
                 fds = (info_write, *((filter_fd,) if filter_fd >= 0 else ()))
                 shell = _shell(command.limits, group)
                 return spawn(
-                    Launch((*shell, *argv), command.cpus, {}, "/", fds, info_read), command.limits, group, None
+                    Launch((*shell, *network, *argv), command.cpus, {}, "/", fds, info_read),
+                    command.limits,
+                    group,
+                    None,
                 )
         except OSError:
             os.close(info_read)
@@ -98,14 +115,22 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
         return ""
 
 
+def _network(command: Command, beside: LocalProcess | None) -> tuple[str, ...]:
+    """What starts a command on a network that others can join, or on that of another; nothing for one that is alone."""
+    if beside is None and not command.meets:
+        return ()
+    how = ("hold",) if beside is None else ("join", str(beside.pid))
+    return (sys.executable, "-I", "-S", str(Path(__file__).with_name("loopback.py")), *how, "--")
+
+
 def _shell(limits: Limits, group: cgroups.Group | None) -> tuple[str, ...]:
     """A shell that joins the control group, sets limits and becomes the command: 1 ms, and safe in threads."""
     # ulimit counts files in 512-byte blocks and memory in KiB.
     steps = ["ulimit -c 0", f"ulimit -f {limits.tmp_mb * 2048}"]
     steps.append(f"{{ echo {FIRST_TO_END} > /proc/self/oom_score_adj || true; }} 2>/dev/null")
-    if group is None:
+    if group is None or not group.limiting:
         steps.append(f"ulimit -d {limits.memory_mb * 1024}")
-    else:
+    if group is not None:
         steps += [f"echo $$ > '{path}'" for path in group.join_files]
     return ("/bin/sh", "-c", " && ".join(steps) + ' && exec "$@"', "sh")
 

@@ -9,6 +9,7 @@ import secrets
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -37,13 +38,26 @@ from tasks.sandbox.probe.protocol import (
     text_of,
     write_all,
 )
+from tasks.sandbox.probe.results import Digests
 
-__all__ = ["CheckFailed", "Dialect", "ProbeError", "ProbeSession", "SetupInfo", "Spent", "Timed", "probe_text"]
+__all__ = [
+    "CheckFailed",
+    "Dialect",
+    "Digests",
+    "ProbeError",
+    "ProbeSession",
+    "SetupInfo",
+    "Spent",
+    "Timed",
+    "probe_text",
+]
 
 Dialect = Literal["isobench", "gso", "command"]
 """Forms of perf tests. `command` is no script: `tasks.sandbox.commands` runs those."""
 FLAGS = frozenset({"threads_left", "no_gpu_clock"})
 """Flags that a probe may raise; others are dropped, because some flags speak of base and not of the arm."""
+UNMETERED = "unmetered"
+"""Flag of a call while the CPU time of its sandbox may hold less than was used: no success rests on it."""
 START_TIMEOUT_S = 60.0
 MAX_TRACE = 16 * SMALL
 """Bytes of an answer that lists executed lines."""
@@ -53,7 +67,19 @@ HELPERS_SHARE = 0.02
 HELPERS_SLACK_NS = 500_000
 """CPU time of further threads and processes, of all of a call's and in any case, that still counts as one thread."""
 
-_FILES = ("encoding", "dialects", "probe")
+_FILES = (
+    "records",
+    "encoding",
+    "fingerprint",
+    "dialects",
+    "own",
+    "pickles",
+    "storing",
+    "structure",
+    "comparing",
+    "tracing",
+    "probe",
+)
 _BOOT = """import sys, types
 for name, text in {sources!r}:
     module = sys.modules["tasks.sandbox.probe.inside." + name] = types.ModuleType(name)
@@ -103,6 +129,8 @@ class Spent(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    load_ns: int
+    """Of loading the perf test."""
     setup_ns: int
     """Of all setups."""
     digest_ns: int
@@ -169,6 +197,11 @@ class ProbeSession:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def process(self) -> Process | None:
+        """The running process; None before its start and after its end."""
+        return self._process
+
     def close(self) -> None:
         """End the process. Idempotent."""
         process, self._process = self._process, None
@@ -182,17 +215,25 @@ class ProbeSession:
         self._ask("load", timeout_s, script=script.removeprefix("\ufeff"), dialect=dialect)
 
     def setup(self, seed: int, count: int = 1, digest: bool = True) -> SetupInfo:
-        """Build the workloads of `seed`, `seed + 1`, ... (`count` of them); untimed."""
+        """Build the workloads of `seed`, `seed + 1`, ... (`count` of them); untimed.
+
+        `digest`: hash them, for the answer and for `Digests.before`.
+        """
         answer = self._ask("setup", seed=seed, count=count, digest=digest)
         return SetupInfo(digest=maybe(answer, "digest", str), wall_ns=duration(answer, "wall_ns"))
 
-    def run(self, number: int = 1, device: str = "cpu") -> Timed:
-        """Call the experiment `number` times, on the workloads in turn. `cuda` adds device events where torch is."""
+    def run(self, number: int = 1, device: str = "cpu", start: int = 0) -> Timed:
+        """Call the experiment `number` times, on the workloads in turn from `start` on.
+
+        `cuda` adds device events where torch is.
+        """
         self._device = device
-        answer = self._ask("run", number=number, device=device)
+        answer = self._ask("run", number=number, device=device, start=start)
         flags = [flag for flag in field(answer, "flags", list)[:20] if isinstance(flag, str) and flag in FLAGS]
         if self._watch.left_processes():
             flags.append("processes_left")
+        if self._process is None or not self._process.meter.complete:
+            flags.append(UNMETERED)
         wall_ns, outside_ns = duration(answer, "wall_ns"), answer["outside_ns"]
         waited, seen, used = duration(answer, "wait_ns"), self._watch.wait_ns(), self._watch.cpu_ns()
         return Timed(
@@ -219,8 +260,9 @@ class ProbeSession:
         self._watch.begin()
         self._watch.end()
         found = Spent(
+            load_ns=self._spent["load"],
             setup_ns=self._spent["setup"],
-            digest_ns=self._spent["digest"],
+            digest_ns=self._spent["digests"],
             result_ns=self._spent["result"],
             idle_ns=self._watch.idle_ns + (since.idle_ns if since else 0),
         )
@@ -233,17 +275,38 @@ class ProbeSession:
 
         `most`: bytes; a larger one is `protocol`, and is not read to its end.
         """
+        return self._blob("result", index, most)
+
+    def input(self, index: int = 0, most: int = MAX_RESULT) -> bytes:
+        """The workload of call `index` as it is now, for `difference` of another session. Never read by the driver.
+
+        Objects of unknown classes are left out of it; empty where it cannot be read.
+        """
+        return self._blob("input", index, most)
+
+    def _blob(self, op: str, index: int, most: int) -> bytes:
         self._bound.most = line_of(most)
         try:
-            return base64.b64decode(field(self._ask("result", index=index), "blob", str), validate=True)
+            return base64.b64decode(field(self._ask(op, index=index), "blob", str), validate=True)
         except ValueError as error:
-            raise self._broken(f"the result is not base64: {error}") from error
+            raise self._broken(f"the {op} is not base64: {error}") from error
         finally:
             self._bound.most = SMALL
 
+    def digests(self, indexes: Sequence[int] = (0,), inputs: bool = True) -> Digests:
+        """Hashes of what these calls of the last run returned, and of what they were given, unless not wanted.
+
+        At most some thousand calls: the answer is bounded. Raises ProbeError if a result has no safe encoding.
+        """
+        answer = self._ask("digests", indexes=list(indexes), inputs=inputs)
+        try:
+            return Digests.of(answer, len(indexes))
+        except ProbeError as error:
+            raise self._broken(error.message) from None
+
     def result_digest(self, index: int = 0) -> str:
         """Hash of what `result` would give: equal digests need no comparison."""
-        return str(field(self._ask("digest", index=index), "digest", str))
+        return self.digests([index], inputs=False).results[0]
 
     def check(self, reference: bytes, candidate: bytes, timeout_s: float | None = None) -> None:
         """Compare two results with the script's check_equivalence. Raises CheckFailed if it rejects the candidate.
@@ -252,6 +315,12 @@ class ProbeSession:
         """
         blobs = {name: base64.b64encode(blob).decode() for name, blob in (("r", reference), ("c", candidate))}
         self._ask("check", timeout_s, reference=blobs["r"], candidate=blobs["c"])
+
+    def difference(self, reference: bytes, candidate: bytes) -> str:
+        """What two inputs differ in, in a few words; "" where that cannot be said. Asked of a process like `check`."""
+        blobs = {name: base64.b64encode(blob).decode() for name, blob in (("r", reference), ("c", candidate))}
+        answer = self._ask("difference", reference=blobs["r"], candidate=blobs["c"])
+        return text_of(field(answer, "text", str))
 
     def trace(self, seed: int, with_setup: bool = True) -> dict[str, list[int]]:
         """Lines that one experiment (and its setup) executes, by path relative to the checkout."""
@@ -272,7 +341,7 @@ class ProbeSession:
         hello = self._exchange("hello", START_TIMEOUT_S, checker=self._checker)
         assert self._process is not None
         # Nothing of the arm has run yet: this process id is the probe's own.
-        self._watch.start(self._process.pid, field(hello, "pid", int))
+        self._watch.start(self._process, field(hello, "pid", int))
 
     def _ask(self, op: str, timeout_s: float | None = None, **args: Any) -> dict[str, Any]:
         self.greet()

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from tasks.sandbox.probe.session import SetupInfo
+from tasks.telling import says_nothing
 from tasks.timing.alpha_spending import Looks
 from tasks.timing.core_leases import pinning
 from tasks.timing.models import Race, Sample
@@ -26,6 +27,11 @@ from tasks.timing.protocols.common import Needed, generator, in_order, new_race
 from tasks.timing.protocols.core_sharing import may_share
 from tasks.timing.protocols.planning import SHARED_S, SHORT_S, Costs, batches, first_block, plan, rounds_per_set
 from tasks.timing.rounds import Heat, Referee, Reference, play
+
+INPUTS_SHARE = 0.25
+"""Of the rounds after which the workloads are compared, too. Hashing a workload may take longer than the call."""
+HASH_S = 0.05
+"""Seconds of a round that may go into hashing results of base."""
 
 
 def interleaved(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
@@ -110,6 +116,7 @@ class Runner:
             round_s = self._clock() - start
             result = reference.fetch() if reference else None
             if result is not None:
+                race.compared = not says_nothing(result, self.track.script, race.fresh)
                 status, reason = self.referee.baseline(result)
                 if status != "ok":
                     race.base_failure = f"check_equivalence rejects base's own result: {reason}"
@@ -176,10 +183,14 @@ class Runner:
                 number=race.number,
                 numbers=race.numbers,
                 offset=int(self.rng.integers(spare + 1)),
-                result=int(self.rng.integers(race.number)),
+                compared=self._compared(race.number),
+                before=self._played == 0,
+                inputs=warmup or bool(self.rng.random() < INPUTS_SHARE),
                 warmup=warmup,
+                apart=self.track.worker is not None,
                 together=self.together or (race.one_core and not warmup),
                 one_core=race.one_core and not warmup,
+                cores=self.track.timing.cores,
             )
             self._rounds += 1
             reference = play(used, race, heat, self.referee, self.track.timing.device)
@@ -188,6 +199,17 @@ class Runner:
         self._played += 1
         self.counted += not warmup
         return reference
+
+    def _compared(self, number: int) -> list[int]:
+        """Which of so many results are compared: as many as can be hashed in HASH_S, drawn anew for each round.
+
+        A result that is not asked for need not have been computed, so what hashing takes beyond base's is charged to
+        every call in full.
+        """
+        latest = [sample for sample in self.race.samples if sample.arm == "base"][-1:]
+        each_s = max([sample.digest_ns / sample.hashed / 1e9 for sample in latest], default=HASH_S)
+        count = min(number, max(1, int(HASH_S / max(each_s, 1e-6))))
+        return sorted(int(index) for index in self.rng.permutation(number)[:count])
 
     def _clock(self) -> float:
         """Seconds of a clock that stands still while an arm takes time of its own (see `patience`)."""
@@ -213,7 +235,7 @@ class Runner:
         return one is not None and one == other
 
     def _shares(self, samples: Sequence[Sample]) -> bool:
-        return self._sharing and may_share(samples, self.track.timing)
+        return self._sharing and self.track.worker is None and may_share(samples, self.track.timing)
 
     def _choose_batches(self, processes: ProcessSet, round_s: float) -> float:
         """Set the race's batches if some arm is short, and whether arms share; seconds that a round will take.

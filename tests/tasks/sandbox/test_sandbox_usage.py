@@ -9,8 +9,10 @@ import sys
 
 import pytest
 
+from tasks.sandbox.metering.models import Meter, NoMeter
+from tasks.sandbox.metering.processes import ProcessesMeter
 from tasks.sandbox.probe import protocol
-from tasks.sandbox.probe.accounting import Meter, Watch, thread_wait_ns
+from tasks.sandbox.probe.accounting import Watch, thread_wait_ns
 from tasks.sandbox.probe.protocol import Bound, Line, read_lines
 
 CHILD = """
@@ -37,6 +39,16 @@ for line in sys.stdin:
 """
 
 
+class Seen:
+    """A process as `Watch` wants it."""
+
+    def __init__(self, pid: int | None, meter: Meter) -> None:
+        self.pid, self.meter = pid, meter
+
+    def cpu_ns(self) -> int | None:
+        return self.meter.read_ns()
+
+
 def test_own_work_awaited_children_and_living_ones_are_counted() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -45,7 +57,8 @@ def test_own_work_awaited_children_and_living_ones_are_counted() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         watch = Watch()
-        watch.start(process.pid, process.pid)
+        seen = Seen(process.pid, ProcessesMeter(process.pid))
+        watch.start(seen, process.pid)
         try:
             for what, left in (("own", False), ("awaited", False), ("left", True)):
                 watch.idle_ns = 0
@@ -61,14 +74,12 @@ def test_own_work_awaited_children_and_living_ones_are_counted() -> None:
                 assert watch.idle_ns < 30_000_000
         finally:
             os.killpg(process.pid, 9)
-    assert Meter(process.pid, process.pid).read() is None
+    assert seen.cpu_ns() is None
 
 
 def test_what_cannot_be_seen_is_not_measured() -> None:
-    assert Meter.find(None, 1) is None
-    assert Meter.find(os.getpid(), 0) is None
     watch = Watch()
-    watch.start(None, 1)
+    watch.start(Seen(None, NoMeter()), 1)
     watch.begin()
     watch.end()
     assert (watch.cpu_ns(), watch.wait_ns(), watch.left_processes(), watch.idle_ns) == (None, None, False, 0)

@@ -109,6 +109,8 @@ def test_another_image_or_sandbox_on_the_same_machine_is_another_fingerprint(sto
     assert "container image" in score(store).reason
     store.append([session("t2", "m1", fingerprint="f2")])
     assert "sandbox" in score(store).reason
+    store.append([session("t1", "m1", fingerprint="f1"), session("t2", "m1", fingerprint="f2", meter="worker")])
+    assert "meter of CPU time (unknown / worker)" in score(store).reason
 
 
 def test_one_machine_is_no_matter_also_where_a_session_is_not_in_the_store(store):

@@ -42,7 +42,7 @@ DENIALS = {
     "takes its time to be looked at": (
         "import enum, time\nclass Slow(enum.Enum):\n    ONE = 1\n    name = property(lambda self: time.sleep(60))\n"
         "def total(values): return Slow.ONE\n",
-        "timeout", "digest took longer",
+        "timeout", "digests took longer",
     ),
 }  # fmt: skip
 
@@ -95,7 +95,7 @@ def test_what_an_arm_wastes_is_not_taken_from_the_others(store: Store, impatient
         track = Track(sandbox, store.work, arms, SCRIPT, "isobench", timing, Limits())
         race = interleaved(track, (0,), lambda race, confidence: {"human"})
     assert [race.states[f"patch:{n}"].status for n in range(3)] == ["timeout"] * 3
-    assert race.extra_s > 3 * (2 - patience.SLACK_S) - 3 * patience.COMPANY * (race.base_load_s or 0)
+    assert race.extra_s > (2 - patience.SLACK_S) - patience.COMPANY * (race.base_load_s or 0)  # all at the same moment
     assert race.alive("human")
 
 

@@ -10,34 +10,34 @@ MS = 1_000_000
 AGAINST_BASE = Question(arm="patch:a", against="base", threshold=1.2)
 
 
-def sample(arm: str, turn: int, cpu_ms: int, setup_ms: int) -> Sample:
+def sample(arm: str, turn: int, cpu_ms: int, hidden_ms: int) -> Sample:
     return Sample(
         arm=arm, process=turn // 4, round=turn, order=0, seed=turn, number=1, wall_ns=cpu_ms * MS, cpu_ns=cpu_ms * MS,
-        wait_ns=0, outside_ns=cpu_ms * MS + 50_000, setup_ns=setup_ms * MS, correct=True, warmup=False,
+        wait_ns=0, outside_ns=(cpu_ms + hidden_ms) * MS + 50_000, setup_ns=10 * MS, correct=True, warmup=False,
         started_at=datetime(2024, 1, 1, tzinfo=UTC),
     )  # fmt: skip
 
 
-def race(rounds: int, moved: int) -> Race:
-    """The patch is five times as fast, and in the first `moved` rounds its setup does the work."""
+def race(rounds: int, lies: int) -> Race:
+    """The patch is five times as fast, and in the first `lies` rounds it only says so."""
     found = Race(states={name: ArmState(name) for name in ("base", "patch:a")})
     for turn in range(rounds):
-        found.samples += [sample("base", turn, 25, 10), sample("patch:a", turn, 5, 31 if turn < moved else 10)]
+        found.samples += [sample("base", turn, 25, 0), sample("patch:a", turn, 5, 21 if turn < lies else 0)]
     return found
 
 
 def test_a_flag_that_settled_a_question_stays():
-    judgement, found = Judgement([AGAINST_BASE], TimingConfig()), race(8, moved=8)
+    judgement, found = Judgement([AGAINST_BASE], TimingConfig()), race(8, lies=8)
     assert judgement.open_arms(found, 0.95) == set()
-    found.samples += race(40, moved=0).samples[16:]
-    assert judgement.answer(found, AGAINST_BASE)[1] == "yes"
-    assert judgement.flags(found, "patch:a") == ["work_in_setup"]
+    found.samples += race(40, lies=0).samples[16:]
+    assert judgement.answer(found, AGAINST_BASE)[1] == "no"
+    assert judgement.flags(found, "patch:a") == ["clocks_disagree"]
     assert Judgement([AGAINST_BASE], TimingConfig()).flags(found, "patch:a") == []  # by all rounds alone it is clear
 
 
 def test_a_race_that_begins_anew_is_judged_anew():
     judgement = Judgement([AGAINST_BASE], TimingConfig())
-    assert judgement.open_arms(race(8, moved=8), 0.95) == set()
-    anew = race(1, moved=0)  # one round says nothing
+    assert judgement.open_arms(race(8, lies=8), 0.95) == set()
+    anew = race(1, lies=0)  # one round says nothing
     assert judgement.open_arms(anew, 0.95) == {"patch:a"}
     assert judgement.flags(anew, "patch:a") == []

@@ -11,12 +11,14 @@ def test_the_fingerprint_names_the_machine():
     assert len(machine.machine_id) == 12
 
 
-def test_a_session_is_also_known_by_its_sandbox_and_its_images():
-    local = session_fingerprint("m", "local", [])
-    assert local == session_fingerprint("m", "local", [])
+def test_a_session_is_also_known_by_its_sandbox_its_images_and_its_meter():
+    local = session_fingerprint("m", "local", [], "cpuacct")
+    assert local == session_fingerprint("m", "local", [], "cpuacct")
     others = [
-        session_fingerprint("n", "local", []), session_fingerprint("m", "docker", []),
-        session_fingerprint("m", "docker", ["sha256:1"]), session_fingerprint("m", "docker", ["sha256:2"]),
+        session_fingerprint("n", "local", [], "cpuacct"), session_fingerprint("m", "docker", [], "cpuacct"),
+        session_fingerprint("m", "docker", ["sha256:1"], "cpuacct"),
+        session_fingerprint("m", "docker", ["sha256:2"], "cpuacct"), session_fingerprint("m", "local", [], "worker"),
     ]  # fmt: skip
-    assert len({local, *others}) == 5
-    assert session_fingerprint("m", "docker", ["b", "a", "a"]) == session_fingerprint("m", "docker", ["a", "b"])
+    assert len({local, *others}) == 6
+    one, twice = (session_fingerprint("m", "docker", images, "none") for images in (["a", "b"], ["b", "a", "a"]))
+    assert one == twice

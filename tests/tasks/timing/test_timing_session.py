@@ -97,7 +97,8 @@ def test_short_calls_are_batched_on_distinct_workloads(store):
 
 def test_an_arm_much_faster_than_base_gets_larger_batches_that_base_shares_one_call_of(store):
     bodies = {"base": SLOW.replace("range(8)", "range(60)"), "human": FAST, "patch:a": FAST}
-    found = session(store, bodies, MIDDLE, ALONE)
+    timing = ALONE.model_copy(update={"min_rounds": 10, "max_rounds": 10})
+    found = session(store, bodies, MIDDLE, timing)
     assert found.number == 1
     measured = [row for row in store.rows(Measurement, session_id=found.session_id) if not row.warmup]
     by_round = {}

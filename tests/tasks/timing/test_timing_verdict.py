@@ -61,6 +61,7 @@ def test_rounds_are_paired_and_shared_noise_cancels():
     samples = rounds()
     found = compare(race(samples), "human", "base", 0.95, "interleaved")
     assert found is not None
+    found = found.found
     assert found.ratio == pytest.approx(2.0, rel=0.01)
     assert (found.n_rounds, found.n_sets) == (12, 3)
     assert [len(part) for part in log_ratios(samples, "human", "base")] == [4, 4, 4]
@@ -71,6 +72,7 @@ def test_warm_up_and_incorrect_rounds_do_not_count():
     samples += [sample("base", 91, 50), sample("human", 91, 500, correct=False)]
     found = compare(race(samples), "human", "base", 0.95, "interleaved")
     assert found is not None
+    found = found.found
     assert found.n_rounds == 12
 
 
@@ -78,6 +80,7 @@ def test_batches_are_compared_per_call():
     samples = [sample("base", n, 40, number=4) for n in range(8)] + [sample("human", n, 10, number=2) for n in range(8)]
     found = compare(race(samples), "human", "base", 0.95, "interleaved")
     assert found is not None
+    found = found.found
     assert found.ratio == pytest.approx(2.0)
 
 
@@ -86,6 +89,7 @@ def test_time_given_to_other_programs_is_left_out():
     samples += [sample("human", n, 25 + n, wait_ns=n * MS) for n in range(8)]
     found = compare(race(samples), "human", "base", 0.95, "interleaved")
     assert found is not None
+    found = found.found
     assert found.ratio == pytest.approx(2.0)
 
 
@@ -101,6 +105,7 @@ def test_a_probe_that_reports_less_than_the_driver_saw_is_flagged_and_the_driver
     assert clock_flags(samples, "human") == ["clocks_disagree"]
     found = compare(race(samples), "human", "base", 0.95, "interleaved")
     assert found is not None
+    found = found.found
     assert found.ratio == pytest.approx(2.0, rel=0.05)
 
 
@@ -110,6 +115,7 @@ def test_a_claimed_wait_earns_little():
     assert clock_flags(samples, "human") == ["clocks_disagree"]
     found = compare(race(samples), "human", "base", 0.95, "interleaved")
     assert found is not None
+    found = found.found
     assert 1.0 <= found.ratio < 1.1
 
 
@@ -142,15 +148,11 @@ def test_noise_around_honest_clocks_and_setups_is_not_flagged():
         assert clock_flags(samples, "human") == []
 
 
-def test_work_that_moved_into_setup_is_flagged():
-    assert clock_flags(rounds(setup_ns=24 * MS), "human") == ["work_in_setup"]
-    assert clock_flags(rounds(setup_ns=3 * MS), "human") == []
-
-
 def test_sequential_compares_means():
     samples = [sample("base", n, ms) for n, ms in enumerate([10, 20, 30])] + [sample("human", n, 10) for n in range(3)]
     found = compare(race(samples), "human", "base", 0.95, "sequential")
     assert found is not None
+    found = found.found
     assert found.ratio == pytest.approx(2.0)
 
 
@@ -166,6 +168,7 @@ def test_arms_that_were_each_paired_with_base_are_compared_through_it():
             samples += [sample(name, 2 * turn + number, ms * speed, **place)]
     found = compare(race(samples), "patch:a", "human", 0.95, "duet")
     assert found is not None
+    found = found.found
     assert found.ratio == pytest.approx(1.25)
     assert (found.n_rounds, found.n_sets) == (6, 3)
 
@@ -178,4 +181,5 @@ def test_a_duet_on_cores_of_different_speed_is_fair():
         samples += [sample("base", turn, 110 * fast), sample("human", turn, 100 * slow)]
     found = compare(race(samples), "human", "base", 0.95, "duet")
     assert found is not None
+    found = found.found
     assert found.ratio == pytest.approx(1.1)

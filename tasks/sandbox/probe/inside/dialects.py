@@ -3,6 +3,7 @@
 Standard library only, syntax of Python 3.8.
 """
 
+import functools
 import inspect
 import timeit
 import traceback
@@ -24,6 +25,19 @@ class Failure(Exception):
 
 class Captured(BaseException):
     """Carries the workload out of a run_test that is about to time it; not an Exception, so that nobody swallows it."""
+
+
+class Call:
+    """One call to be timed: `function` takes no arguments, does the work once and returns its result."""
+
+    __slots__ = ("before", "function", "given")
+
+    def __init__(self, function: Any, *given: Any) -> None:
+        self.function = function
+        self.given = given
+        """(what the call works on,); empty where the script hides it."""
+        self.before: Any = None
+        """Hash of that before the call."""
 
 
 def user_code(function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -58,6 +72,7 @@ class GsoScript:
     """
 
     stores_reference = True
+    varies = False
 
     def __init__(self, module: Any) -> None:
         self.space = module.__dict__
@@ -73,17 +88,17 @@ class GsoScript:
             raise Failure("missing_function", "the script defines neither run_test nor setup and experiment")
 
     def prepare(self, seed: Any) -> Any:
-        """A callable without arguments that does the work once and returns its result."""
+        """A Call."""
         if self.mode == "captured":
             call = self._capture()
             if call is not None:
-                return call
+                return Call(call, *enclosed(call))
             self.mode = "direct" if self.direct else "whole"  # it uses timeit for something else
         if self.mode == "whole":
-            return self._whole
+            return Call(self._whole)
         setup, experiment = self.space["setup"], self.space["experiment"]
         data = user_code(setup, seed) if positional(setup, "seed") else user_code(setup)
-        return (lambda: experiment(data)) if positional(experiment) else experiment
+        return Call(functools.partial(experiment, data) if positional(experiment) else experiment, data)
 
     def _capture(self) -> Any:
         def instead(stmt: Any = "pass", setup: Any = "pass", *args: Any, **kwargs: Any) -> Any:
@@ -138,6 +153,8 @@ class IsobenchScript:
 
     mode = "direct"
     stores_reference = False
+    varies = True
+    """Whether the seed is asked for: a workload that is the same for all seeds is then worth telling."""
 
     def __init__(self, module: Any) -> None:
         self.space = module.__dict__
@@ -147,12 +164,9 @@ class IsobenchScript:
             raise Failure("missing_function", "the script does not define " + ", ".join(missing))
 
     def prepare(self, seed: Any) -> Any:
-        """A callable without arguments that does the work once and returns its result."""
+        """A Call."""
         state = user_code(self.space["setup"], seed)
-        experiment = self.space["experiment"]
-        call: Any = lambda: experiment(state)  # noqa: E731
-        call.state = state
-        return call
+        return Call(functools.partial(self.space["experiment"], state), state)
 
     def check(self, reference: Any, candidate: Any) -> Any:
         """Call check_equivalence."""
@@ -168,6 +182,19 @@ def names_used(function: Any) -> Any:
             names.update(code.co_names)
             codes.extend(const for const in code.co_consts if isinstance(const, types.CodeType))
     return names
+
+
+def enclosed(function: Any) -> Any:
+    """(The data that a function encloses,); () where there is none."""
+    data = []
+    for cell in getattr(function, "__closure__", None) or ():
+        try:
+            value = cell.cell_contents
+        except ValueError:
+            continue  # not bound
+        if not callable(value) and not isinstance(value, types.ModuleType):
+            data.append(value)
+    return (data,) if data else ()
 
 
 def positional(function: Any, *named: Any) -> Any:

@@ -12,7 +12,6 @@ import base64
 import collections
 import datetime
 import decimal
-import enum
 import fractions
 import functools
 import json
@@ -21,10 +20,13 @@ import sys
 import uuid
 from typing import Any, Callable, Dict, List, Tuple
 
+from tasks.sandbox.probe.inside.records import Computed, is_record, readers
+
 MAX_BYTES = 256 * 1024 * 1024
 _PLAIN = frozenset({type(None), bool, float, str})
 _CODES = {float: "d", int: "q"}
 _LONG = 32  # from here on, lists of floats or of integers travel as machine words: ten times faster than digits
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, not by C
 _EXACT_INT = 1 << 62  # beyond it integers travel in hex: Python limits the decimal digits of a conversion
 
 
@@ -94,18 +96,27 @@ def _pack(value: Any, where: str) -> Any:  # noqa: PLR0911 -- one return per for
         return [_MAPPINGS[kind], pairs]
     if kind in _TEXT:
         return [_TEXT[kind][0], _TEXT[kind][1](value)]
-    if isinstance(value, enum.Enum):
-        return ["record", _name(kind), [["name", value.name], ["value", _pack(value._value_, f"{where}.value")]]]
-    if isinstance(value, tuple) and isinstance(getattr(kind, "_fields", None), tuple):
-        return ["namedtuple", kind.__name__, list(kind._fields), _pack_items(tuple.__iter__(value), where)]
-    if isinstance(getattr(kind, "__dataclass_fields__", None), dict):
-        read = object.__getattribute__
-        names = list(kind.__dataclass_fields__)
-        return ["record", _name(kind), [[name, _pack(read(value, name), f"{where}.{name}")] for name in names]]
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and (kind is numpy.ndarray or isinstance(value, numpy.generic)):
+    if is_record(kind):
+        try:
+            return [
+                "record",
+                _name(kind),
+                [[name, _pack(read(value), f"{where}.{name}")] for name, read in readers(kind)],
+            ]
+        except Computed as error:
+            raise Unserialisable(f"{where} is a {_name(kind)}, which has no safe encoding: {error}") from None
+    if issubclass(kind, tuple) and type(getattr(kind, "_fields", None)) is tuple:
+        fields = [str(name) for name in kind._fields]  # type: ignore[attr-defined]
+        return ["namedtuple", kind.__name__, fields, _pack_items(tuple.__iter__(value), where)]
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is not None and (kind is numpy.ndarray or is_numpy_scalar(numpy, kind)):
         return _pack_array(numpy, value, where)
     raise Unserialisable(f"{where} is a {_name(kind)}, which has no safe encoding; return built-in types or arrays")
+
+
+def is_numpy_scalar(numpy: Any, kind: type) -> bool:
+    """Whether it is one of numpy's own types of scalars, and no class that was made of one."""
+    return issubclass(kind, numpy.generic) and not kind.__flags__ & _HEAP_TYPE
 
 
 def _pack_items(items: Any, where: str) -> Any:

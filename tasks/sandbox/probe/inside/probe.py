@@ -8,68 +8,32 @@ be prepared before the question.
 """
 
 # ruff: noqa: UP006, UP035 -- the forms that Python 3.8 evaluates
+import ast
 import base64
 import gc
 import hashlib
-import io
 import json
 import linecache
 import os
-import pickle
 import random
 import resource
 import sys
-import tempfile
 import threading
 import time
 import types
 from typing import Any, Dict, List
 
+from tasks.sandbox.probe.inside.comparing import compare, told
 from tasks.sandbox.probe.inside.dialects import FILENAME, SCRIPTS, Failure, describe, trace_of, user_code
-from tasks.sandbox.probe.inside.encoding import decode, encode
+from tasks.sandbox.probe.inside.encoding import encode
+from tasks.sandbox.probe.inside.fingerprint import SIZE as HASH_BYTES
+from tasks.sandbox.probe.inside.fingerprint import Fingerprint, shared
+from tasks.sandbox.probe.inside.own import OwnNames, Untouched
+from tasks.sandbox.probe.inside.pickles import restrict_pickle
+from tasks.sandbox.probe.inside.storing import outline, stored
+from tasks.sandbox.probe.inside.tracing import Lines
 
 MODULE = "perf_test"
-TRACE_PATIENCE = 20000  # about 10 ms of tracing
-SAFE_PICKLES = {
-    "builtins": {"set", "frozenset", "bytearray", "complex", "range", "slice", "list", "dict", "tuple", "int", "float"},
-    "collections": {"OrderedDict", "Counter", "deque", "defaultdict"},
-    "datetime": {"datetime", "date", "time", "timedelta", "timezone"},
-    "decimal": {"Decimal"},
-    "fractions": {"Fraction"},
-    "numpy": {"dtype", "ndarray"},
-    "numpy.core.multiarray": {"_reconstruct", "scalar"},
-    "numpy._core.multiarray": {"_reconstruct", "scalar"},
-    "numpy.core.numeric": {"_frombuffer"},
-    "numpy._core.numeric": {"_frombuffer"},
-}
-
-
-class DataOnly:
-    """Unpicklers that load data and never code: a candidate's result must not run anything where it is checked."""
-
-    armed = False
-
-    def find_class(self, module: Any, name: Any) -> Any:
-        """Once armed, allow the types of SAFE_PICKLES only."""
-        if not DataOnly.armed or name in SAFE_PICKLES.get(module, ()):
-            return super().find_class(module, name)  # type: ignore[misc]
-        raise pickle.UnpicklingError(f"{module}.{name} may not be unpickled by load_result")
-
-
-class Unpickler(DataOnly, pickle.Unpickler):
-    """Takes the place of pickle.Unpickler."""
-
-
-class PythonUnpickler(DataOnly, pickle._Unpickler):
-    """Takes the place of pickle._Unpickler, from which some libraries derive theirs."""
-
-
-def restrict_pickle() -> Any:
-    """Before the arm's imports, so that whatever they derive from an unpickler is restricted too."""
-    replaced: Any = pickle
-    replaced.Unpickler, replaced._Unpickler = Unpickler, PythonUnpickler
-    replaced.load = lambda file, **kwargs: Unpickler(file, **kwargs).load()
-    replaced.loads = lambda data, **kwargs: Unpickler(io.BytesIO(data), **kwargs).load()
 
 
 class GpuClock:
@@ -88,6 +52,14 @@ class GpuClock:
         return int(self.start.elapsed_time(self.end) * 1e6)
 
 
+def look(call: Any) -> Any:
+    """Fingerprint of what a call works on; None where the script hides it, or where it contains itself."""
+    try:
+        return Fingerprint(call.given[0], opaque=True) if call.given else None
+    except TypeError:
+        return None
+
+
 class Probe:
     """The state of one perf test in one process, and the operations that the driver may ask for."""
 
@@ -97,16 +69,28 @@ class Probe:
         self.thresholds, self.pid, self.getpid = gc.get_threshold(), os.getpid(), os.getpid
         self.threads, self.main_cpu = sys.modules["_thread"]._count, time.thread_time_ns
         self.pread = os.pread
+        self.getprofile, self.gettrace = sys.getprofile, sys.gettrace
         try:
             self.schedstat = os.open("/proc/self/schedstat", os.O_RDONLY)
         except OSError:
             self.schedstat = -1  # this kernel does not say
+        self.untouched = Untouched(
+            [compare, user_code, encode, Fingerprint.__init__, Untouched.__init__, restrict_pickle]
+        )
+        self.replaced: List[str] = []
         self.script: Any = None
+        self.own: Any = None
         self.calls: List[Any] = []
-        self.results: List[Any] = []
-        self.blobs: Dict[Any, bytes] = {}
+        self.forget()
         self.root = os.path.realpath(os.environ.pop("PROBE_ROOT", "/arm"))
         self.paths = [path for path in os.environ.pop("PROBE_PATH", "").split(os.pathsep) if path]
+
+    def forget(self) -> None:
+        """The last run's results."""
+        self.chosen: Any = ()
+        self.results: List[Any] = []
+        self.blobs: Dict[Any, bytes] = {}
+        self.prints: Dict[Any, Any] = {}
 
     def hello(self, checker: Any) -> Any:
         """Make the arm importable."""
@@ -123,12 +107,14 @@ class Probe:
     def load(self, script: Any, dialect: Any) -> Any:
         """Execute the script's top level."""
         try:
-            code = compile(script, FILENAME, "exec")
+            tree: Any = compile(script, FILENAME, "exec", ast.PyCF_ONLY_AST)
+            code = compile(tree, FILENAME, "exec")
         except (SyntaxError, ValueError) as error:
             raise Failure("syntax", describe(error), trace_of(error)) from None
         linecache.cache[FILENAME] = (len(script), None, script.splitlines(True), FILENAME)
         module = types.ModuleType(MODULE)
         module.__file__ = FILENAME
+        self.own = OwnNames(tree, code, FILENAME)
         sys.modules[MODULE] = module
         user_code(exec, code, module.__dict__)
         self.script = SCRIPTS[dialect](module)
@@ -149,28 +135,32 @@ class Probe:
         """Build `count` workloads, of seed, seed + 1, ..."""
         if self.script is None:
             raise Failure("protocol", "setup before load")
-        self.calls, self.results, self.blobs = [], [], {}
+        self.calls = []
+        self.forget()
         start = self.wall()
         for index in range(count):
             self.reseed(seed + index)
             self.calls.append(self.script.prepare(seed + index))
         wall_ns = self.wall() - start
-        found = None
-        if digest and hasattr(self.calls[0], "state"):
-            try:
-                found = hashlib.sha256(encode(self.calls[0].state)).hexdigest()
-            except TypeError:
-                found = None
+        first = None
+        for call in self.calls:
+            seen = look(call) if digest else None
+            first = first or seen
+            call.before = seen.digest if seen else None
+        found = first.digest if first and self.script.varies and not first.unseen else None
         self.collect()  # here, because the driver's clock is running during `run`
         return {"digest": found, "wall_ns": wall_ns}
 
-    def run(self, number: Any, device: Any) -> Any:
-        """Time `number` calls; with fewer workloads than calls, they are used in turn."""
+    def run(self, number: Any, device: Any, start: Any) -> Any:
+        """Time `number` calls from workload `start` on; with fewer workloads than calls, they are used in turn."""
         if not self.calls:
             raise Failure("protocol", "run before setup")
-        chosen = [self.calls[index % len(self.calls)] for index in range(number)]
-        self.results, self.blobs = [], {}
-        results = self.results
+        self.forget()
+        self.chosen = tuple(self.calls[index % len(self.calls)] for index in range(start, start + number))
+        timed, results = tuple(call.function for call in self.chosen), self.results
+        own, touched = self.script.space.get("experiment"), False
+        own = own if type(own) is types.FunctionType else self.forget
+        code = own.__code__
         self.gc_threshold(*self.thresholds)
         self.gc_on()
         wall, cpu, usage, before = self.wall, self.cpu, self.usage, self.threads()
@@ -182,9 +172,10 @@ class Probe:
         child = usage(resource.RUSAGE_CHILDREN)
         slept = usage(resource.RUSAGE_THREAD).ru_nvcsw
         waited, main_start, cpu_start = self.waited(), self.main_cpu(), cpu()
-        start = wall()
+        began = wall()
         try:
-            for call in chosen:
+            for call in timed:
+                touched |= own.__code__ is not code  # one call may not arrange what the next one does
                 results.append(call())
             gpu_ns = gpu.stop() if gpu else None
             stop = wall()
@@ -195,15 +186,24 @@ class Probe:
         after = usage(resource.RUSAGE_CHILDREN)
         cpu_ns += int((after.ru_utime + after.ru_stime - child.ru_utime - child.ru_stime) * 1e9)
         wait_ns -= max(0, cpu_ns - main_ns)  # waiting for its own threads and children is the experiment's time
+        self.replaced += ["experiment"] * (touched and "experiment" not in self.replaced)
         flags = ["threads_left"] if self.threads() > before else []
         if device == "cuda" and gpu is None:
             flags.append("no_gpu_clock")
-        clocks = {"wall_ns": stop - start, "cpu_ns": cpu_ns, "wait_ns": max(0, wait_ns), "gpu_ns": gpu_ns}
+        clocks = {"wall_ns": stop - began, "cpu_ns": cpu_ns, "wait_ns": max(0, wait_ns), "gpu_ns": gpu_ns}
         return dict(clocks, sleeps=slept, flags=flags)
 
     def result(self, index: Any) -> Any:
         """One result of the last run, as `blob` makes it."""
         return {"blob": base64.b64encode(self.blob(index)).decode()}
+
+    def input(self, index: Any) -> Any:
+        """What a call of the last run worked on, as it is now; empty if it has no safe encoding."""
+        given = self.chosen[index].given
+        try:
+            return {"blob": base64.b64encode(b"v" + encode(given[0]) if given else b"").decode()}
+        except TypeError:
+            return {"blob": ""}
 
     def blob(self, index: Any) -> bytes:
         """A result as `encoded` makes it, once: an iterator gives its items once only."""
@@ -214,121 +214,68 @@ class Probe:
         return self.blobs[index]
 
     def encoded(self, value: Any) -> bytes:
-        """A value in the safe encoding, or else as the script's store_result writes it."""
+        """A value in the safe encoding, or else its type and what the script's store_result writes."""
         try:
             return b"v" + encode(value)
         except TypeError as error:
             if not callable(self.script.space.get("store_result")):
                 raise Failure("unserialisable", str(error) + ", or define store_result and load_result") from None
-        return b"f" + bytes(self.stored(value))
+        kinds = json.dumps(outline(value)).encode()  # before anything is taken from an iterator
+        return b"f" + kinds + b"\0" + stored(self.script.space, value)
 
-    def digest(self, index: Any) -> Any:
-        """Hash of what `result` would give, so that equal results need not travel."""
-        return {"digest": hashlib.sha256(self.blob(index)).hexdigest()}
+    def digests(self, indexes: Any, inputs: Any) -> Any:
+        """Hashes of results, and then, if `inputs`, of what these calls worked on, as it is now."""
+        found = [self.printed(index) for index in indexes]
+        answer: Dict[str, Any] = {"results": [digest for digest, _ in found], "inputs": [], "before": [], "shared": []}
+        for index, (_, result) in zip(indexes, found):  # noqa: B905 -- Python 3.8
+            state = look(self.chosen[index]) if inputs else None
+            answer["inputs"].append(state.digest if state else None)
+            answer["before"].append(self.chosen[index].before)
+            answer["shared"].append(shared(result, state) if state else "")
+        return dict(answer, script=self.own_names())
 
-    def stored(self, value: Any) -> Any:
-        """What store_result writes."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "result")
-            user_code(self.script.space["store_result"], value, path)
-            names = os.listdir(folder)  # numpy.save and others append a suffix
-            if len(names) != 1:
-                raise Failure("unserialisable", f"store_result must write one file, it wrote {len(names)}")
-            with open(os.path.join(folder, names[0]), "rb") as file:
-                return names[0][len("result") :].encode() + b"\0" + file.read()
+    def printed(self, index: Any) -> Any:
+        """(hash of a result, its fingerprint); where only the script can store it, the hash is of what that writes."""
+        if not self.results:
+            raise Failure("protocol", "digests before run")
+        if index not in self.prints:
+            try:
+                print_ = Fingerprint(self.results[index])
+                self.prints[index] = print_.digest, print_
+            except TypeError:
+                digest = hashlib.blake2b(self.blob(index), digest_size=HASH_BYTES).hexdigest()
+                self.prints[index] = digest, Fingerprint(self.results[index], opaque=True)
+        return self.prints[index]
 
-    def restored(self, data: Any) -> Any:
-        """What load_result reads; pickles in it are held to data."""
-        load = self.script.space.get("load_result")
-        if not callable(load):
-            raise Failure("missing_function", "the script defines store_result and not load_result")
-        suffix, _, content = data.partition(b"\0")
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "result" + os.path.basename(suffix.decode()))
-            with open(path, "wb") as file:
-                file.write(content)
-            return load(path)
+    def own_names(self) -> Any:
+        """Hashes of the script's own functions and constants, and of ours that are not what they were."""
+        space = self.script.space
+        found = dict(self.own.described(space))
+        kinds = {self.own.described_call(call.function, space) for call in self.calls}
+        found["calls"] = self.own.hashed(sorted(kinds))
+        watching = [self.getprofile(), self.gettrace(), getattr(threading, "_profile_hook", None)]
+        if any(watching):
+            found["calls, which are watched"] = self.own.hashed("watched")
+        for name in self.untouched.touched() + self.replaced:
+            found[name + ", between two calls or in the probe"] = self.own.hashed("replaced")
+        return found
 
     def check(self, reference: Any, candidate: Any) -> Any:
-        """Raise Failure("mismatch") unless the script accepts the candidate. Called in a process with base code."""
-        DataOnly.armed = True
-        values = []
-        for name, blob in (("reference", reference), ("candidate", candidate)):
-            raw = base64.b64decode(blob)
-            try:
-                value = decode(raw[1:]) if raw[:1] == b"v" else self.restored(raw[1:])
-                if name == "reference" and raw[:1] == b"v" and self.script.stores_reference:
-                    value = self.round_trip(value)
-            except Failure:
-                raise
-            except BaseException as error:
-                raise Failure("mismatch", f"the {name} cannot be read: {describe(error)}") from None
-            values.append(value)
-        try:
-            verdict = self.script.check(*values)
-        except Failure:
-            raise
-        except BaseException as error:
-            raise Failure("mismatch", describe(error), trace_of(error)) from None
-        if verdict is False:
-            raise Failure("mismatch", "check_equivalence returned False")
+        """Raise Failure("mismatch") unless script and structure accept the candidate. In a process with base code."""
+        compare(self.script, base64.b64decode(reference), base64.b64decode(candidate))
         return {}
 
-    def round_trip(self, value: Any) -> Any:
-        """A reference as check_equivalence of the gso dialect expects it: stored and loaded."""
-        if all(callable(self.script.space.get(name)) for name in ("store_result", "load_result")):
-            return self.restored(self.stored(value))
-        return value
+    def difference(self, reference: Any, candidate: Any) -> Any:
+        """What is different in two inputs, in words; "" where that cannot be said."""
+        return {"text": told(base64.b64decode(reference), base64.b64decode(candidate))}
 
     def trace(self, seed: Any, with_setup: Any) -> Any:
-        """Lines of the checkout that one setup and experiment execute, in all threads.
-
-        Tracing costs 50 times the run. A function that went over TRACE_PATIENCE lines without a new one is left alone.
-        """
-        seen: Dict[Any, Any] = {}
-        mine: Dict[Any, Any] = {}
-        repeats: Dict[Any, int] = {}
-        prefix = self.root + os.sep
-
-        def on_line(frame: Any, event: Any, arg: Any) -> Any:
-            if event == "line":
-                code = frame.f_code
-                if frame.f_lineno not in seen[code]:
-                    seen[code].add(frame.f_lineno)
-                    repeats[code] = 0
-                else:
-                    repeats[code] = repeats.get(code, 0) + 1
-                    if repeats[code] > TRACE_PATIENCE:
-                        mine[code], frame.f_trace_lines = None, False
-            return on_line
-
-        def on_call(frame: Any, event: Any, arg: Any) -> Any:
-            code = frame.f_code
-            if code not in mine:
-                path = os.path.realpath(code.co_filename)
-                mine[code] = os.path.relpath(path, self.root) if path.startswith(prefix) else None
-            if mine[code] is None:
-                return None
-            seen.setdefault(code, set()).add(frame.f_lineno)
-            return on_line
-
-        def traced(function: Any, *args: Any) -> Any:
-            threading.settrace(on_call)
-            sys.settrace(on_call)
-            try:
-                return function(*args)
-            finally:
-                sys.settrace(None)
-                threading.settrace(None)
-
+        """Lines of the checkout that one setup and experiment execute, in all threads."""
         self.reseed(seed)
-        call = traced(self.script.prepare, seed) if with_setup else self.script.prepare(seed)
-        user_code(traced, call)
-        lines: Dict[str, Any] = {}
-        for code, numbers in seen.items():
-            path = os.path.relpath(os.path.realpath(code.co_filename), self.root)
-            lines.setdefault(path, set()).update(numbers)
-        return {"lines": {path: sorted(numbers) for path, numbers in lines.items()}}
+        lines = Lines(self.root)
+        call = lines.traced(self.script.prepare, seed) if with_setup else self.script.prepare(seed)
+        user_code(lines.traced, call.function)
+        return {"lines": lines.found()}
 
 
 def serve(probe: Any, requests: Any, answers: Any) -> Any:

@@ -1,0 +1,78 @@
+"""Each success is confirmed with nobody but base and human beside the arm.
+
+Several patches in one session share a machine: through locks on files that all of them see, or through the state of a
+cache, one of them can learn what another has computed. Alone with base and human it has nobody to ask.
+
+Where sandboxes have no control groups of their own, the rounds that confirm have one arm at a time, too: then what the
+group of all used and nobody accounts for is that arm's (`tasks.sandbox.metering.worker`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from tasks.sandbox.metering.worker import WorkerGroup
+from tasks.timing.judgement import Judgement
+from tasks.timing.models import Question, Race, Verdict
+from tasks.timing.processes import Track
+from tasks.timing.protocols.common import Needed
+
+NOT_CONFIRMED = "not_confirmed"
+"""Flag of an arm that is fast enough only while other patches are timed beside it."""
+ROUNDS = 4
+"""Rounds after which a confirmation is looked at first: they suffice where the estimate reaches the threshold again."""
+BUDGET_SHARE = 0.5
+"""Of a session's budget, for one confirmation."""
+Play = Callable[[Track, tuple[int, ...], Needed], Race]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What the rounds alone with base and human say about questions that were answered `yes`."""
+
+    race: Race
+    verdicts: dict[Question, Verdict]
+    ratios: dict[Question, float | None]
+
+
+def confirm(
+    play: Play, track: Track, cores: tuple[int, ...], questions: Sequence[Question], worker: WorkerGroup | None
+) -> Confirmation:
+    """Time one arm anew with base and human alone. All questions are about that arm, and were answered `yes`.
+
+    A question is confirmed if the estimate reaches its threshold. Where it does not, rounds go on until the interval
+    says `yes` or `no`, or rounds and time are up.
+    """
+    (arm,) = {question.arm for question in questions}
+    timing = track.timing
+    alone = replace(
+        track,
+        worker=worker,
+        arms={name: track.arms[name] for name in ("base", "human", arm) if name in track.arms},
+        timing=timing.model_copy(
+            update={
+                "min_rounds": min(ROUNDS, timing.min_rounds),
+                "processes": 1,
+                "budget_s": timing.budget_s * BUDGET_SHARE,
+            }
+        ),
+    )
+    judgement = Judgement(questions, alone.timing)
+
+    def needed(race: Race, level: float) -> set[str]:
+        still_open = judgement.open_arms(race, level)
+        return set() if all(_verdict(judgement, race, question)[0] == "yes" for question in questions) else still_open
+
+    race = play(alone, cores, needed)
+    found = {question: _verdict(judgement, race, question) for question in questions}
+    return Confirmation(race, {q: verdict for q, (verdict, _) in found.items()}, {q: r for q, (_, r) in found.items()})
+
+
+def _verdict(judgement: Judgement, race: Race, question: Question) -> tuple[Verdict, float | None]:
+    compared, verdict = judgement.answer(race, question)
+    if not race.alive(question.arm):
+        return ("inconclusive" if race.base_failure else "no"), None
+    if compared is None:
+        return "inconclusive", None
+    return ("yes" if compared.found.ratio >= question.threshold else verdict), compared.found.ratio

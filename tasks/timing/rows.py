@@ -1,0 +1,156 @@
+"""Rows of a session: its timed calls and its comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+
+from storage.tables import Comparison, Measurement
+from tasks.sandbox.probe.session import UNMETERED
+from tasks.timing.charging import charge_of, charges
+from tasks.timing.clocks import call_times
+from tasks.timing.confirming import NOT_CONFIRMED, Confirmation
+from tasks.timing.models import Question, Race, Sample, Verdict
+from tasks.timing.verdict import Compared, Times, judge
+
+CLAIM_UNCONFIRMED = "claim_unconfirmed"
+"""Flag of a command without a server whose own output says that it is fast enough, and the driver's clock does not."""
+RESULTS_NOT_COMPARED = "results_not_compared"
+"""Flag of an arm that is not known to do the work: the perf test's result is the same for a stub."""
+WORK_UNACCOUNTED = "work_unaccounted"
+"""Flag of an arm whose calls alone are fast enough: with what is charged to them they are not, or it is still open."""
+
+
+class Report:
+    """Makes rows with what they share."""
+
+    def __init__(
+        self, session_id: str, test_id: str, repo: str, instance_id: str | None, machine_id: str, times: Times
+    ) -> None:
+        """`times`: those that comparisons rest on, by the session's protocol."""
+        self._times = times
+        self.session_id = session_id
+        self._test_id, self._repo, self._instance_id, self._machine_id = test_id, repo, instance_id, machine_id
+        self._rounds = self._sets = 0
+
+    def measurements(self, samples: Sequence[Sample], confirming: bool = False) -> list[Measurement]:
+        """Rows of samples, whose rounds and processes get numbers after those of earlier ones."""
+        arms = {sample.arm for sample in samples}
+        times = {arm: self._times(samples, arm) for arm in arms}
+        charged = {arm: charges(samples, arm) for arm in arms}
+        rounds, sets = self._rounds, self._sets
+        rows = [
+            self._measurement(
+                replace(s, round=s.round + rounds, process=s.process + sets, confirming=confirming),
+                times[s.arm].get(s.round),
+                charged[s.arm].get(s.round, 0.0),
+            )
+            for s in samples
+        ]
+        self._rounds = max([rounds, *(row.round + 1 for row in rows)])
+        self._sets = max([sets, *(row.process + 1 for row in rows)])
+        return rows
+
+    def _measurement(self, sample: Sample, call_ns: float | None, charge_ns: float) -> Measurement:
+        """The row of one sample, with the time per call that comparisons rest on, and the charge per call."""
+        return Measurement(
+            session_id=self.session_id,
+            test_id=self._test_id,
+            arm=sample.arm,
+            process=sample.process,
+            round=sample.round,
+            repo=self._repo,
+            instance_id=self._instance_id,
+            wall_ns=sample.wall_ns,
+            cpu_ns=sample.cpu_ns,
+            gpu_ns=sample.gpu_ns,
+            wait_ns=sample.wait_ns,
+            cpu_bound=sample.cpu_bound,
+            company_ns=sample.company_ns,
+            outside_ns=sample.outside_ns,
+            call_ns=call_ns,
+            number=sample.number,
+            order=sample.order,
+            seed=sample.seed,
+            load_ns=sample.load_ns,
+            setup_ns=sample.setup_ns,
+            digest_ns=sample.digest_ns,
+            result_ns=sample.result_ns,
+            idle_ns=sample.idle_ns,
+            setups=sample.setups,
+            hashed=sample.hashed,
+            charge_ns=charge_ns,
+            confirming=sample.confirming,
+            correct=sample.correct,
+            warmup=sample.warmup,
+            flags=list(sample.flags),
+            machine_id=self._machine_id,
+            started_at=sample.started_at,
+        )
+
+    def comparison(
+        self,
+        race: Race,
+        question: Question,
+        compared: Compared | None,
+        verdict: Verdict,
+        flags: list[str],
+        level: float,
+        confirmation: Confirmation | None = None,
+    ) -> Comparison:
+        """The row of one question, with the flags of its arm.
+
+        An arm whose opponent fell out has status `error` and flag `against_failed`.
+        """
+        found, calls = (compared.found, compared.calls) if compared else (None, None)
+        charge = charge_of(race.samples, question.arm, level)
+        state, against = race.states[question.arm], race.states[question.against]
+        status, reason = state.status, state.reason
+        if status == "ok" and not race.compared:
+            flags = [*flags, RESULTS_NOT_COMPARED]
+        if race.base_failure:
+            status, reason, flags = "error", f"base: {race.base_failure}", ["base_failed"]
+        elif status == "ok" and against.status != "ok":
+            status, reason = "error", f"{against.name} is {against.status}: {against.reason}"
+            flags = [*flags, "against_failed"]
+        elif status == "ok" and race.claimed and verdict != "yes" and judge(found, question.threshold) == "yes":
+            flags = [*flags, CLAIM_UNCONFIRMED]
+        elif status == "ok" and verdict != "yes" and judge(calls, question.threshold) == "yes":
+            flags = [*flags, WORK_UNACCOUNTED]
+        elif status == "ok" and verdict == "yes" and UNMETERED in flags:
+            verdict = "inconclusive"
+        elif status == "ok" and confirmation and confirmation.verdicts.get(question, "yes") != "yes":
+            verdict, flags = confirmation.verdicts[question], [*flags, NOT_CONFIRMED]
+        return Comparison(
+            session_id=self.session_id,
+            test_id=self._test_id,
+            arm=question.arm,
+            against=question.against,
+            repo=self._repo,
+            instance_id=self._instance_id,
+            status=status,
+            reason=reason,
+            ratio=found.ratio if found else None,
+            ci_low=found.low if found else None,
+            ci_high=found.high if found else None,
+            calls_ratio=calls.ratio if calls else None,
+            calls_ci_low=calls.low if calls else None,
+            calls_ci_high=calls.high if calls else None,
+            charge_s=charge.ns / 1e9 if charge else None,
+            charge_ci_high_s=charge.high / 1e9 if charge else None,
+            confirmed_ratio=confirmation.ratios.get(question) if confirmation else None,
+            median_s=_median_s(race, question.arm),
+            against_median_s=_median_s(race, question.against),
+            n_rounds=found.n_rounds if found else 0,
+            question=question.threshold,
+            verdict="no" if state.status != "ok" and not race.base_failure else verdict,
+            flags=flags,
+            metric=race.primary,
+            machine_id=self._machine_id,
+        )
+
+
+def _median_s(race: Race, arm: str) -> float | None:
+    times = list(call_times(race.samples, arm).values())
+    return median(times) / 1e9 if times else None
