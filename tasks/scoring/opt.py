@@ -66,7 +66,7 @@ def opt_at_k(
 ) -> list[OptAtK]:
     """One row per model and k, best Opt@1 first; models without one come last.
 
-    `scores` are rows, or a frame with their columns (`COLUMNS`; `weakly_checked` may be absent). Every model is
+    `scores` are rows, or a frame with their columns (`COLUMNS`; without `weakly_checked` all are). Every model is
     measured on all of `instance_ids`. `inconclusive` is a failure in `opt` and `opt_if_inconclusive_no`, a success in
     `opt_if_inconclusive_yes`. Intervals are at 95 %.
     """
@@ -82,7 +82,7 @@ def _tallies(scores: pl.DataFrame | Sequence[Score], instances: Sequence[str]) -
     """Model -> its instances, those that it did not attempt included."""
     frame = scores if isinstance(scores, pl.DataFrame) else pl.DataFrame(_columns(scores))
     if "weakly_checked" not in frame.columns:
-        frame = frame.with_columns(weakly_checked=pl.lit(False))
+        frame = frame.with_columns(weakly_checked=pl.lit(True))
     timed = pl.col("status") != "not_timed"
     by_instance = (
         frame.lazy()
