@@ -166,6 +166,10 @@ class ReadyConfig(Section):
     """Time that the server may take until it is ready, in seconds."""
 
 
+HOW_MUCH = ("completed", "failed", "input_tokens", "output_tokens")
+"""Metrics of serving benchmarks that a server which answers nonsense can reach."""
+
+
 class CommandConfig(Section):
     """A workload that is a command, e.g. a serving benchmark. Metrics are read from what it prints.
 
@@ -192,6 +196,10 @@ class CommandConfig(Section):
     """Metrics that must be there; the first one decides. Left out: throughput or average latency, by parser."""
     better: dict[str, Literal["higher", "lower"]] = {}
     """Which way is better, for metrics of a `json` client."""
+    equal: list[str] = []
+    """Metrics that must be the same as base's in every round: what depends on the answers, such as a checksum of all
+    that the client was given; from what the parser finds, or the last line that is an object of numbers. A command without any says how fast it was and not what it computed: its scores carry
+    `results_not_compared`, and none is a success."""
     variables: dict[str, str] = {}
     """Environment variables of server and client."""
     timeout_s: float = Field(default=1800, gt=0)
@@ -205,6 +213,8 @@ class CommandConfig(Section):
             raise ValueError("a server needs `ready` with a url, port or line")
         if self.parser == "json" and not (self.metrics and self.metrics[0] in self.better):
             raise ValueError("parser json needs `metrics`, and in `better` which way the first one is better")
+        if wrong := sorted({*self.equal} & {*self.better, *self.metrics, *HOW_MUCH}):
+            raise ValueError(f"{', '.join(wrong)} in `equal` says how fast or how much, not what: name a checksum, say")
         return self
 
 
@@ -297,6 +307,16 @@ class TimingConfig(Section):
     """Where the order of arms and the perf tests' seeds come from. Left out, no patch can know them beforehand."""
 
 
+class SuiteConfig(Section):
+    """The repository's own tests, which a patch must pass if base and human do."""
+
+    record_s: float = Field(default=600, ge=0)
+    """Time for finding out which tests of a commit can judge patches, in seconds; 0: none are looked for."""
+    check_s: float = Field(default=60, ge=0)
+    """Time for running them on one patch, in seconds, before it is timed; those that execute the changed functions
+    come first. 0: they are not run."""
+
+
 class ScoringConfig(Section):
     """Thresholds that the field uses."""
 
@@ -365,6 +385,8 @@ class Config(Section):
     """Where perf tests come from, and what they must pass."""
     environment: EnvironmentConfig = EnvironmentConfig()
     """How dependencies are installed."""
+    suite: SuiteConfig = SuiteConfig()
+    """The repository's own tests."""
     timing: TimingConfig = TimingConfig()
     """How arms are timed."""
     scoring: ScoringConfig = ScoringConfig()

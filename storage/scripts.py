@@ -32,6 +32,8 @@ class PerfTestText:
     test_id: str
     script: str
     dialect: Dialect
+    results_compared: bool = True
+    """Whether a wrong result would be seen (see `Instance.results_compared`)."""
 
 
 def dialect_of(script: str) -> Dialect:
@@ -79,7 +81,8 @@ def perf_tests_of(row: Instance) -> list[PerfTestText]:
     ids = [perf_test_id(row.repo, row.head_commit, script, dialect) for script, dialect in texts]
     if said and len(set(row.test_ids)) == len(ids):
         ids = row.test_ids
-    return [PerfTestText(test_id, script, dialect) for test_id, (script, dialect) in zip(ids, texts, strict=True)]
+    compared = row.results_compared if len(row.results_compared) == len(texts) else [True] * len(texts)
+    return [PerfTestText(key, *text, told) for key, text, told in zip(ids, texts, compared, strict=True)]
 
 
 def _problem_of_command(script: str) -> str:

@@ -43,6 +43,9 @@ class Instance(Row):
     `storage.scripts` makes them of the texts."""
     dialects: list[Literal["isobench", "gso", "command"]] = Field(default_factory=list)
     """Of each script."""
+    results_compared: list[bool] = Field(default_factory=list)
+    """Of each script whether its result depends on the work: on one where it does not, no success counts (flag
+    `results_not_compared`). Older rows have none: then all are, but for commands without `equal`."""
     test_functions: list[str] = Field(default_factory=list)
     """Names of what each script measures, in the order of `efficiency_test`."""
     duration_changes: list[TestDurations] = Field(default_factory=list)
@@ -59,6 +62,22 @@ class Instance(Row):
     """What agents are told. Exports fill it in from table `statements`."""
     environment: str = ""
     """The `EnvironmentConfig` it was proved in, as JSON; empty means the default one with the commands above."""
+    pass_to_pass: list[str] = Field(default_factory=list)
+    """The repository's own tests that pass on base and on human, as pytest names them: a patch must pass them. Those
+    that execute a changed function come first."""
+    tests_of_change: int = 0
+    """How many of `pass_to_pass`, from the first, execute a changed function."""
+    fail_to_pass: list[str] = Field(default_factory=list)
+    """The repository's own tests that fail on base and pass on human, as of the human commit. Not asked of patches."""
+    suite_share: float | None = None
+    """`pass_to_pass` as a share of the tests that pytest finds, from 0 to 1."""
+    suite_flaky: int = 0
+    """Tests that were left out since one side's runs differ."""
+    uncovered_functions: list[str] = Field(default_factory=list)
+    """Changed Python functions that no test of `pass_to_pass` executes."""
+    weakly_checked: bool = True
+    """Whether none of the repository's own tests executes a changed function: then only the perf tests tell a wrong
+    patch from a right one."""
     snapshot: str = ""
     """Hash of what the instance was proved with: environment, perf tests, timing settings."""
 
@@ -158,6 +177,8 @@ class Score(Row):
     """The repository has no tests that say whether a patch of this instance is correct: the perf test alone did."""
     session_id: str | None = None
     flags: list[str] = Field(default_factory=list)
+    weakly_checked: bool = True
+    """Of its instance: whether none of the repository's own tests, run here, executes a changed function."""
 
 
 class OptAtK(Row):

@@ -45,6 +45,9 @@ class PerfTest(Row):
     """Kinds of wrong results that check_equivalence always rejects: `values`, `one value`, `items`, `order`, ..."""
     screen_speedup: float | None = None
     """Base's time over human's in the few rounds of the screen: a hint, no measurement."""
+    results_compared: bool = True
+    """Whether the result depends on the work, so that a wrong one is seen. False: it is the same for a stub, say
+    `passed`, or a command's output of which nothing is compared; no success counts on such a test."""
     flags: list[str] = Field(default_factory=list)
     """`faster_only_when_repeated`: human gains only from the second call with the same input on, like a cache."""
     status: Literal["accepted", "rejected"]

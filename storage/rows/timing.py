@@ -203,8 +203,9 @@ class TimedSession(Row):
     fingerprint: str
     """Hash of machine, sandbox, images and meter. Sessions with different ones are not compared, unless asked for."""
     meter: str = ""
-    """What counted CPU time: `cpuacct`, `cpu.stat` (control groups of the arms, version 1 or 2), `engine`, `worker`,
-    `processes` or `none`. Empty: the session is older than meters."""
+    """What counted CPU time: `cpuacct`, `cpu.stat` (control groups of the arms, version 1 or 2), `engine` (docker's own
+    word), `worker`, `machine` (what the worker's group or the machine used beyond what is known), `processes` (those
+    that could be seen) or `none`. Empty: the session is older than meters."""
     cores: list[int]
     """Cores that the session had for itself."""
     device: str = "cpu"

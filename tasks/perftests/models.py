@@ -25,6 +25,8 @@ class Proposal:
     prompt_sha: str | None = None
     attempts: int = 1
     cost_usd: float = 0.0
+    results_compared: bool = True
+    """Whether its result depends on the work. False: nothing that it sees could tell a stub."""
 
 
 @dataclass
@@ -59,6 +61,8 @@ class Verdict:
     evidence: Evidence = field(default_factory=Evidence)
     script: str | None = None
     """The script with another SIZE, if the gates changed that."""
+    results_compared: bool = True
+    """False: the gates saw that its result says nothing about the work."""
 
     @property
     def accepted(self) -> bool:

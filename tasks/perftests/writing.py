@@ -128,6 +128,7 @@ class Writer:
             line_share_human=seen.line_share_human,
             setup_share=seen.setup_share,
             check_rejects=seen.check_rejects,
+            results_compared=proposal.results_compared and verdict.results_compared,
             screen_speedup=seen.screen_speedup,
             flags=seen.flags,
             status="accepted" if verdict.accepted else "rejected",

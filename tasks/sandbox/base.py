@@ -9,7 +9,7 @@ import weakref
 from abc import ABC, abstractmethod
 from typing import Any, Generic, Self, TypeVar
 
-from tasks.sandbox.models import Command, Completed, Mount, SandboxError
+from tasks.sandbox.models import Command, Completed, Mount, Process, SandboxError
 from tasks.sandbox.streams import MEBIBYTE, Runnable, run_to_end
 
 P = TypeVar("P", bound=Runnable)
@@ -30,15 +30,18 @@ class OpenSandbox(ABC, Generic[P]):
         _open.add(self)
 
     @abstractmethod
-    def _launch(self, command: Command) -> P:
+    def _launch(self, command: Command, beside: Any) -> P:
         """Start a command that was found sound. Raises SandboxError."""
 
     def run(self, command: Command, stdin: bytes = b"") -> Completed:
         """Run to the end. Raises SandboxError if the sandbox itself fails (no engine, no image, no such mount)."""
         return run_to_end(self.start(command), stdin, command.limits.output_mb * MEBIBYTE)
 
-    def start(self, command: Command) -> P:
-        """Start and talk to it over pipes. Raises SandboxError if the sandbox itself fails."""
+    def start(self, command: Command, beside: Process | None = None) -> P:
+        """Start and talk to it over pipes; `beside`: on the network of a running one.
+
+        Raises SandboxError if the sandbox itself fails (no engine, no image, no such mount).
+        """
         if self._closed:
             raise SandboxError("the sandbox is closed")
         if not command.argv:
@@ -50,7 +53,7 @@ class OpenSandbox(ABC, Generic[P]):
                 raise SandboxError(f"{mount.source} does not exist, and was to be mounted at {mount.target}")
             if mount not in self.shared and mount.source.is_symlink():
                 raise SandboxError(f"{mount.source} is a link, and was to be mounted at {mount.target}")
-        process = self._launch(command)
+        process = self._launch(command, beside)
         with self._lock:
             self._running.add(process)
         if self._closed:  # closed by another thread while this one was starting

@@ -57,6 +57,8 @@ class Command(Frozen):
     cpus: tuple[int, ...] | None = None
     """Cores to pin to; None leaves the choice to the system."""
     network: bool = False
+    meets: bool = False
+    """Whether another command may be started `beside` it, on its loopback network."""
     gpus: bool = False
     """Whether the machine's NVIDIA GPUs are visible."""
     image: str | None = None
@@ -121,8 +123,12 @@ class Sandbox(Protocol):
     def run(self, command: Command, stdin: bytes = b"") -> Completed:
         """Run to the end. Raises SandboxError if the sandbox itself fails (no engine, no image)."""
 
-    def start(self, command: Command) -> Process:
-        """Start and talk to it over pipes. Raises SandboxError if the sandbox itself fails."""
+    def start(self, command: Command, beside: Process | None = None) -> Process:
+        """Start and talk to it over pipes. Raises SandboxError if the sandbox itself fails.
+
+        `beside`: a running process of this sandbox whose command `meets` others. The two share a loopback network and
+        nothing else: no files, processes, memory or pipes of the other are seen.
+        """
 
     def image_digest(self, image: str) -> str:
         """What the engine knows the image by (`sha256:...`); empty where images mean nothing."""

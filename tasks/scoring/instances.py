@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from configs.models import EnvironmentConfig, RepositoryConfig, ScoringConfig
 from storage.ids import content_hash, instance_id
 from storage.store import Store
-from storage.tables import Commit, Comparison, Instance, Measurement, PerfTest, TestDurations
+from storage.tables import Commit, Comparison, Instance, Measurement, PerfTest, Suite, TestDurations
 from tasks.scoring.aggregate import Speedup, combine
 from tasks.scoring.machines import Fingerprints
+
+RESULTS_NOT_COMPARED = "results_not_compared"
+"""Flag of comparisons by perf tests whose result is the same for a stub (see `PerfTest.results_compared`)."""
 
 
 class MadeInstance(BaseModel):
@@ -36,12 +40,14 @@ def build_instance(
     scoring: ScoringConfig,
     session_ids: Sequence[str],
     store: Store,
+    suite_id: str | None = None,
 ) -> MadeInstance:
     """Decide by the human's comparisons with base in these sessions, and append the instance if it holds.
 
     A human commit that differs from base on any perf test is rejected: patches are held to base's results on all tests,
     so the reference solution must be too. Of the others the tests with verdict `yes` are kept, those with the largest
-    lower bound first. Raises KeyError if the commit is not in the store.
+    lower bound first; of tests whose results say nothing none, unless there is no other. The repository's own tests are
+    those of the row `suite_id` of `suites`. Raises KeyError if the commit is not in the store.
     """
     repo = repository.name
     commits = store.rows(Commit, repo, sha=sha)
@@ -71,6 +77,7 @@ def build_instance(
         efficiency_test=[test.script for test in scripts],
         test_ids=[test.test_id for test in scripts],
         dialects=[test.dialect for test in scripts],
+        results_compared=[test.results_compared for test in scripts],
         test_functions=[test.api for test in scripts],
         duration_changes=[durations[row.session_id] for row in kept],
         human_performance=overall.ratio,
@@ -81,6 +88,7 @@ def build_instance(
         gt_commit_message=commit.message,
         notes=_notes(rows, kept, mixed),
         environment=environment.model_dump_json(),
+        **_own_tests(store.rows(Suite, repo, suite_id=suite_id)),
         snapshot=content_hash("snapshot", environment, [test.script for test in scripts], scoring.min_speedup),
     )
     store.append([found])
@@ -101,6 +109,7 @@ def select(rows: Sequence[Comparison], scoring: ScoringConfig) -> tuple[list[Com
         return [], f"{rows[0].status}: {rows[0].reason}" if rows[0].status != "ok" else "inconclusive: too few rounds"
     best = max(timed, key=lambda row: row.ci_low or 0.0)
     kept = [row for row in timed if speedup_of(row).verdict(scoring.min_speedup) == "yes" and row.verdict == "yes"]
+    kept = [row for row in kept if RESULTS_NOT_COMPARED not in row.flags] or kept
     if kept:
         kept.sort(key=lambda row: (-(row.ci_low or 0.0), row.test_id))
         return kept[: scoring.max_tests], ""
@@ -116,6 +125,15 @@ def _charge(row: Comparison) -> str:
     """In words, what the human is charged for beside its calls."""
     charge_ms, most_ms = (1000 * (seconds or 0.0) for seconds in (row.charge_s, row.charge_ci_high_s))
     return f"a charge of {charge_ms:.3g} ms per call (at most {most_ms:.3g} ms) for work beside its calls"
+
+
+def _own_tests(rows: Sequence[Suite]) -> dict[str, Any]:
+    """The columns of an instance that its row of `suites` fills; none without one."""
+    if not rows:
+        return {}
+    row = rows[0]
+    same = ("pass_to_pass", "tests_of_change", "fail_to_pass", "suite_share", "uncovered_functions", "weakly_checked")
+    return {**{name: getattr(row, name) for name in same}, "suite_flaky": row.flaky}
 
 
 def speedup_of(row: Comparison) -> Speedup:
@@ -142,4 +160,6 @@ def _notes(rows: Sequence[Comparison], kept: Sequence[Comparison], mixed: str) -
 
 
 def _why(row: Comparison) -> str:
+    if RESULTS_NOT_COMPARED in row.flags:
+        return "its result says nothing about the work"
     return str(speedup_of(row)) if row.ratio is not None else f"{row.status}: {row.reason}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -17,11 +18,13 @@ from tasks.scoring.machines import MIXED, Fingerprints
 
 DISTRUSTED = frozenset(
     {
+        "claim_unconfirmed",
         "clocks_disagree",
         "work_unaccounted",
         "unmetered",
         "not_confirmed",
         "other_result_type",
+        "results_not_compared",
     }
 )
 """Flags that a success cannot carry: where one would, the answer is `inconclusive`."""
@@ -46,11 +49,14 @@ def build_scores(
     scoring: ScoringConfig,
     run_id: str,
     store: Store,
+    incorrect_patches: Mapping[str, str] = MappingProxyType({}),
+    weakly_checked: bool = True,
 ) -> Scored:
     """Append one score per prediction.
 
-    `failed_patches`: patch id -> reason, of patches that could not be applied or built. A prediction is timed as the
-    arm `patch:<patch id>`; equal patches share it. It is correct if it was on every perf test; speedups are
+    `failed_patches`: patch id -> reason, of patches that could not be applied or built; `incorrect_patches`, likewise,
+    of those that fail the repository's own tests. A prediction is timed as the arm `patch:<patch id>`; equal patches
+    share it. It is correct if it was on every perf test; speedups are
     combined over the tests, geometric against base and harmonic against human. Raises
     KeyError for predictions not in the store.
     """
@@ -60,7 +66,10 @@ def build_scores(
         raise KeyError(f"predictions not in the store: {', '.join(missing)}")
     rows = store.rows(Comparison, session_id=list(session_ids))
     fingerprints = Fingerprints.of(rows, store)
-    scores = [score(found[key], rows, failed_patches, scoring, run_id, fingerprints) for key in prediction_ids]
+    scores = [
+        score(found[key], rows, failed_patches, scoring, run_id, fingerprints, incorrect_patches, weakly_checked)
+        for key in prediction_ids
+    ]
     store.append(scores)
     return Scored(
         instance_id=instance_id,
@@ -76,6 +85,8 @@ def score(
     scoring: ScoringConfig,
     run_id: str,
     fingerprints: Fingerprints,
+    incorrect_patches: Mapping[str, str] = MappingProxyType({}),
+    weakly_checked: bool = True,
 ) -> Score:
     """The score of one prediction by all comparisons of its instance.
 
@@ -89,12 +100,14 @@ def score(
         "repo": prediction.repo,
         "model": prediction.model,
         "sample": prediction.sample,
+        "weakly_checked": weakly_checked,
     }
     if not prediction.model_patch.strip():
         return _unsolved(common, "empty_patch", prediction.status if prediction.status != "submitted" else "")
     key = patch_id(prediction.model_patch)
-    if key in failed_patches:
-        return _unsolved(common, "patch_failed", failed_patches[key])
+    if key in failed_patches or key in incorrect_patches:
+        status: ScoreStatus = "patch_failed" if key in failed_patches else "incorrect"
+        return _unsolved(common, status, failed_patches.get(key) or incorrect_patches[key])
     mine = [row for row in comparisons if row.arm == f"patch:{key}"]
     base = [row for row in mine if row.against == "base"]
     human = [row for row in mine if row.against == "human"]
@@ -103,9 +116,9 @@ def score(
     common |= {"flags": flags, "session_id": sessions[0] if len(sessions) == 1 else None}
     if not base or "base_failed" in flags:
         return _unsolved(common, "not_timed", base[0].reason if base else "no session timed this patch")
-    for status in ("incorrect", "error", "timeout"):
+    for failure in ("incorrect", "error", "timeout"):
         for row in base:
-            if row.status == status:
+            if row.status == failure:
                 return _unsolved(common, row.status, row.reason)
     mixed = fingerprints.mixed(mine)
     if mixed and not scoring.allow_mixed_machines:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from configs.models import TimingConfig
 from tasks.timing.clocks import clock_flags
+from tasks.timing.commands.compare import by_the_clock
 from tasks.timing.models import Question, Race, Verdict
 from tasks.timing.verdict import Compared, compare, judge, point_verdict
 
@@ -53,7 +54,11 @@ class Judgement:
         found = compared.found if compared else None
         if self._timing.protocol == "sequential":
             return compared, point_verdict(found, question.threshold)
-        return compared, judge(found, question.threshold)
+        verdict = judge(found, question.threshold)
+        if race.claimed and verdict == "yes":  # an arm's own word: the driver's clock must say so, too
+            by_clock = judge(by_the_clock(race, question, self.level), question.threshold)
+            verdict = "yes" if by_clock == "yes" else "inconclusive"
+        return compared, verdict
 
 
 def arm_flags(race: Race, arm: str) -> list[str]:

@@ -111,6 +111,10 @@ class Race:
     """Whether some process took longer than it may."""
     primary: str = ""
     """The metric that decides; empty where time does."""
+    claimed: bool = False
+    """Whether the arm's own code says how fast it was: a command without a server."""
+    compared: bool = True
+    """Whether results are compared at all: of a command only metrics that it names are."""
     base_failure: str = ""
     """Why base itself could not be timed: then nothing is known about any arm."""
     own_s: dict[str, float] = field(default_factory=dict)

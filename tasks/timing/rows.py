@@ -14,6 +14,10 @@ from tasks.timing.confirming import NOT_CONFIRMED, Confirmation
 from tasks.timing.models import Question, Race, Sample, Verdict
 from tasks.timing.verdict import Compared, Times, judge
 
+CLAIM_UNCONFIRMED = "claim_unconfirmed"
+"""Flag of a command without a server whose own output says that it is fast enough, and the driver's clock does not."""
+RESULTS_NOT_COMPARED = "results_not_compared"
+"""Flag of an arm that is not known to do the work: the perf test's result is the same for a stub."""
 WORK_UNACCOUNTED = "work_unaccounted"
 """Flag of an arm whose calls alone are fast enough: with what is charged to them they are not, or it is still open."""
 
@@ -103,13 +107,15 @@ class Report:
         charge = charge_of(race.samples, question.arm, level)
         state, against = race.states[question.arm], race.states[question.against]
         status, reason = state.status, state.reason
-        if race.primary and status == "ok":
-            flags = [*flags, "results_not_compared"]  # a command says how fast it was, not what it computed
+        if status == "ok" and not race.compared:
+            flags = [*flags, RESULTS_NOT_COMPARED]
         if race.base_failure:
             status, reason, flags = "error", f"base: {race.base_failure}", ["base_failed"]
         elif status == "ok" and against.status != "ok":
             status, reason = "error", f"{against.name} is {against.status}: {against.reason}"
             flags = [*flags, "against_failed"]
+        elif status == "ok" and race.claimed and verdict != "yes" and judge(found, question.threshold) == "yes":
+            flags = [*flags, CLAIM_UNCONFIRMED]
         elif status == "ok" and verdict != "yes" and judge(calls, question.threshold) == "yes":
             flags = [*flags, WORK_UNACCOUNTED]
         elif status == "ok" and verdict == "yes" and UNMETERED in flags:

@@ -41,10 +41,12 @@ def run_session(
     sandbox: SandboxConfig,
     store: Store,
     reserve: Reserve | None = None,
+    results_compared: bool = True,
 ) -> Session:
     """Time the arms (`base` among them); append `measurements`, `comparisons`, and the `sessions` and `machines` rows.
 
-    `reserve` keeps workers that share nothing but a server from using the same cores. An arm that fails is an outcome.
+    Without `results_compared` (a wrong result would not be seen) successful arms carry RESULTS_NOT_COMPARED. `reserve`
+    keeps workers that share nothing but a server from using the same cores. An arm that fails is an outcome.
     Raises ValueError without `base` or with two arms of one name, SandboxError if the sandbox itself fails,
     GpuError if the configuration asks for a GPU that is not there.
     """
@@ -76,6 +78,7 @@ def run_session(
         )
         play = commands if dialect == "command" else PROTOCOLS[timing.protocol]
         race = play(track, cores, judgement.open_arms)
+        race.compared = race.compared and results_compared
         confirmed = {} if race.primary else _confirmed(play, track, cores, race, judgement, questions)
         readings += read_gpus(gpus)
     arm_ids = [(arm.name, arm.arm_id) for arm in arms]

@@ -48,6 +48,7 @@ def _key(_: Any, parameters: dict[str, Any]) -> str:
         parameters["test_id"],
         parameters["script"],
         parameters["dialect"],
+        parameters["results_compared"],
         parameters["timing"],
         [scoring.min_speedup, scoring.opt_threshold],
         parameters["sandbox"],
@@ -121,13 +122,15 @@ def time_arms(
     scoring: ScoringConfig,
     sandbox: SandboxConfig,
     store: str,
+    results_compared: bool = True,
 ) -> Session:
     """Time all arms of one instance on one perf test, in one session on this machine.
 
     `arms` include `base`; `human` and `patch:<patch_id>` where there are any. Appends `measurements`, `comparisons`
     (every arm against base, every patch against human) and the rows of the session and of this machine. Waits while
     another session holds the cores; with a Prefect server of the user's also one in another container of this machine.
-    An arm that fails, hangs or differs from base is an outcome of the session and not an error.
+    An arm that fails, hangs or differs from base is an outcome of the session and not an error. Without
+    `results_compared` (the perf test's result says nothing about the work) its arms carry that as a flag.
     """
     return run_session(
         repo=repo,
@@ -141,4 +144,5 @@ def time_arms(
         sandbox=sandbox,
         store=Store(store, run="timing"),
         reserve=_reserve(),
+        results_compared=results_compared,
     )

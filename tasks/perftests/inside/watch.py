@@ -17,6 +17,7 @@ class Watch:
         self.known: dict = {}
         self.seen: set = set()
         self.depth, self.start, self.inside, self.share = 0, 0.0, 0.0, 0.0
+        self.calls = 0
 
     def run(self, body: Any) -> str:
         """Run it and return what it returns."""
@@ -40,6 +41,7 @@ class Watch:
             return
         if event == "call":
             self.seen.add(name)
+            self.calls += 1
             if self.depth == 0:
                 self.start = time.perf_counter()
             self.depth += 1

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from configs.models import CommandConfig, PerfTestConfig
 from tasks.perftests.gates import Bench, GateFailed
 from tasks.perftests.models import Proposal, Verdict
-from tasks.sandbox.commands.parsing import OutputError, parse_output
-from tasks.sandbox.commands.session import CommandError, CommandSession, parse_spec, wanted_metrics
+from tasks.sandbox.commands.asking import CommandError
+from tasks.sandbox.commands.parsing import OutputError
+from tasks.sandbox.commands.session import CommandSession, metrics_of, parse_spec
 from tasks.sandbox.models import Arm
 
 SEED = 20_240_229
@@ -28,7 +29,10 @@ def from_commands(commands: Sequence[CommandConfig], sha: str, apis: Sequence[st
     """Proposals of the commands that are for this commit."""
     chosen = [one for one in commands if not one.commits or any(sha.startswith(prefix) for prefix in one.commits)]
     api = apis[0] if apis else ""
-    return [Proposal(one.name, api, spec_text(one), source="command", dialect="command") for one in chosen]
+    return [
+        Proposal(one.name, api, spec_text(one), source="command", dialect="command", results_compared=bool(one.equal))
+        for one in chosen
+    ]
 
 
 def spec_text(command: CommandConfig) -> str:
@@ -62,7 +66,7 @@ def _run(bench: Bench, arm: Arm, spec: CommandConfig, running: str, reading: str
         with CommandSession(bench.sandbox, arm, bench.base, bench.work, spec, limits=bench.limits) as session:
             session.start_server()
             ran = session.run_client(SEED)
-        parse_output(spec.parser, ran.output, wanted_metrics(spec), spec.better)
+        metrics_of(spec, ran.output)
     except CommandError as error:
         raise GateFailed(running, str(error)) from None
     except OutputError as error:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from configs.models import PerfTestConfig
+from tasks.perftests.inside.values import differs
 from tasks.perftests.targets import Place
 from tasks.sandbox.models import ARM_DIR, Arm, Limits, Sandbox
 
-WATCH = Path(__file__).parents[1] / "inside" / "watch.py"
+SHARED = Path(__file__).parents[1] / "inside"
+SEEING = (SHARED / "values.py", SHARED / "observing.py")
 EXPERIMENT_S = 0.1
 """How long an experiment is to take on base: a workload is repeated for about as long."""
 TEST_S = 10.0
@@ -23,6 +25,9 @@ ALL_TESTS_S = 60.0
 MIN_SHARE = 0.05
 """A workload that spends less of its time in the changed functions shows nothing; if all do, the best is taken."""
 MAX_REPEATS = 100_000
+LOOKED_AT = 2
+"""Workloads tried on human for each that is wanted: its results may differ from base's where nobody minds."""
+_FUTURE = "from __future__ import annotations\n"
 
 
 class NothingFound(Exception):
@@ -38,6 +43,14 @@ class Workload:
     """Share of a call's time inside the changed functions, from 0 to 1."""
     seconds: float
     """One call."""
+    places: dict[str, list[Any]]
+    """What it sees of the changed functions, by place (see `inside/observing.py`): whether that says something, and its
+    values."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether its result says anything about the work."""
+        return any(says for says, _ in self.places.values())
 
 
 W = TypeVar("W", bound=Workload)
@@ -53,13 +66,14 @@ def try_inside(
     work: Path,
     limits: Limits,
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Run a source's `discovery.py`, after its `workload.py`, in an arm and ask it a question about the targets.
+    """Run a source's `discovery.py`, after its `workload.py`, in an arm and ask it a question about the targets (none:
+    only what its workloads see).
 
     `folder` is the source's `inside`. Returns its answers (JSON objects, one per line) and the problems that stopped
     it, as text. Raises SandboxError.
     """
-    parts = (folder / "workload.py", WATCH, folder / "discovery.py")
-    program = "\n".join(part.read_text(encoding="utf-8") for part in parts)
+    watching = (SHARED / "watch.py", SHARED / "survey.py")
+    program = joined(*SEEING, folder / "workload.py", *watching, folder / "discovery.py")
     request = {
         **question,
         "targets": spans(targets),
@@ -67,7 +81,7 @@ def try_inside(
         "test_s": min(TEST_S, config.max_duration_s),
         "total_s": min(ALL_TESTS_S, config.gate_timeout_s * 0.8),
     }
-    variables = {"PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1"}
+    variables = {"PYTHONHASHSEED": "0" if targets else "1", "PYTHONNOUSERSITE": "1"}
     within = limits.model_copy(update={"timeout_s": config.gate_timeout_s})
     command = arm.command(work, ("-c", program), variables=variables, limits=within)
     done = sandbox.run(command, stdin=json.dumps(request).encode())
@@ -84,9 +98,10 @@ def try_inside(
 def most_telling(tried: Sequence[tuple[str, W]], name: Callable[[W], str], count: int) -> list[tuple[str, W]]:
     """The `count` workloads (with the side they are of) that spend most of their time in changed functions.
 
-    Different ones come before further parameters of the same `name`; what shows nothing is left out, unless all do.
+    Those whose results say something about the work come first, different ones before further parameters of the same
+    `name`; what shows nothing is left out, unless all do.
     """
-    ranked = sorted(tried, key=lambda item: (-round(item[1].share, 1), -item[1].seconds))
+    ranked = sorted(tried, key=lambda item: (not item[1].tells, -round(item[1].share, 1), -item[1].seconds))
     telling = [item for item in ranked if item[1].share >= MIN_SHARE] or ranked[:1]
     first: list[tuple[str, W]] = []
     rest: list[tuple[str, W]] = []
@@ -95,6 +110,33 @@ def most_telling(tried: Sequence[tuple[str, W]], name: Callable[[W], str], count
         (rest if name(item[1]) in seen else first).append(item)
         seen.add(name(item[1]))
     return (first + rest)[:count]
+
+
+def places_of(answer: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What a workload sees, by place, from an answer that an arm's process wrote."""
+    places = answer.get("places")
+    found = places.items() if isinstance(places, dict) else ()
+    return {place: [pair[0] is True, pair[1]] for place, pair in found if isinstance(pair, list) and len(pair) == 2}
+
+
+def seen_alike(places: Mapping[str, list[Any]], others: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """The places that come to the same in another arm and process."""
+    return {
+        place: found for place, found in places.items() if place in others and not _differ(found[1], others[place][1])
+    }
+
+
+def _differ(one: Any, other: Any) -> bool:
+    try:
+        return bool(differs(one, other, ""))
+    except (RecursionError, TypeError, ValueError, KeyError, IndexError):
+        return True  # an arm wrote it
+
+
+def joined(*parts: Path) -> str:
+    """One text of several that run inside sandboxes."""
+    first, *rest = (part.read_text(encoding="utf-8").rstrip() + "\n" for part in parts)
+    return "\n\n".join([first, *(text.replace(_FUTURE, "", 1) for text in rest)])
 
 
 def repeats(seconds: float, target_s: float = EXPERIMENT_S) -> int:

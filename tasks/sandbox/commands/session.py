@@ -1,47 +1,29 @@
-"""The driver's side of a command workload: one sandbox with a runner, a server and its clients inside."""
+"""The driver's side of a command workload: a server in one sandbox, its clients in another, on one loopback network.
+
+The server runs the arm's code and must not reach who measures it: another process of its sandbox it could trace, or
+write into the client's output. So the client has a sandbox, a runner and a pipe to the driver of its own, and base's
+code; what the two share are ports. Without a server the command is the workload: the arm's own code says how fast it
+was, and who reads that must hold it against the driver's clock (`Ran.outside_ns`).
+"""
 
 from __future__ import annotations
 
-import json
 import posixpath
-import secrets
-import threading
-import time
-from functools import lru_cache
 from pathlib import Path
-from queue import Empty, Queue
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.models import CommandConfig
+from tasks.sandbox.commands.asking import CommandError, Runner, command_of
 from tasks.sandbox.commands.metrics import DEFAULTS
-from tasks.sandbox.models import ARM_DIR, Arm, Limits, Mount, Process, Sandbox
-from tasks.sandbox.probe.protocol import END, MAX_UNASKED, OVERLONG, Bound, Line, read_lines
+from tasks.sandbox.commands.parsing import OutputError, parse_output
+from tasks.sandbox.models import ARM_DIR, Arm, Limits, Sandbox
 
-CLIENT_DIR = "/client"
-"""Where base's checkout is mounted beside a server: every arm's client runs base's code; no patch is its own judge."""
 MARGIN_S = 30.0
 """What the driver waits longer than the runner should take."""
 START_TIMEOUT_S = 60.0
-MAX_ANSWER = 64 * 1024 * 1024
-"""Bytes of an answer at most: the runner keeps 4 MiB of what a client prints, and JSON may write six for each."""
-PATIENCE_S = 8.0
-"""More than the runner's own GRACE_S."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-class CommandError(Exception):
-    """A server or client failed: a result about the arm. `kind` is `error` or `timeout`."""
-
-    def __init__(self, kind: Literal["error", "timeout"], message: str, output: str = "") -> None:
-        super().__init__(message)
-        self.kind: Literal["error", "timeout"] = kind
-        self.output = output
-
-    def __str__(self) -> str:
-        tail = " | ".join(line.strip() for line in self.output.strip().splitlines()[-5:] if line.strip())
-        return f"{self.args[0]}: {tail[-600:]}" if tail else str(self.args[0])
 
 
 class Ran(BaseModel):
@@ -66,13 +48,27 @@ def parse_spec(script: str) -> CommandConfig:
         raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
 
 
+def metrics_of(spec: CommandConfig, output: str) -> dict[str, float]:
+    """Metrics by name in a client's output. Raises OutputError if there is no result, or one that is wanted is not."""
+    found = parse_output(spec.parser, output, wanted_metrics(spec), spec.better)
+    if set(spec.equal) - set(found):  # benchmarks know no checksums: a line of JSON beside their output holds them
+        beside = parse_output("json", output, [], {})
+        found |= {name: beside[name] for name in spec.equal if name in beside}
+    missing = [name for name in spec.equal if name not in found]
+    if missing:
+        raise OutputError(
+            f"no {', '.join(missing)} (of `equal`) in the output; it has {', '.join(found) or 'no metric'}"
+        )
+    return found
+
+
 def wanted_metrics(spec: CommandConfig) -> list[str]:
     """Metrics of interest; the first decides."""
     return spec.metrics or DEFAULTS[spec.parser]
 
 
 class CommandSession:
-    """One arm's sandbox for a command workload. A context manager: everything inside ends with it, whatever happens.
+    """One arm's sandboxes for a command workload. A context manager: everything inside ends with it, whatever happens.
 
     Methods raise CommandError. The server runs the arm's code; the client runs base's where there is a server, and the
     arm's where the client is the workload itself.
@@ -83,37 +79,33 @@ class CommandSession:
         cpus: tuple[int, ...] | None = None, limits: Limits | None = None,
     ) -> None:  # fmt: skip
         """`work` is `Store.work`; `cpus` are shared by server and client."""
-        self._sandbox, self._spec = sandbox, spec
-        limits = (limits or Limits()).model_copy(update={"timeout_s": None})
-        mounts = [Mount(source=work / base.checkout, target=CLIENT_DIR)] if spec.server else []
-        command = arm.command(work, ("-I", "-c", _text()), mounts=mounts, cpus=cpus, limits=limits)
-        self._paths = command.variables["PYTHONPATH"]
-        self._variables = {
-            **command.variables,
-            "PATH": ":".join(filter(None, (posixpath.dirname(arm.environment.python), _PATH))),
-            "HOME": "/work",
-            "LANG": "C.UTF-8",
-            **spec.variables,
-        }
-        self._command = command.model_copy(update={"variables": {**command.variables, "PYTHONPATH": ""}})
-        self._process: Process | None = None
-        self._answers: Queue[Line] = Queue(MAX_UNASKED)
+        self._sandbox, self._spec, self._work, self._cpus, self._limits = sandbox, spec, work, cpus, limits
+        self._arm, self._caller = arm, base if spec.server else arm
+        self._server: Runner | None = None
+        self._client: Runner | None = None
         self._port: int | None = None
 
     def __enter__(self) -> CommandSession:
-        self._process = self._sandbox.start(self._command)
-        reading = (self._process.stdout, self._answers, Bound(MAX_ANSWER))
-        threading.Thread(target=read_lines, args=reading, daemon=True).start()
+        try:
+            if self._spec.server:
+                self._server = Runner(self._sandbox, self._command(self._arm, meets=True))
+                self._server.ask("ping", START_TIMEOUT_S)  # its network is there
+            self._client = Runner(self._sandbox, self._command(self._caller, meets=False), self._server)
+        except CommandError:
+            pass  # said by the first question to whoever has ended
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """End everything inside: the server is asked first; after PATIENCE_S the sandbox is killed."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.close(timeout_s=PATIENCE_S)
+        """End everything inside."""
+        for runner in (self._client, self._server):
+            if runner is not None:
+                runner.close()
 
     def start_server(self) -> float:
         """Start the server and wait until it is ready; the seconds that took. Nothing to do without one."""
@@ -124,76 +116,52 @@ class CommandSession:
         ready["url"] = self._filled(ready["url"], 0) if ready["url"] else None
         ready["port"] = int(self._filled(str(ready["port"]), 0)) if ready["port"] else None
         answer = self._ask(
-            "start", spec.ready.timeout_s + MARGIN_S, command=self._filled(spec.server, 0), cwd=ARM_DIR,
-            variables={**self._variables, "PYTHONPATH": self._paths}, ready=ready,
+            self._server, "start", spec.ready.timeout_s + MARGIN_S, command=self._filled(spec.server, 0), cwd=ARM_DIR,
+            variables=self._variables(self._arm), ready=ready,
         )  # fmt: skip
         return float(answer["ready_s"])
 
     def run_client(self, seed: int) -> Ran:
-        """Run the client once, to its end."""
+        """Run the client once, to its end. A server that has ended meanwhile is the reason of whatever happened."""
         spec = self._spec
-        place = CLIENT_DIR if spec.server else ARM_DIR
-        paths = ":".join(place + path.removeprefix(ARM_DIR) for path in self._paths.split(":"))
-        answer = self._ask(
-            "client", spec.timeout_s + MARGIN_S, command=self._filled(spec.command, seed), cwd=place,
-            variables={**self._variables, "PYTHONPATH": paths, "SEED": str(seed)}, timeout_s=spec.timeout_s,
-        )  # fmt: skip
+        variables = {**self._variables(self._caller), "SEED": str(seed)}
+        try:
+            answer = self._ask(
+                self._client, "client", spec.timeout_s + MARGIN_S, command=self._filled(spec.command, seed),
+                cwd=ARM_DIR, variables=variables, timeout_s=spec.timeout_s,
+            )  # fmt: skip
+        finally:
+            if self._server is not None:
+                self._server.ask("alive", MARGIN_S)
         if not isinstance(answer.get("output"), str) or type(answer.get("wall_ns")) is not int:
-            raise self._broken("client")
+            raise self._client.broken("client") if self._client else CommandError("error", "no client")
         return Ran(output=answer["output"], wall_ns=answer["wall_ns"], outside_ns=answer["outside_ns"])
 
     def stop_server(self) -> None:
         """End the server and whatever else was left running."""
-        self._ask("stop", MARGIN_S)
+        for runner in (self._client, self._server):
+            if runner is not None:
+                runner.ask("stop", MARGIN_S)
+
+    def _command(self, arm: Arm, *, meets: bool) -> Any:
+        return command_of(arm, self._work, self._cpus, self._limits, meets=meets)
+
+    def _variables(self, arm: Arm) -> dict[str, str]:
+        """What server and client find in their environment."""
+        made = arm.command(self._work, ()).variables
+        programs = posixpath.dirname(arm.environment.python)
+        path = ":".join(filter(None, (programs, _PATH)))
+        return {**made, "PATH": path, "HOME": "/work", "LANG": "C.UTF-8", **self._spec.variables}
 
     def _filled(self, text: str, seed: int) -> str:
-        """`{port}` is a free port of the sandbox, `{seed}` the round's seed; other braces stay."""
+        """`{port}` is a free port of the sandboxes, `{seed}` the round's seed; other braces stay."""
         if "{port}" in text:
             if self._port is None:
-                self._port = int(self._ask("port", START_TIMEOUT_S)["port"])
+                self._port = int(self._ask(self._server or self._client, "port", START_TIMEOUT_S)["port"])
             text = text.replace("{port}", str(self._port))
         return text.replace("{seed}", str(seed))
 
-    def _ask(self, op: str, patience_s: float, **args: Any) -> dict[str, Any]:
-        if self._process is None:
+    def _ask(self, runner: Runner | None, op: str, patience_s: float, **args: Any) -> dict[str, Any]:
+        if runner is None:
             raise CommandError("error", "the sandbox has ended")
-        nonce = secrets.token_hex(16)
-        data = json.dumps({"id": nonce, "op": op, "args": args}).encode() + b"\n"
-        start = time.perf_counter_ns()
-        try:
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
-            arrived, _, line = self._answers.get(timeout=patience_s)
-        except Empty:
-            self.close()
-            raise CommandError("timeout", f"no answer to {op} within {patience_s:g} s") from None
-        except OSError:
-            arrived, line = 0, END
-        if line == OVERLONG:
-            raise self._broken(op)
-        if line == END:
-            process, self._process = self._process, None
-            ended = process.close(timeout_s=1.0)
-            why = "out of memory" if ended.out_of_memory else f"exit code {ended.returncode}"
-            raise CommandError(
-                "error", f"the sandbox ended during {op} ({why})", ended.stderr[-2000:].decode(errors="replace")
-            )
-        try:
-            answer = json.loads(line)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict) or answer.get("id") != nonce:
-            raise self._broken(op)
-        if answer.get("ok") is not True:
-            kind: Literal["error", "timeout"] = "timeout" if answer.get("kind") == "timeout" else "error"
-            raise CommandError(kind, str(answer.get("message")), str(answer.get("output", "")))
-        return {**answer, "outside_ns": arrived - start}
-
-    def _broken(self, op: str) -> CommandError:
-        self.close()
-        return CommandError("error", f"an answer to {op} that is not the runner's")
-
-
-@lru_cache
-def _text() -> str:
-    return (Path(__file__).parent / "inside" / "runner.py").read_text()
+        return runner.ask(op, patience_s, **args)

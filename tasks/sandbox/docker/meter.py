@@ -40,6 +40,10 @@ class EngineMeter:
         except (SandboxError, LookupError, TypeError, ValueError):
             return None
 
+    def processes(self) -> int:
+        """0: nobody waits for the engine to tell."""
+        return 0
+
     def is_quick(self) -> bool:
         """Whether it answers, the second time as well, in SLOWEST_S."""
         if self.read_ns() is None:

@@ -65,7 +65,7 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
                 self.start(Command(argv=("cat",))).close(0)
         return self._meter
 
-    def _launch(self, command: Command) -> DockerProcess:
+    def _launch(self, command: Command, beside: DockerProcess | None) -> DockerProcess:
         image = command.image or default_image()
         with engine_errors(image):
             container = self._client.api.create_container(
@@ -75,11 +75,11 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
                 working_dir=command.cwd,
                 environment={**_VARIABLES, **command.variables},
                 stdin_open=True,
-                hostname=HOST_NAME,
+                hostname=None if beside is not None else HOST_NAME,  # it comes with the network
                 entrypoint=[],
                 labels={OWNER_LABEL: OWNER, HOST_LABEL: host(), SANDBOX_LABEL: self._id},
                 healthcheck={"test": ["NONE"]},
-                host_config=self._host_config(command),
+                host_config=self._host_config(command, beside),
             )["Id"]
         try:
             process = DockerProcess(self._client, container, command.limits)
@@ -95,14 +95,15 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
         with contextlib.suppress(SandboxError), engine_errors():
             self._client.api.remove_container(container, v=True, force=True)
 
-    def _host_config(self, command: Command) -> Any:
+    def _host_config(self, command: Command, beside: DockerProcess | None) -> Any:
         import docker.types
 
         limits = command.limits
         memory = limits.memory_mb * MEBIBYTE
         size = f"size={limits.tmp_mb}m,nosuid,nodev,exec"
+        network = "host" if command.network else "none"
         config = self._client.api.create_host_config(
-            network_mode="host" if command.network else "none",
+            network_mode=network if beside is None else f"container:{beside.container}",
             read_only=True,
             init=True,
             cap_drop=["ALL"],

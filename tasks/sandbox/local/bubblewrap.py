@@ -116,13 +116,14 @@ def arguments(
     seccomp_fd: int = -1,
     info_fd: int = -1,
     limit_processes: int | None = None,
+    on_a_network: bool = False,
 ) -> list[str]:
-    """The whole command line: bubblewrap, its options, and the command."""
+    """The whole command line: bubblewrap, its options, and the command. `on_a_network`: it starts on one already."""
     argv = [
         found.path, "--unshare-user", "--uid", str(USER_ID), "--gid", str(USER_ID), "--unshare-pid", "--unshare-ipc",
         "--unshare-uts", "--hostname", HOST_NAME, "--unshare-cgroup-try", "--die-with-parent", "--new-session",
     ]  # fmt: skip
-    if not command.network:
+    if not command.network and not on_a_network:
         argv.append("--unshare-net")
     if found.disable_userns:
         argv.append("--disable-userns")

@@ -20,7 +20,7 @@ from tasks.sandbox.foreign_folders import remove
 from tasks.sandbox.local.cgroups import Group
 from tasks.sandbox.metering.groups import GroupMeter
 from tasks.sandbox.metering.models import Meter
-from tasks.sandbox.metering.processes import ProcessesMeter
+from tasks.sandbox.metering.processes import HeldMeter, ProcessesMeter
 from tasks.sandbox.models import ABANDONED, Completed, Limits, SandboxError
 from tasks.sandbox.overuse import EVERY_S, Overused, overused
 from tasks.sandbox.streams import MEBIBYTE, TAIL_BYTES, Tail, drain
@@ -115,7 +115,7 @@ class LocalProcess:
         self._popen = popen
         self._group = group
         self._limited = group is not None and group.limiting
-        self.meter = _meter(popen.pid, group)
+        self.meter = _meter(popen.pid, group, held=private is None)
         self._private = private
         self._info_fd = info_fd
         self._pidfd = os.pidfd_open(popen.pid)
@@ -269,10 +269,12 @@ class LocalProcess:
         )
 
 
-def _meter(pid: int, group: Group | None) -> Meter:
+def _meter(pid: int, group: Group | None, held: bool) -> Meter:
+    """`held`: the command cannot leave its group."""
     if group is not None and group.metered is not None:
         with contextlib.suppress(OSError):
-            return GroupMeter(group.metered)
+            meter = GroupMeter(group.metered)
+            return meter if held else HeldMeter(meter, pid)
     return ProcessesMeter(pid)
 
 

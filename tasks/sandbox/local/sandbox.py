@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from tasks.sandbox.local import bubblewrap, cgroups, unconfined
 from tasks.sandbox.local.process import Launch, LocalProcess, spawn
 from tasks.sandbox.metering.groups import GroupMeter
 from tasks.sandbox.metering.models import MeterName
+from tasks.sandbox.metering.worker import worker_meter
 from tasks.sandbox.models import FIRST_TO_END, WORK_DIR, Command, Limits, SandboxError
 from tasks.sandbox.ownership import private_folder
 
@@ -56,9 +58,11 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
     def meter(self) -> MeterName:
         """What counts the CPU time of commands here."""
         place = cgroups.find_metering()
-        return "processes" if place is None else GroupMeter(place).name
+        if place is not None:
+            return GroupMeter(place).name
+        return worker_meter()
 
-    def _launch(self, command: Command) -> LocalProcess:
+    def _launch(self, command: Command, beside: LocalProcess | None) -> LocalProcess:
         command = command.model_copy(update={"variables": {**DEFAULT_VARIABLES, **command.variables}})
         places, metering = cgroups.find_places(), cgroups.find_metering()
         try:
@@ -68,7 +72,7 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
         private: Path | None = None
         try:
             if self._bubblewrap is not None:
-                return self._launch_isolated(self._bubblewrap, command, group)
+                return self._launch_isolated(self._bubblewrap, command, group, beside)
             private = private_folder()
             command = unconfined.rewritten(command, private)
             shell = _shell(command.limits, group)
@@ -82,7 +86,7 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
             raise SandboxError(f"cannot start {command.argv[0]}: {error}") from error
 
     def _launch_isolated(
-        self, found: bubblewrap.Bubblewrap, command: Command, group: cgroups.Group | None
+        self, found: bubblewrap.Bubblewrap, command: Command, group: cgroups.Group | None, beside: LocalProcess | None
     ) -> LocalProcess:
         # Without a control group the system counts, but it never counts root's processes.
         limiting = group is not None and group.limiting
@@ -90,11 +94,15 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
         info_read, info_write = os.pipe()
         try:
             with bubblewrap.seccomp_fd(found) as filter_fd:
-                argv = bubblewrap.arguments(found, command, filter_fd, info_write, limit_processes)
+                network = _network(command, beside)
+                argv = bubblewrap.arguments(found, command, filter_fd, info_write, limit_processes, bool(network))
                 fds = (info_write, *((filter_fd,) if filter_fd >= 0 else ()))
                 shell = _shell(command.limits, group)
                 return spawn(
-                    Launch((*shell, *argv), command.cpus, {}, "/", fds, info_read), command.limits, group, None
+                    Launch((*shell, *network, *argv), command.cpus, {}, "/", fds, info_read),
+                    command.limits,
+                    group,
+                    None,
                 )
         except OSError:
             os.close(info_read)
@@ -105,6 +113,14 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
     def image_digest(self, image: str) -> str:
         """Empty: there are no images here."""
         return ""
+
+
+def _network(command: Command, beside: LocalProcess | None) -> tuple[str, ...]:
+    """What starts a command on a network that others can join, or on that of another; nothing for one that is alone."""
+    if beside is None and not command.meets:
+        return ()
+    how = ("hold",) if beside is None else ("join", str(beside.pid))
+    return (sys.executable, "-I", "-S", str(Path(__file__).with_name("loopback.py")), *how, "--")
 
 
 def _shell(limits: Limits, group: cgroups.Group | None) -> tuple[str, ...]:

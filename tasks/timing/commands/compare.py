@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from tasks.timing.models import MetricValue, Race
+from tasks.timing.models import MetricValue, Question, Race
 from tasks.timing.stats import Floats, Interval, interval
 
 
@@ -30,6 +30,18 @@ def metric_ratios(race: Race, metric: str, arm: str, against: str) -> list[Float
 def compare_metric(race: Race, metric: str, arm: str, against: str, confidence: float) -> Interval | None:
     """How many times better `arm` is by a metric. None if fewer than two rounds have both."""
     return interval(metric_ratios(race, metric, arm, against), confidence)
+
+
+def by_the_clock(race: Race, question: Question, confidence: float) -> Interval | None:
+    """How many times faster an arm is by the driver's clock around the whole command, its start included."""
+    walls = {
+        name: {one.round: one for one in race.samples if one.arm == name} for name in (question.arm, question.against)
+    }
+    ours, theirs = walls[question.arm], walls[question.against]
+    sets: dict[int, list[float]] = defaultdict(list)
+    for number in sorted(set(ours) & set(theirs)):
+        sets[ours[number].process].append(math.log(theirs[number].outside_ns / ours[number].outside_ns))
+    return interval([np.array(values) for _, values in sorted(sets.items())], confidence)
 
 
 def directed(race: Race) -> list[str]:

@@ -2,8 +2,8 @@
 
 With `server_per: round` (and without a server) every run has a sandbox and a server of its own; with `set` the servers
 of all arms start once per set of rounds and wait while another arm's client runs. Looks, levels and budget are those of
-the interleaved protocol. Results are not compared, since there are none; what is compared is how much was done: an arm
-that completes fewer requests than base, or fewer than LEAST_TOKENS of its tokens, is `incorrect`.
+the interleaved protocol. What is compared are the metrics that the command names in `equal`, and how much was done: an
+arm that completes fewer requests than base, or fewer than LEAST_TOKENS of its tokens, is `incorrect`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from configs.models import CommandConfig
+from tasks.sandbox.commands.asking import CommandError
 from tasks.sandbox.commands.metrics import better
-from tasks.sandbox.commands.parsing import OutputError, parse_output
-from tasks.sandbox.commands.session import CommandError, CommandSession, Ran, parse_spec, wanted_metrics
+from tasks.sandbox.commands.parsing import OutputError
+from tasks.sandbox.commands.session import CommandSession, Ran, metrics_of, parse_spec, wanted_metrics
 from tasks.timing.alpha_spending import Looks
 from tasks.timing.models import ArmState, MetricValue, Race, Sample
 from tasks.timing.patience import beyond, charge
@@ -40,6 +41,9 @@ def commands(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
         race.base_failure = f"not a command: {error}"
         return race
     race.primary = wanted_metrics(spec)[0]
+    race.claimed = spec.server is None
+    # without bubblewrap a server may write into its client's output
+    race.compared = bool(spec.equal) and getattr(track.sandbox, "isolated", True)
     player = _Player(track, race, spec, cores)
     whole_s = player.left_s
     player.play_set(1)  # how long a round takes
@@ -125,8 +129,7 @@ class _Player:
                     ran = session.run_client(seed) if session is not None else None
                     if ran is None:
                         continue
-                    spec = self._spec
-                    done[name] = parse_output(spec.parser, ran.output, wanted_metrics(spec), spec.better)
+                    done[name] = metrics_of(self._spec, ran.output)
                 except CommandError as error:
                     self._drop(name, error.kind, str(error))
                 except OutputError as error:
@@ -161,6 +164,9 @@ class _Player:
                 if values.get(metric, 0.0) < share * base.get(metric, 0.0):
                     reason = f"{metric}: {values.get(metric, 0.0):g}, base has {base[metric]:g}"
                     self._race.drop(name, "incorrect", reason)
+            for metric in self._spec.equal:
+                if values[metric] != base[metric]:
+                    self._race.drop(name, "incorrect", f"{metric}: {values[metric]:.17g}, base has {base[metric]:.17g}")
             for metric, value in values.items():
                 way = better(metric, self._spec.better)
                 self._race.metrics.append(MetricValue(name, self._sets - 1, self._rounds, metric, value, way))

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from tasks.sandbox.probe.session import SetupInfo
+from tasks.telling import says_nothing
 from tasks.timing.alpha_spending import Looks
 from tasks.timing.core_leases import pinning
 from tasks.timing.models import Race, Sample
@@ -115,6 +116,7 @@ class Runner:
             round_s = self._clock() - start
             result = reference.fetch() if reference else None
             if result is not None:
+                race.compared = not says_nothing(result, self.track.script, race.fresh)
                 status, reason = self.referee.baseline(result)
                 if status != "ok":
                     race.base_failure = f"check_equivalence rejects base's own result: {reason}"

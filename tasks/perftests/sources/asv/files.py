@@ -110,36 +110,6 @@ def names_in(suite: Suite) -> Iterator[tuple[str, str, str]]:
                 yield module, name, "\n".join(lines[node.lineno - 1 : node.end_lineno])
 
 
-def returning(text: str) -> str:
-    """The module with timed benchmarks that return the value of their last statement, where that is an expression or
-    an assignment to a name: benchmarks drop what they compute, and it is all there is to compare."""
-    try:
-        tree = parse(text)
-    except (SyntaxError, ValueError):
-        return text
-    lines = lines_of(text, keepends=True)
-    nodes = [node for name, node in functions_of(tree) if name.rpartition(".")[2].startswith(TIMED)]
-    for node in sorted(nodes, key=lambda node: -node.lineno):
-        last = node.body[-1]
-        if isinstance(node, ast.AsyncFunctionDef) or any(
-            isinstance(x, ast.Yield | ast.YieldFrom) for x in ast.walk(node)
-        ):
-            continue
-        start, end = last.lineno - 1, last.end_lineno or last.lineno
-        alone = lines[start][: last.col_offset].strip() == ""
-        if isinstance(last, ast.Expr) and not isinstance(last.value, ast.Constant) and alone:
-            lines[start] = f"{lines[start][: last.col_offset]}return {lines[start][last.col_offset :]}"
-        elif isinstance(last, ast.Assign) and isinstance(last.targets[0], ast.Name) and alone:
-            ending = "" if lines[end - 1].endswith("\n") else "\n"
-            lines.insert(end, f"{ending}{lines[start][: last.col_offset]}return {last.targets[0].id}\n")
-    changed = "".join(lines)
-    try:
-        parse(changed)
-    except SyntaxError:
-        return text
-    return changed
-
-
 def hints(suite: Suite, words: dict[str, float]) -> dict[str, float]:
     """Benchmark's name without its class -> weight of the changed and public names that its text mentions."""
     pattern = re.compile(

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from configs.models import PerfTestConfig
 from storage.tables import Commit
 from tasks.perftests.models import Proposal
-from tasks.perftests.sources.asv.files import UNTIMED, Suite, find_suite, hints, names_in, returning, why_none
+from tasks.perftests.sources.asv.files import UNTIMED, Suite, find_suite, hints, names_in, why_none
 from tasks.perftests.sources.pytest.candidates import names_of
 from tasks.perftests.sources.workloads import (
     EXPERIMENT_S,
+    LOOKED_AT,
+    SEEING,
     NothingFound,
     Workload,
     best_api,
+    joined,
     literal,
     most_telling,
+    places_of,
     repeats,
+    seen_alike,
     try_inside,
 )
 from tasks.perftests.targets import locate
@@ -44,8 +49,6 @@ class Tried(Workload):
     setup_s: float
     limit: int
     """Calls per setup at most; 0: any number."""
-    compare: bool
-    """Whether its value depends on nothing but the code, and can be compared."""
 
 
 def from_benchmarks(
@@ -61,8 +64,8 @@ def from_benchmarks(
 ) -> list[Proposal]:
     """Scripts of the repository's benchmarks, most time in the changed functions first.
 
-    Benchmarks are taken as they stand on base; those that exist only on human as they stand there. Raises NothingFound
-    with the reason.
+    Benchmarks are taken as they stand on base; those that exist only on human as they stand there. What they come to is
+    compared where base gives it again and human gives the same. Raises NothingFound with the reason.
     """
     targets = locate(commit.functions_changed, work / base.checkout)
     if not targets:
@@ -80,7 +83,7 @@ def from_benchmarks(
             continue
         scores = hints(suite, words)
         question = {
-            "files": {path: returning(text) for path, text in suite.files.items()},
+            "files": suite.files,
             "package": suite.package,
             "modules": _modules(suite, words, new if side == "human" else None),
             "hints": scores,
@@ -96,13 +99,28 @@ def from_benchmarks(
         raise NothingFound(
             f"no benchmark executes a changed function on base within its limits: {'; '.join(problems[:5]) or 'none'}"
         )
+    wanted = most_telling(tried, _name, LOOKED_AT * config.tests_per_commit)
+    alike: list[tuple[str, Tried]] = []
+    for side, suite in sides.items():
+        mine = [one for of, one in wanted if of == side]
+        if suite is None or not mine:
+            continue
+        chosen = [(one.name, one.combination) for one in mine]
+        again = {"files": suite.files, "package": suite.package, "chosen": chosen}
+        answers, _ = try_inside(INSIDE, again, {}, config, sandbox, human, work, limits)
+        seen = {(answer.get("name"), answer.get("combination")): places_of(answer) for answer in answers}
+        alike += [
+            (side, replace(one, places=seen_alike(one.places, seen.get((one.name, one.combination), {}))))
+            for one in mine
+        ]
     proposals = []
-    for side, one in most_telling(tried, lambda one: one.name, config.tests_per_commit):
+    for side, one in most_telling(alike, _name, config.tests_per_commit):
         suite = sides[side]
         assert suite is not None
         script = make_script(one, suite, (commit.parent_sha if side == "base" else commit.sha) or side, config)
         name = f"{one.name}({one.label})" if one.label else one.name
-        proposals.append(Proposal(name, best_api(one.functions, apis), script, source="asv"))
+        api = best_api(one.functions, apis)
+        proposals.append(Proposal(name, api, script, source="asv", results_compared=one.tells))
     return proposals
 
 
@@ -115,7 +133,7 @@ def make_script(one: Tried, suite: Suite, sha: str, config: PerfTestConfig) -> s
     copies = max(1, min(math.ceil(wanted / number), MAX_COPIES, affordable)) if one.limit else 1
     module = one.name.partition(":")[0]
     lines = [
-        (INSIDE / "workload.py").read_text(encoding="utf-8").rstrip(),
+        joined(*SEEING, INSIDE / "workload.py"),
         "",
         "",
         f"# {one.name}({one.label}) as of {sha[:12]}: about {round(one.share, 1):.0%} of it in changed code on base",
@@ -124,8 +142,8 @@ def make_script(one: Tried, suite: Suite, sha: str, config: PerfTestConfig) -> s
         f"COMBINATION = {one.combination}",
         f"NUMBER = {number}",
         f"COPIES = {copies}",
-        f"COMPARE = {one.compare}",
-        *(f"FILES[{path!r}] = {literal(returning(text))}" for path, text in sorted(suite.needed_by(module).items())),
+        f"PLACES += {sorted(one.places)!r}",
+        *(f"FILES[{path!r}] = {literal(text)}" for path, text in sorted(suite.needed_by(module).items())),
     ]
     return "\n".join(lines) + "\n"
 
@@ -155,8 +173,12 @@ def _tried(answer: dict[str, Any]) -> Tried:
         seconds=float(answer["seconds"]),
         setup_s=float(answer["setup_s"]),
         limit=int(answer["limit"]),
-        compare=answer["compare"] is True,
+        places=places_of(answer),
     )
+
+
+def _name(one: Tried) -> str:
+    return one.name
 
 
 def _is_known(one: Tried, known: set[tuple[str, str]]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,17 @@ from tasks.perftests.models import Proposal
 from tasks.perftests.sources.pytest.candidates import Candidate, find_candidates, is_test_file
 from tasks.perftests.sources.pytest.suite import Suite, SuiteTooLarge, build_suite, has_test
 from tasks.perftests.sources.workloads import (
+    LOOKED_AT,
+    SEEING,
     NothingFound,
     Workload,
     best_api,
+    joined,
     literal,
     most_telling,
+    places_of,
     repeats,
+    seen_alike,
     try_inside,
 )
 from tasks.perftests.targets import locate
@@ -50,8 +55,8 @@ def from_tests(
 ) -> list[Proposal]:
     """Scripts of the repository's own tests, most time in the changed functions first.
 
-    A test is taken as it stands on base; one that exists only on human as it stands there. Raises NothingFound with
-    the reason.
+    A test is taken as it stands on base; one that exists only on human as it stands there. What it sees of the changed
+    functions is compared where base gives it again and human gives the same. Raises NothingFound with the reason.
     """
     checkouts = {"base": work / base.checkout, "human": work / human.checkout}
     targets = locate(commit.functions_changed, checkouts["base"])
@@ -70,9 +75,11 @@ def from_tests(
         by_side["base" if has_test(checkouts["base"], item.path, item.name) else "human"].append(item)
     tried: list[tuple[str, Tried]] = []
     problems: list[str] = []
+    suites: dict[str, Suite] = {}
     for side, candidates in by_side.items():
         if candidates:
             suite, kept = _suite_of(candidates, checkouts[side])
+            suites[side] = suite
             question = {"files": suite.files, "packages": suite.packages, "nodeids": [item.nodeid for item in kept]}
             answers, why = try_inside(INSIDE, question, targets, config, sandbox, base, work, limits)
             tried.extend((side, item) for item in _passed(answers, kept))
@@ -82,13 +89,22 @@ def from_tests(
             f"{len(found)} tests mention the change, none executes a changed function on base, passes and can be "
             f"repeated: {'; '.join(problems[:5]) or 'they do not reach it'}"
         )
+    wanted = most_telling(tried, _name, LOOKED_AT * config.tests_per_commit)
+    alike: list[tuple[str, Tried]] = []
+    for side, suite in suites.items():
+        mine = [test for of, test in wanted if of == side]
+        question = {"files": suite.files, "packages": suite.packages, "nodeids": [test.nodeid for test in mine]}
+        answers, _ = try_inside(INSIDE, question, {}, config, sandbox, human, work, limits) if mine else ([], [])
+        seen = {answer.get("nodeid"): places_of(answer) for answer in answers}
+        alike += [(side, replace(test, places=seen_alike(test.places, seen.get(test.nodeid, {})))) for test in mine]
     proposals = []
-    for side, test in most_telling(tried, lambda test: test.candidate.nodeid, config.tests_per_commit):
+    for side, test in most_telling(alike, _name, config.tests_per_commit):
         try:
             script = make_script(test, checkouts[side], commit, side)
         except SuiteTooLarge:
             continue
-        proposals.append(Proposal(test.nodeid, best_api(test.functions, apis), script, source="pytest"))
+        api = best_api(test.functions, apis)
+        proposals.append(Proposal(test.nodeid, api, script, source="pytest", results_compared=test.tells))
     if not proposals:
         raise NothingFound("the tests that execute the change need too many helper files")
     return proposals
@@ -100,16 +116,21 @@ def make_script(item: Tried, checkout: Path, commit: Commit, side: str) -> str:
     number = repeats(item.seconds)
     sha = commit.parent_sha if side == "base" else commit.sha
     lines = [
-        (INSIDE / "workload.py").read_text(encoding="utf-8").rstrip(),
+        joined(*SEEING, INSIDE / "workload.py"),
         "",
         "",
         f"# {item.nodeid} as of {(sha or 'base')[:12]}: about {round(item.share, 1):.0%} of it in changed code on base",
         f"NODEID = {item.nodeid!r}",
         f"NUMBER = {number}",
+        f"PLACES += {sorted(item.places)!r}",
         *(f"PACKAGES.append({package!r})" for package in suite.packages),
         *(f"FILES[{path!r}] = {literal(text)}" for path, text in sorted(suite.files.items())),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _name(test: Tried) -> str:
+    return test.candidate.nodeid
 
 
 def _passed(answers: list[dict[str, Any]], candidates: list[Candidate]) -> list[Tried]:
@@ -117,7 +138,7 @@ def _passed(answers: list[dict[str, Any]], candidates: list[Candidate]) -> list[
     by_id = {item.nodeid: item for item in candidates}
     found = [(by_id.get(str(answer.get("nodeid", "")).partition("[")[0]), answer) for answer in answers]
     return [
-        Tried(answer["functions"], answer["share"], answer["seconds"], candidate, answer["nodeid"])
+        Tried(answer["functions"], answer["share"], answer["seconds"], places_of(answer), candidate, answer["nodeid"])
         for candidate, answer in found
         if candidate is not None and answer.get("functions")
     ]

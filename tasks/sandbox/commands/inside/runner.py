@@ -1,4 +1,4 @@
-"""Runs inside a sandbox, beside a server and its clients: starts, awaits, times and ends them for the driver outside.
+"""Runs inside a sandbox, over a server or over its clients: starts, awaits, times and ends them for the driver outside.
 
 Standard library only, Python 3.8 and newer; sent as the interpreter's `-c` argument, like the probe. It speaks JSON
 lines and repeats the random id of every request in its answer. Whatever it started is its descendant (it adopts
@@ -64,13 +64,17 @@ class Output:
 
 
 class Runner:
-    """One server at most, and clients one after another."""
+    """One server at most, or clients one after another."""
 
     def __init__(self) -> None:
         with contextlib.suppress(OSError, AttributeError):  # without it the sandbox's end is the orphans' end
             ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
         self.server: Any = None
         self.log: Any = None
+
+    def ping(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
 
     def port(self) -> dict[str, Any]:
         """A free TCP port of the sandbox's own network."""
@@ -127,13 +131,17 @@ class Runner:
         wall_ns = time.perf_counter_ns() - begin
         for one in (output, errors):
             one.thread.join(2)  # a child that lives on may hold the pipe
-        if self.server is not None and self.server.poll() is not None:
-            message = f"the server ended with code {self.server.returncode} while the command ran"
-            raise Failed("exit", message, self.log.text(4000))
         if code != 0:
             said = errors.text(4000) or output.text(4000)
             raise Failed("exit", f"the command ended with code {code}", said)
         return {"output": output.text(), "cut": output.cut, "wall_ns": wall_ns}
+
+    def alive(self) -> dict[str, Any]:
+        """Whether the server still runs, if one was started."""
+        if self.server is not None and self.server.poll() is not None:
+            message = f"the server ended with code {self.server.returncode} while the command ran"
+            raise Failed("exit", message, self.log.text(4000))
+        return {}
 
     def stop(self) -> dict[str, Any]:
         """End the server and whatever else is left: first asked, then killed."""

@@ -7,8 +7,9 @@ import pytest
 
 from configs.models import SandboxConfig
 from tasks.sandbox import Environment, open_sandbox
+from tasks.sandbox.commands.asking import CommandError
 from tasks.sandbox.commands.parsing import parse_output
-from tasks.sandbox.commands.session import CommandError, CommandSession, parse_spec, wanted_metrics
+from tasks.sandbox.commands.session import CommandSession, parse_spec, wanted_metrics
 from tests.tasks.sandbox.commands.workload import FAST, arm, files, spec
 
 

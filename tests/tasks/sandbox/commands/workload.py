@@ -42,12 +42,12 @@ print("serving", flush=True)
 server.serve_forever()
 """
 CLIENT = """
-import sys, time, urllib.request
+import json, sys, time, urllib.request, zlib
 from statistics import mean, median
 
 port, seed, requests, tokens = int(sys.argv[1]), int(sys.argv[2]), 6, 5
 open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-ttft, itl, tpot, done, generated = [], [], [], 0, 0
+ttft, itl, tpot, done, generated, checksum = [], [], [], 0, 0, 0
 begin = time.perf_counter()
 for number in range(requests):
     start = time.perf_counter()
@@ -55,6 +55,7 @@ for number in range(requests):
     with open_url(f"http://127.0.0.1:{port}/{seed + number}/{tokens}") as answer:
         for line in answer:
             times.append(time.perf_counter())
+            checksum = zlib.crc32(line, checksum)
     done += 1
     generated += len(times)
     ttft.append(times[0] - start)
@@ -78,6 +79,7 @@ for title, values in (("TTFT", ttft), ("TPOT", tpot), ("ITL", itl)):
     line(f"Median {title} (ms)", round(1e3 * median(values), 4))
     line(f"P99 {title} (ms)", round(1e3 * max(values), 4))
 print("==================================================")
+print(json.dumps({"checksum": checksum}))
 """
 MODEL = """
 def token(seed):

@@ -1,23 +1,23 @@
 """Which benchmarks execute the changed functions, with which parameters, for how much of their time. In a sandbox.
 
-Its text follows those of `workload.py` and `inside/watch.py`, whose names it uses. Reads a request from stdin (`files`,
+Its text follows those of `workload.py` and of `inside/`, whose names it uses. Reads a request from stdin (`files`,
 `package`, `modules`: best first, `hints`: function name -> score, `targets`: path -> [[first, last, name]], `root`,
-`test_s`, `total_s`), and writes one JSON line per benchmark and combination of parameters to stdout.
+`test_s`, `total_s`), and writes one JSON line per benchmark and combination of parameters to stdout. Without `targets`
+it only tells what those of `chosen` ([name, combination]) see.
 """
 
 import inspect
 import json
 import os
-import random
 import signal
 import sys
 import time
 from typing import Any
 
 if "Benchmark" not in globals():  # in a sandbox these texts are one module
-    from tasks.perftests.inside.watch import Watch
+    from tasks.perftests.inside.survey import Survey, surveyed
     from tasks.perftests.sources.asv.inside import workload
-    from tasks.perftests.sources.asv.inside.workload import Benchmark, combinations, plain, prepare, unpack
+    from tasks.perftests.sources.asv.inside.workload import RETURNED, Benchmark, combinations, prepare, unpack
 else:
     workload = sys.modules[__name__]
 
@@ -44,9 +44,10 @@ def main() -> None:
     workload.PACKAGE = request["package"]
     end = time.monotonic() + request["total_s"]
     signal.signal(signal.SIGALRM, _stop)
-    unpack()
+    survey = Survey()
+    unpack(None, survey)
     elsewhere = set()  # benchmarks whose first parameters already show that they run other code
-    for name, number in order(request, tell):
+    for name, number in request.get("chosen") or order(request, tell):
         if name in elsewhere:
             continue
         if time.monotonic() > end:
@@ -54,7 +55,7 @@ def main() -> None:
             break
         signal.setitimer(signal.ITIMER_REAL, request["test_s"])
         try:
-            answer = look(name, number, request["targets"], request["root"])
+            answer = look(name, number, survey, request["targets"], request["root"])
         except TooSlow:
             answer = {"why_not": "takes longer than {:g} s".format(request["test_s"])}
         except NotImplementedError as error:
@@ -119,20 +120,23 @@ def params_of(name: str) -> Any:
     return next((place.params for place in reversed(places) if hasattr(place, "params")), [])
 
 
-def look(name: str, number: int, targets: dict, root: str) -> dict:
-    """Run one benchmark: once to warm up, once watched, then alone until its time is known."""
-    values = []
-    for seed in (1, 2):
-        random.seed(seed)
+def look(name: str, number: int, survey: Any, targets: dict, root: str) -> dict:
+    """Run one benchmark: twice under watch, then alone until its time is known."""
+    took_s = []
+
+    def observed() -> Any:
         start = time.perf_counter()
         [benchmark] = prepare([Benchmark(name, number)])
-        setup_s = time.perf_counter() - start
-        watch = Watch(targets, root)
-        call = lambda benchmark=benchmark: benchmark.function(*benchmark.arguments)  # noqa: E731
-        value = watch.run(call) if seed == 2 else call()
-        values.append(plain(value))
+        took_s.append(time.perf_counter() - start)
+        return survey.look(lambda: survey.keep(RETURNED, benchmark.function(*benchmark.arguments)), targets, root)
+
+    places = surveyed(observed)
+    if not targets:
+        return {"places": places}
+    watch = survey.watch
     if not watch.seen:
         return {"functions": []}
+    [benchmark] = prepare([Benchmark(name, number)])
     limit = int(benchmark.first("number", 0) or 0)
     best, spent, calls = float("inf"), 0.0, 0
     while calls < 3 or (spent < ENOUGH_S and calls < 1000):
@@ -145,15 +149,14 @@ def look(name: str, number: int, targets: dict, root: str) -> dict:
         spent, calls = spent + took, calls + 1
         if took > 1:
             break
-    telling = values[0] not in (None, [], {}) and not (isinstance(values[0], list) and len(values[0]) == 1)
     return {
         "functions": sorted(watch.seen),
         "share": watch.share,
         "seconds": best,
-        "setup_s": setup_s,
+        "setup_s": took_s[-1],
         "limit": limit,
         "label": benchmark.label,
-        "compare": telling and values[0] == values[1],
+        "places": places,
     }
 
 

@@ -1,13 +1,16 @@
 """A benchmark written for airspeed velocity as a workload: setup prepares it as asv would, experiment calls it.
 
-The text of this file is the first part of generated scripts and runs inside sandboxes: standard library only, syntax of
-Python 3.8; asv itself is not needed. What follows it in a script fills in the names in capitals.
+The text of this file is a part of generated scripts and runs inside sandboxes: standard library only, syntax of Python
+3.8; asv itself is not needed. It follows those of `values.py` and `observing.py`, whose names it uses. What comes after
+it in a script fills in the names in capitals.
 
 The benchmark's files are written to a new folder and imported from there, so a change of the arm's own benchmarks
 cannot reach them. As in asv: setup_cache runs once per process and every setup gets a copy of what it returns, if that
 is anything; functions `setup` of the module, the class and the benchmark run before, `teardown` after;
 NotImplementedError in setup means that these parameters are not for this machine. A benchmark that sets `number` is
 called that often per setup.
+
+Benchmarks drop what they compute, so the result is what the calls in them came to (PLACES), and what they return.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ import importlib
 import inspect
 import itertools
 import json
-import math
 import os
 import pickle
 import sys
@@ -24,14 +26,18 @@ import tempfile
 import types
 from typing import Any
 
+if "KEEPER" not in globals():  # in a sandbox these texts are one module
+    from tasks.perftests.inside.observing import KEEPER, Keeper, chosen_calls, observe_imports, told_once
+    from tasks.perftests.inside.values import differs
+
 FILES: dict[str, str] = {}  # path in the suite -> text
 PACKAGE = "benchmarks"  # asv's benchmark_dir, which the benchmarks import each other from
 BENCHMARK = ""  # module:function or module:Class.method
 COMBINATION = 0  # which of the products of params
 NUMBER = 1  # calls per prepared benchmark
 COPIES = 1  # prepared benchmarks in one experiment
-COMPARE = False  # whether the value of the benchmark's last statement depends on nothing but the code
-MAX_VALUES = 100_000  # of a result; what is larger counts by its length
+PLACES: list[str] = []  # what is looked at, as `observing.py` names it
+RETURNED = "returned"  # the place of what a benchmark returns
 
 _open: dict[str, Any] = {"ready": []}
 
@@ -75,6 +81,10 @@ class Benchmark:
             if callable(getattr(place, "setup", None)):
                 place.setup(*self.arguments)
 
+    def observed(self) -> None:
+        """Call it; what it returns is kept."""
+        KEEPER.keep(RETURNED, self.function(*self.arguments))
+
     def end(self) -> None:
         """Run the teardowns."""
         for place in self.places:
@@ -85,33 +95,38 @@ class Benchmark:
 class Outcome:
     """What the calls of an experiment came to. Turned into text by store_result, when the clock has stopped."""
 
-    def __init__(self, values: list[Any]) -> None:
-        self.values = values
+    def __init__(self, seen: list[list[Any]]) -> None:
+        self.seen = seen
 
 
 def setup(seed: int) -> str:
     """Prepare benchmarks. What is returned is the same for every seed, which says that the workload is, too."""
-    unpack()
+    unpack(PLACES, KEEPER)
     prepare([Benchmark(BENCHMARK, COMBINATION) for _ in range(COPIES)])
+    _open["chosen"] = chosen_calls(NUMBER * COPIES, seed)
     return f"{BENCHMARK}[{COMBINATION}]"
 
 
 def experiment(state: str) -> Outcome:
     """Call each of the prepared benchmarks NUMBER times."""
-    values = []
+    chosen, number, seen = _open["chosen"], 0, []
     for benchmark in _open["ready"]:
         function, arguments = benchmark.function, benchmark.arguments
         for _ in range(NUMBER):
-            value = function(*arguments)
-        values.append(value)
-    return Outcome(values)
+            if number in chosen:
+                KEEPER.run(benchmark.observed)
+                seen.append(KEEPER.take())
+            else:
+                function(*arguments)
+            number += 1
+    return Outcome(seen)
 
 
 def store_result(result: Outcome, path: str) -> None:
-    """The benchmark's name, and what it computed where that can be compared."""
-    found = plain(result.values[0]) if COMPARE else None
+    """The benchmark's name, and what its calls came to."""
+    calls = [[pair for pair in seen if pair[0] in PLACES] for seen in result.seen]
     with open(path, "w", encoding="utf-8") as file:
-        json.dump({"benchmark": BENCHMARK, "outcome": "finished", "value": found}, file)
+        json.dump({"benchmark": BENCHMARK, "outcome": "finished", "seen": told_once(calls)}, file)
 
 
 def load_result(path: str) -> Any:
@@ -121,61 +136,16 @@ def load_result(path: str) -> Any:
 
 
 def check_equivalence(reference: Any, candidate: Any) -> None:
-    """Both finished, with the same value where it can be compared; floats to six digits."""
+    """Both finished and saw the same; floats to six digits."""
     for result in (reference, candidate):
         assert result["benchmark"] == BENCHMARK, result["benchmark"]
         assert result["outcome"] == "finished", result["outcome"]
-    difference = differs(reference["value"], candidate["value"], "value")
+    difference = differs(reference["seen"], candidate["seen"], "seen")
     assert not difference, difference
 
 
-def differs(one: Any, other: Any, where: str) -> str:
-    """Where two plain values differ, or nothing."""
-    if isinstance(one, float) or isinstance(other, float):
-        numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (one, other))
-        same = numbers and (math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-9) or repr(one) == repr(other))
-        return "" if same else f"{where}: {one!r} and {other!r}"
-    if type(one) is not type(other):
-        return f"{where}: {type(one).__name__} and {type(other).__name__}"
-    if not isinstance(one, list):
-        return "" if one == other else f"{where}: {one!r} and {other!r}"[:500]
-    if len(one) != len(other):
-        return f"{where}: {len(one)} and {len(other)} items"
-    pairs = enumerate(zip(one, other))  # noqa: B905
-    return next(filter(None, (differs(a, b, f"{where}[{n}]") for n, (a, b) in pairs)), "")
-
-
-def plain(value: Any, room: Any = None) -> Any:  # noqa: PLR0911
-    """A value as JSON: containers as lists, those without an order sorted; anything else by its type and length."""
-    room = [MAX_VALUES] if room is None else room
-    room[0] -= 1
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) < 1 << 62 else hex(value)
-    if isinstance(value, float):
-        return value
-    if type(value).__module__.split(".")[0] == "numpy" and hasattr(value, "tolist"):
-        return plain(value.tolist(), room) if getattr(value, "size", 1) <= room[0] else [kind_of(value), value.size]
-    if isinstance(value, (list, tuple, dict, set, frozenset)) and len(value) <= room[0]:
-        if isinstance(value, dict):
-            pairs = [[plain(key, room), plain(item, room)] for key, item in value.items()]
-            return ["dict", *sorted(pairs, key=json.dumps)]
-        items = [plain(item, room) for item in value]
-        return items if isinstance(value, (list, tuple)) else ["set", *sorted(items, key=json.dumps)]
-    try:
-        return [kind_of(value), len(value)]
-    except Exception:
-        return [kind_of(value)]
-
-
-def kind_of(value: Any) -> str:
-    """The name of a type, which may be a subclass on one side."""
-    return f"<{type(value).__name__}>"
-
-
-def unpack() -> None:
-    """Write the suite to a folder and make it importable, once per process."""
+def unpack(places: list[str] | None, keeper: Keeper) -> None:
+    """Write the suite to a folder and make it importable, once per process; `places` (None: all) are observed."""
     if "root" in _open:
         return
     root = _open["root"] = os.path.realpath(tempfile.mkdtemp(prefix="suite-"))
@@ -185,6 +155,7 @@ def unpack() -> None:
         with open(target, "w", encoding="utf-8") as file:
             file.write(text)
     sys.path.insert(0, root)
+    observe_imports(root, places, keeper)
     for name in [name for name in sys.modules if name.split(".")[0] == PACKAGE]:
         del sys.modules[name]
     importlib.invalidate_caches()

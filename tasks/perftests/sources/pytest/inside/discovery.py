@@ -1,8 +1,8 @@
 """Which tests execute the changed functions, for how much of their time, and can be repeated. Runs inside a sandbox.
 
-Its text follows those of `workload.py` and `inside/watch.py`, whose names it uses. Reads a request from stdin (`files`,
+Its text follows those of `workload.py` and of `inside/`, whose names it uses. Reads a request from stdin (`files`,
 `packages`, `nodeids`, `targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s`), tries the tests in the
-order of `nodeids`, and writes one JSON line per test to stdout.
+order of `nodeids`, and writes one JSON line per test to stdout. Without `targets` it only tells what they see.
 """
 
 import json
@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 if "collect" not in globals():  # in a sandbox these texts are one module
+    from tasks.perftests.inside.survey import Survey, surveyed
     from tasks.perftests.inside.watch import Watch
     from tasks.perftests.sources.pytest.inside.workload import FILES, PACKAGES, collect, prepare
 
@@ -46,7 +47,8 @@ def main() -> None:
     end = time.monotonic() + request["total_s"]
     signal.signal(signal.SIGALRM, _stop)
     try:
-        items, problems = collect(request["nodeids"])
+        survey = Survey()
+        items, problems = collect(request["nodeids"], None, survey)
     except BaseException as error:
         tell(problem=f"pytest cannot be started: {type(error).__name__}: {error}")
         return
@@ -59,7 +61,8 @@ def main() -> None:
             break
         signal.setitimer(signal.ITIMER_REAL, request["test_s"])
         try:
-            answer = look(item, request["targets"], request["root"])
+            targets, root = request["targets"], request["root"]
+            answer = look(item, survey, targets, root) if targets else glance(item, survey)
         except TooSlow:
             answer = {"why_not": "takes longer than {} s".format(request["test_s"])}
         except BaseException as error:
@@ -75,7 +78,7 @@ def _stop(*_: Any) -> None:
     raise TooSlow
 
 
-def look(item: Any, targets: dict, root: str) -> dict:
+def look(item: Any, survey: Any, targets: dict, root: str) -> dict:
     """Run one test: once to warm up, a few times watched, then alone until its time is known."""
     if hasattr(getattr(item, "obj", None), "hypothesis"):
         return {"why_not": "hypothesis draws other examples at every call"}
@@ -93,18 +96,34 @@ def look(item: Any, targets: dict, root: str) -> dict:
         if not watch.seen:
             return {"functions": []}
         shares.append(watch.share)
+    best, outcome = alone(body)
+    if outcome != "passed":
+        return {"why_not": ONCE + outcome}
+    places = surveyed(lambda: survey.look(body, targets, root))
+    return {"functions": sorted(watch.seen), "share": statistics.median(shares), "seconds": best, "places": places}
+
+
+def glance(item: Any, survey: Any) -> dict:
+    """What a test sees."""
+    body = prepare(item)
+    outcome = body()
+    return {"places": surveyed(lambda: survey.look(body, {}, "")) if outcome == "passed" else {}}
+
+
+def alone(body: Any) -> tuple:
+    """The shortest of some calls, in seconds, and what the last of them came to."""
     best, spent, calls = float("inf"), 0.0, 0
     while calls < 3 or (spent < ENOUGH_S and calls < 1000):
         start = time.perf_counter()
         outcome = body()
         took = time.perf_counter() - start
         if outcome != "passed":
-            return {"why_not": ONCE + outcome}
+            break
         best = min(best, took)
         spent, calls = spent + took, calls + 1
         if took > 1:
             break
-    return {"functions": sorted(watch.seen), "share": statistics.median(shares), "seconds": best}
+    return best, outcome
 
 
 if __name__ == "__main__":

@@ -1,30 +1,45 @@
 """A test of the repository as a workload: setup prepares its fixtures, experiment calls its body again and again.
 
-The text of this file is the first part of generated scripts and runs inside sandboxes: standard library and pytest
-only, syntax of Python 3.8. What follows it in a script fills in the names in capitals.
+The text of this file is a part of generated scripts and runs inside sandboxes: standard library and pytest only, syntax
+of Python 3.8. It follows those of `values.py` and `observing.py`, whose names it uses. What comes after it in a script
+fills in the names in capitals.
 
 Collection, import and fixtures happen in setup. The body is called as pytest calls it, in the same thread, without
 hooks around it; the method of a unittest.TestCase with setUp and tearDown, without unittest's bookkeeping. The test's
 files are written to a new folder and collected from there, so a change of the arm's own tests, conftest files or pytest
-settings cannot reach them.
+settings cannot reach them. The result is what the test saw of the changed functions (PLACES): a test that passes says
+only that nothing which it asserts is wrong.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import os
 import tempfile
 import unittest
 from collections.abc import Callable
 from typing import Any
 
+if "KEEPER" not in globals():  # in a sandbox these texts are one module
+    from tasks.perftests.inside.observing import KEEPER, Keeper, chosen_calls, observe_imports, told_once
+    from tasks.perftests.inside.values import differs
+
 FILES: dict[str, str] = {}  # path in the suite -> text
 PACKAGES: list[tuple[str, str]] = []  # packages of the project with tests inside: dotted name, path in the suite
 NODEID = ""
 NUMBER = 1  # calls of the test's body in one experiment
+PLACES: list[str] = []  # what is looked at, as `observing.py` names it
 
 _open: dict[str, Any] = {}
+
+
+class Outcome:
+    """What the calls of an experiment came to. Turned into text by store_result, when the clock has stopped."""
+
+    def __init__(self, outcome: str, seen: list[list[Any]]) -> None:
+        self.outcome, self.seen = outcome, seen
 
 
 def setup(seed: int) -> str:
@@ -33,35 +48,55 @@ def setup(seed: int) -> str:
     What is returned is the same for every seed: it tells the driver that the workload is, too.
     """
     if "item" not in _open:
-        items, problems = collect([NODEID])
+        items, problems = collect([NODEID], PLACES, KEEPER)
         if len(items) != 1:
             raise RuntimeError(f"pytest collects {len(items)} tests for {NODEID}: {problems}")
         _open["item"] = items[0]
     _open["body"] = prepare(_open["item"])
+    _open["chosen"] = chosen_calls(NUMBER, seed)
     return NODEID
 
 
-def experiment(state: str) -> dict[str, str]:
+def experiment(state: str) -> Outcome:
     """Call the body NUMBER times. A failure of the test is a result, not an error of the script."""
-    body, outcome = _open["body"], ""
-    for _ in range(NUMBER):
-        outcome = body()
+    body, chosen, outcome, seen = _open["body"], _open["chosen"], "", []
+    for number in range(NUMBER):
+        if number in chosen:
+            outcome = KEEPER.run(body)
+            seen.append(KEEPER.take())
+        else:
+            outcome = body()
         if outcome != "passed":
             break
-    return {"test": NODEID, "outcome": outcome}
+    return Outcome(outcome, seen)
 
 
-def check_equivalence(reference: dict[str, str], candidate: dict[str, str]) -> None:
-    """The test passes on both sides."""
+def store_result(result: Outcome, path: str) -> None:
+    """The test's name, whether it passed, and what it saw."""
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"test": NODEID, "outcome": result.outcome, "seen": told_once(result.seen)}, file)
+
+
+def load_result(path: str) -> Any:
+    """What store_result wrote."""
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def check_equivalence(reference: Any, candidate: Any) -> None:
+    """The test passes on both sides and sees the same; floats to six digits."""
     for result in (reference, candidate):
         assert result["test"] == NODEID, result["test"]
         assert result["outcome"] == "passed", result["outcome"]
+    difference = differs(reference["seen"], candidate["seen"], "seen")
+    assert not difference, difference
 
 
-def collect(nodeids: list[str]) -> tuple[list[Any], str]:
+def collect(nodeids: list[str], places: list[str] | None, keeper: Keeper) -> tuple[list[Any], str]:
     """Write the suite and let pytest collect. Returns the items and what went wrong, as text.
 
-    `nodeids` may leave out parameters; one that pytest does not find is left out, too.
+    `nodeids` may leave out parameters; one that pytest does not find is left out, too. `places` (None: all) are
+    observed by the keeper.
     """
     import pytest
     from _pytest.config import _prepareconfig
@@ -74,6 +109,7 @@ def collect(nodeids: list[str]) -> tuple[list[Any], str]:
             file.write(text)
     with open(os.path.join(root, "pytest.ini"), "w") as file:
         file.write("[pytest]\n")
+    observe_imports(root, places, keeper)
     for name, path in PACKAGES:
         importlib.import_module(name).__path__.insert(0, os.path.join(root, path))
     problems: list[str] = []
