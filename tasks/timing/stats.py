@@ -78,9 +78,10 @@ def signed_rank_interval(values: Floats, confidence: float) -> tuple[float, floa
     """Median of all means of two values (each with itself, too), and the interval that belongs to it.
 
     For values that scatter alike to both sides: a tenth (few values) to a fifth narrower than the median's where they
-    are normal, and safe from a quarter of wild ones. Ends are order statistics of those means, by the exact distribution of the signed-rank
-    statistic (Hodges and Lehmann, "Estimates of location based on rank tests", 1963; Hollander, Wolfe and Chicken,
-    "Nonparametric Statistical Methods", 3rd edition, section 3.3). With too few values for `confidence`, the median's.
+    are normal, and safe from a quarter of wild ones. Ends are order statistics of those means, by the exact
+    distribution of the signed-rank statistic (Hodges and Lehmann, "Estimates of location based on rank tests", 1963;
+    Hollander, Wolfe and Chicken, "Nonparametric Statistical Methods", 3rd edition, section 3.3). With too few values
+    for `confidence`, the median's.
     """
     depth = _signed_rank_depth(len(values), round(confidence, 9))
     if depth < 0:
