@@ -77,7 +77,7 @@ def build_instance(
         efficiency_test=[test.script for test in scripts],
         test_ids=[test.test_id for test in scripts],
         dialects=[test.dialect for test in scripts],
-        results_compared=[test.results_compared for test in scripts],
+        results_compared=[RESULTS_NOT_COMPARED not in row.flags for row in kept],
         test_functions=[test.api for test in scripts],
         duration_changes=[durations[row.session_id] for row in kept],
         human_performance=overall.ratio,
