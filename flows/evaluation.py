@@ -145,6 +145,7 @@ def _evaluate(
         cached=run.cached,
         failures=run.failures(),
         instances=[row.instance_id for row in tried],
+        unattempted=len(instances) - len(tried),
         predictions=sum(map(len, attempts.values())),
         statuses=Counter(row.status for row in mine),
         opt_at_k=ranked.rows if ranked else [],

@@ -63,8 +63,8 @@ def page(filled, tmp_path) -> Page:
 def test_shows_every_part(page):
     for expected in (
         "acme/logkit", "Split frames without copying", "3.40× [3.20, 3.64]", "17.5×", "model-b <b>bold</b>",
-        "Timed, but in no instance", "1.02 is below 1.2", "55.0", "SandboxError", "incorrect", "flag clock", "inconclusive",
-        "168 calls in 168 batches and 3 sets of processes", "no keyword",
+        "Timed, but in no instance", "1.02 is below 1.2", "55.0", "SandboxError", "incorrect", "flag clock",
+        "inconclusive", "168 calls in 168 batches and 3 sets of processes", "no keyword",
     ):  # fmt: skip
         assert expected in page.text, expected
 

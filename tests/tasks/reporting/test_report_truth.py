@@ -143,8 +143,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         ),
         Instance(
             instance_id="i", repo=REPO, repo_url="", created_at=START, base_commit="p" * 40, head_commit=HEAD,
-            patch="p", api="split", efficiency_test=[SCRIPT], test_ids=[TEST], test_functions=["split"], human_performance=2.2,
-            human_ci_low=2.1, human_ci_high=2.3,
+            patch="p", api="split", efficiency_test=[SCRIPT], test_ids=[TEST], test_functions=["split"],
+            human_performance=2.2, human_ci_low=2.1, human_ci_high=2.3,
         ),
         *(batch(arm, turn) for arm in CALL_MS for turn in range(12)),
         comparison("old", TEST, "human", 2.2),
