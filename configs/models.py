@@ -198,8 +198,9 @@ class CommandConfig(Section):
     """Which way is better, for metrics of a `json` client."""
     equal: list[str] = []
     """Metrics that must be the same as base's in every round: what depends on the answers, such as a checksum of all
-    that the client was given; from what the parser finds, or the last line that is an object of numbers. A command without any says how fast it was and not what it computed: its scores carry
-    `results_not_compared`, and none is a success."""
+    that the client was given; from what the parser finds, or the last line that is an object of numbers. A command
+    without any says how fast it was and not what it computed: its scores carry `results_not_compared`, and none is a
+    success."""
     variables: dict[str, str] = {}
     """Environment variables of server and client."""
     timeout_s: float = Field(default=1800, gt=0)

@@ -26,11 +26,22 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(256)
-_U = 3 * (1 + _NODES) / (1 - _NODES)
-"""Where the characteristic function is looked at, in units of the sum's standard deviation: from 0 to infinity."""
-_DU = 6 * _WEIGHTS / (1 - _NODES) ** 2
+Grid = tuple[Floats, Floats]
+"""Where a characteristic function is looked at, in units of the sum's standard deviation, and the weights."""
+
+
+def _grid(nodes: int) -> Grid:
+    """Gauss and Legendre's nodes, from 0 to infinity."""
+    at, weights = np.polynomial.legendre.leggauss(nodes)
+    return 3 * (1 + at) / (1 - at), 6 * weights / (1 - at) ** 2
+
+
+_FINE, _COARSE = _grid(256), _grid(96)
+_DOMINANT = 0.02
+"""A value that makes up more than this share of the variance: the sum is not yet normal, and oscillates for long."""
 _PRECISION = 1e-8
+_LEAST = 1e-12
+"""A probability that is not told from 0."""
 
 
 def mean_interval(values: Sequence[float], counts: Sequence[int], confidence: float = 0.95) -> tuple[float, float]:
@@ -40,9 +51,11 @@ def mean_interval(values: Sequence[float], counts: Sequence[int], confidence: fl
     outside 0 to 1.
     """
     level = (1 + confidence) / 2
-    x, n = np.asarray(values, dtype=np.float64), np.asarray(counts, dtype=np.float64)
-    if not n.sum() > 0 or x.min() < 0 or x.max() > 1:
+    seen = np.asarray(counts, dtype=np.float64)
+    if not seen.sum() > 0 or np.min(values) < 0 or np.max(values) > 1:
         raise ValueError(f"an interval needs values between 0 and 1, not {list(values)} seen {list(counts)} times")
+    x, same = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)
+    n: Floats = np.bincount(same, weights=seen).astype(np.float64)
     return 1.0 - _upper(1.0 - x, n, level), _upper(x, n, level)
 
 
@@ -58,7 +71,13 @@ def _upper(x: Floats, n: Floats, level: float) -> float:
     # no quantile of any distribution lies outside (Cantelli's inequality)
     low = max(float(values.min()), mean - spread * np.sqrt((1 - level) / level))
     high = min(1.0, mean + spread * np.sqrt(level / (1 - level)))
-    return float(scipy.optimize.brentq(lambda at: below(values, counts, at) - level, low, high, xtol=_PRECISION))
+    aim = scipy.special.ndtri(level)
+
+    def off(at: float) -> float:
+        """Nearly a straight line, so that few looks find its zero."""
+        return float(scipy.special.ndtri(min(1 - _LEAST, max(_LEAST, below(values, counts, at)))) - aim)
+
+    return float(scipy.optimize.brentq(off, low, high, xtol=_PRECISION))
 
 
 def below(values: Floats, counts: Floats, at: float) -> float:
@@ -70,8 +89,9 @@ def below(values: Floats, counts: Floats, at: float) -> float:
     if at <= values.min() or at >= values.max():
         return float(at >= values.max())
     steps = values - at
-    spread = np.sqrt(float(counts @ steps**2))
-    angles = np.outer(_U, steps / spread)
+    variance = float(counts @ steps**2)
+    u, du = _FINE if np.max(steps**2) > _DOMINANT * variance else _COARSE
+    angles = np.outer(u, steps / np.sqrt(variance))
     size = np.exp(np.log1p(angles**2) @ counts / -2)
-    found = (np.sin(np.arctan(angles) @ counts) * size / _U) @ _DU
+    found = (np.sin(np.arctan(angles) @ counts) * size / u) @ du
     return float(min(1.0, max(0.0, 0.5 - found / np.pi)))

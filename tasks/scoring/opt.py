@@ -12,6 +12,7 @@ instance that the model did not attempt at all counts as not solved, as in GSO: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -57,9 +58,7 @@ def at_least_one(n: int, c: int, k: int) -> float:
     """
     if n < k:
         raise ValueError(f"{n} attempts do not tell what {k} would do")
-    if n - c < k:
-        return 1.0
-    return float(1.0 - np.prod(1.0 - k / np.arange(n - c + 1, n + 1)))
+    return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
 def opt_at_k(
@@ -67,7 +66,7 @@ def opt_at_k(
 ) -> list[OptAtK]:
     """One row per model and k, best Opt@1 first; models without one come last.
 
-    `scores` are rows, or a frame with their columns (`COLUMNS`; `weakly_checked` may be absent). Every model is
+    `scores` are rows, or a frame with their columns (`COLUMNS`; without `weakly_checked` all are). Every model is
     measured on all of `instance_ids`. `inconclusive` is a failure in `opt` and `opt_if_inconclusive_no`, a success in
     `opt_if_inconclusive_yes`. Intervals are at 95 %.
     """
@@ -83,11 +82,10 @@ def _tallies(scores: pl.DataFrame | Sequence[Score], instances: Sequence[str]) -
     """Model -> its instances, those that it did not attempt included."""
     frame = scores if isinstance(scores, pl.DataFrame) else pl.DataFrame(_columns(scores))
     if "weakly_checked" not in frame.columns:
-        frame = frame.with_columns(weakly_checked=pl.lit(False))
+        frame = frame.with_columns(weakly_checked=pl.lit(True))
     timed = pl.col("status") != "not_timed"
     by_instance = (
         frame.lazy()
-        .filter(pl.col("instance_id").is_in(instances))
         .group_by("model", "instance_id")
         .agg(
             attempts=pl.len(),
@@ -96,6 +94,7 @@ def _tallies(scores: pl.DataFrame | Sequence[Score], instances: Sequence[str]) -
             open=(timed & (pl.col("opt_human") != "no")).sum(),
             weakly_checked=pl.col("weakly_checked").any(),
         )
+        .filter(pl.col("instance_id").is_in(instances))
         .collect()
     )
     weak = set(by_instance.filter("weakly_checked")["instance_id"].to_list())
@@ -125,7 +124,10 @@ def _row(run_id: str, model: str, k: int, tallies: Sequence[Tally]) -> OptAtK:
     known = any(one.attempts for one in counted)
     opt, low, high = _estimate(counted, k) if known else (None, None, None)
     checked = [one for one in counted if not one.weakly_checked]
-    checked_opt, checked_low, checked_high = _estimate(checked, k) if known else (None, None, None)
+    alike = len(checked) == len(counted)
+    checked_opt, checked_low, checked_high = (
+        (opt, low, high) if alike else _estimate(checked, k) if known else (None, None, None)
+    )
     possible = _mean(counted, [_value(one.answered, one.open, k) for one in counted]) if known else None
     return OptAtK(
         run_id=run_id,

@@ -187,6 +187,7 @@ class Runner:
                 before=self._played == 0,
                 inputs=warmup or bool(self.rng.random() < INPUTS_SHARE),
                 warmup=warmup,
+                apart=self.track.worker is not None,
                 together=self.together or (race.one_core and not warmup),
                 one_core=race.one_core and not warmup,
                 cores=self.track.timing.cores,
@@ -234,7 +235,7 @@ class Runner:
         return one is not None and one == other
 
     def _shares(self, samples: Sequence[Sample]) -> bool:
-        return self._sharing and may_share(samples, self.track.timing)
+        return self._sharing and self.track.worker is None and may_share(samples, self.track.timing)
 
     def _choose_batches(self, processes: ProcessSet, round_s: float) -> float:
         """Set the race's batches if some arm is short, and whether arms share; seconds that a round will take.
