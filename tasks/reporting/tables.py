@@ -10,7 +10,8 @@ from storage.store import Store
 from storage.tables import Funnel, Instance, OptAtK, Score
 
 STAGES = (
-    "mining", "pull_requests", "classify", "apis", "environments", "perftests", "timing", "instances", "scores",
+    "mining", "pull_requests", "classify", "apis", "environments", "perftests", "timing", "suites", "instances",
+    "scores",
 )  # fmt: skip
 """The order of stages; others follow in the order in which they were recorded."""
 STAGE_ITEMS = {
