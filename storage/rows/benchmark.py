@@ -53,6 +53,9 @@ class Instance(Row):
     """Speedup of the human commit over base: the aggregate over perf tests (see `tasks.scoring.aggregate`)."""
     human_ci_low: float | None = None
     human_ci_high: float | None = None
+    resolvable: float | None = None
+    """Share of base's time per call that could move out of the human's calls without being seen for sure, by the meter
+    and the rounds of its session: the half width of its charge. The largest over the perf tests."""
     setup_commands: list[str] = Field(default_factory=list)
     install_commands: list[str] = Field(default_factory=list)
     version: str = "1"

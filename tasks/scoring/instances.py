@@ -77,12 +77,13 @@ def build_instance(
         efficiency_test=[test.script for test in scripts],
         test_ids=[test.test_id for test in scripts],
         dialects=[test.dialect for test in scripts],
-        results_compared=[test.results_compared for test in scripts],
+        results_compared=[RESULTS_NOT_COMPARED not in row.flags for row in kept],
         test_functions=[test.api for test in scripts],
         duration_changes=[durations[row.session_id] for row in kept],
         human_performance=overall.ratio,
         human_ci_low=overall.low,
         human_ci_high=overall.high,
+        resolvable=max((share for row in kept if (share := _resolvable(row)) is not None), default=None),
         setup_commands=environment.setup_commands,
         install_commands=environment.install_commands,
         gt_commit_message=commit.message,
@@ -119,6 +120,13 @@ def select(rows: Sequence[Comparison], scoring: ScoringConfig) -> tuple[list[Com
         return [], f"moved_work: {speedup_of(best)} with {_charge(best)}, {best.calls_ratio:.2f}x by its calls alone"
     word = "inconclusive" if "inconclusive" in verdicts else "too_slow"
     return [], f"{word}: {speedup_of(best)}" + (f", {_charge(best)}" if moved else "")
+
+
+def _resolvable(row: Comparison) -> float | None:
+    """Half width of the human's charge, as a share of base's time per call."""
+    if row.charge_s is None or row.charge_ci_high_s is None or not row.against_median_s:
+        return None
+    return (row.charge_ci_high_s - row.charge_s) / row.against_median_s
 
 
 def _charge(row: Comparison) -> str:

@@ -12,7 +12,7 @@ from configs.models import ScoringConfig
 from storage.ids import patch_id
 from storage.store import Store
 from storage.tables import Comparison, Prediction, Score, ScoreStatus
-from tasks.scoring.aggregate import both, combine
+from tasks.scoring.aggregate import Verdict, both, combine
 from tasks.scoring.instances import speedup_of
 from tasks.scoring.machines import MIXED, Fingerprints
 
@@ -20,14 +20,15 @@ DISTRUSTED = frozenset(
     {
         "claim_unconfirmed",
         "clocks_disagree",
-        "work_unaccounted",
         "unmetered",
-        "not_confirmed",
         "other_result_type",
         "results_not_compared",
     }
 )
 """Flags that a success cannot carry: where one would, the answer is `inconclusive`."""
+
+NOT_CONFIRMED = "not_confirmed"
+"""Flag of a comparison whose success was not confirmed with nobody but base and human beside the arm."""
 
 
 class Scored(BaseModel):
@@ -151,9 +152,9 @@ def _solved_or_not(
     reaches = against_human.verdict(scoring.opt_threshold) if against_human else "inconclusive"
     # beside a human who is barely faster than base, a patch that does nothing has 0.95 of the human's speed
     faster = against_base.above(1.0) if against_base else "inconclusive"
-    opt_human = both(reaches, faster)
+    opt_base, opt_human = _confirmed(opt_base, base), _confirmed(both(reaches, faster), human)
     reasons = [row.reason for row in human if row.ratio is None and row.reason]
-    if opt_human != reaches:
+    if both(reaches, faster) != reaches:
         reasons.append(f"faster than base? {faster}: {against_base or 'no ratio'}")
     distrusted = sorted(DISTRUSTED & set(flags))
     if distrusted:
@@ -172,6 +173,14 @@ def _solved_or_not(
         opt_base=opt_base,
         opt_human=opt_human,
     )
+
+
+def _confirmed(answer: Verdict, rows: Sequence[Comparison]) -> Verdict:
+    """The answer, unless the arm was fast enough only while other patches were timed beside it."""
+    refuted = {row.verdict for row in rows if NOT_CONFIRMED in row.flags}
+    if answer != "yes" or not refuted:
+        return answer
+    return "no" if "no" in refuted else "inconclusive"
 
 
 def _unsolved(common: dict[str, Any], status: ScoreStatus, reason: str) -> Score:

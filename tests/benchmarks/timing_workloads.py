@@ -91,14 +91,37 @@ def unit(data):
                 total += len(file.read())
     return total
 """,
+    "setup x10": _CPU.format(steps=15_000)
+    + """
+def part(r):
+    value = r.randrange(2**31)
+    for _ in range(10):
+        unit(value)
+    return value
+""",
+    "import, fixed": _CPU.format(steps=4_000).replace("r.randrange(2**31)", "1234567"),
+    "threads": """
+def part(r):
+    return [r.randbytes(400_000) for _ in range(2)]
+
+def unit(blocks):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return [digest.hex() for digest in pool.map(lambda data: hashlib.sha256(data).digest(), blocks)]
+""",
     "1 ms": _CPU.format(steps=500),
     "1 s": _CPU.format(steps=500_000),
 }
-_IMPORTS = {"numpy": "import numpy"}
+_IMPORTS = {
+    "numpy": "import numpy",
+    "import, fixed": "import numpy",
+    "threads": "import concurrent.futures, hashlib",
+}
 WORKLOADS = {
     name: _SCRIPT.format(parts=PARTS, body=body, imports=_IMPORTS.get(name, "")) for name, body in _BODIES.items()
 }
-"""Scripts by name. Experiments take about 30 ms, but for the last two."""
+"""Scripts by name. Experiments take about 30 ms, but for the last two. `setup x10` builds its workload in ten times as
+long as the call takes; `import, fixed` has the same workload for every seed, so every round has fresh processes that load
+numpy for a call of a tenth of that time."""
 
 
 def arm(store: Store, name: str, count: int, environment: Environment) -> Arm:

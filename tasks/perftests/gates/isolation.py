@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tasks.perftests.gates.behaviour import First, order, trace
-from tasks.perftests.gates.context import Bench, Clock, GateFailed, once, varies
+from tasks.perftests.gates.context import INSIDE, WATCH, Bench, Clock, GateFailed, once, varies
+from tasks.perftests.gates.telling import without_the_change
 from tasks.perftests.models import Proposal
 from tasks.perftests.sources.workloads import spans
 from tasks.sandbox.models import ARM_DIR
@@ -16,9 +17,7 @@ from tasks.sandbox.probe.inside import structure
 from tasks.sandbox.probe.inside.encoding import decode
 from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession
 
-INSIDE = Path(__file__).parent / "inside"
 STRUCTURE = Path(structure.__file__)
-WATCH = Path(__file__).parents[1] / "inside" / "watch.py"
 MAX_SETUP_SHARE = 0.5
 """Of the time that changed code runs, the part that setup may have; what is in setup is never timed."""
 LEAST_S = 0.002
@@ -59,6 +58,8 @@ class Watched:
     """Share of the changed functions' time that lies in setup; None where none exists on base."""
     setup_s: float
     """That time, in seconds, slowed by watching."""
+    stubbed: bytes | None
+    """The result while the changed functions do nothing; None if there is none."""
 
 
 def world(
@@ -77,13 +78,14 @@ def world(
         order(fresh, checker, first, clock)
         lines = trace(fresh, clock) if want_lines else {}
         notes = _report(fresh)
+        stubbed = without_the_change(bench, proposal, fresh, first, clock)
     if notes["network"]:
         raise GateFailed("network", f"the script {'; '.join(notes['network'])}: build the workload from the seed")
     if notes["writes"]:
         raise GateFailed("writes", f"the script changes {', '.join(notes['writes'])}: use the working folder")
     inside, timed = float(notes["setup_s"]), float(notes["run_s"])
     share = inside / (inside + timed) if targets and inside + timed > 0 else None
-    return Watched(lines, share, inside)
+    return Watched(lines, share, inside, stubbed)
 
 
 def setup_work(watched: Watched, proposal: Proposal) -> None:

@@ -21,17 +21,22 @@ from typing import Any
 ROOM = 100_000  # values of one result told one by one; what is larger is told by its hash
 DEEPEST = 12
 PACKED = 32  # from here on, lists of floats or of integers travel as machine words
+AS_THEY_ARE = {type(None), bool, float, str}
+SCALARS = {type(None), bool, int, float, str}
 CODES = {float: "d", int: "q"}
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 VIEWS = (collections.abc.KeysView, collections.abc.ValuesView, collections.abc.ItemsView)
 NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType)
 
 
-def plain(value: Any, room: Any = None, depth: int = 0) -> Any:  # noqa: PLR0911 -- one return per form
+def plain(value: Any, room: Any = None, depth: int = 0) -> Any:  # noqa: PLR0911, PLR0912 -- one return per form
     """A value as JSON: scalars as they are, all else as an object with one key, its form."""
     room = [ROOM] if room is None else room
     room[0] -= 1
-    if value is None or isinstance(value, (bool, str, float)):
+    kind = type(value)
+    if kind in AS_THEY_ARE:
+        return value
+    if isinstance(value, (str, float)):
         return _scalar(value)
     if isinstance(value, int):
         return int(value) if abs(value) < 1 << 62 else {"int": hex(value)}
@@ -39,6 +44,10 @@ def plain(value: Any, room: Any = None, depth: int = 0) -> Any:  # noqa: PLR0911
         return {"bytes": base64.b64encode(bytes(value)).decode()}
     if depth > DEEPEST:
         return {"deep": kind_of(value)}
+    if kind is list or kind is tuple:
+        return {kind.__name__: _items(value, room, depth)}
+    if isinstance(value, dict):
+        return {"dict": _unordered(dict.items(value), room, depth)}
     if isinstance(value, collections.abc.Iterator):
         return {"iterator": ""}  # to look into it would use it up
     if isinstance(value, BaseException):
@@ -52,8 +61,6 @@ def plain(value: Any, room: Any = None, depth: int = 0) -> Any:  # noqa: PLR0911
         return {"tuple" if isinstance(value, tuple) else "list": _items(list(value), room, depth)}
     if isinstance(value, (set, frozenset)):
         return {"set": _unordered(value, room, depth)}
-    if isinstance(value, dict):
-        return {"dict": _unordered(dict.items(value), room, depth)}
     return {"object": [kind_of(value), *_parts(value, room, depth)]}
 
 
@@ -73,7 +80,9 @@ def says_something(told: Any) -> bool:
         return False
     if form == "object":
         _, items, attributes, text = content
-        return bool(text or items or any(says_something(item) for item in attributes.values()))
+        if items is not None:
+            return bool(items)
+        return bool(text) or any(says_something(item) for item in attributes.values())
     return content != []
 
 
@@ -109,7 +118,7 @@ def _scalar(value: Any) -> Any:
     return float(value) if isinstance(value, float) else value
 
 
-def _items(items: list, room: Any, depth: int) -> Any:
+def _items(items: Any, room: Any, depth: int) -> Any:
     kinds = set(map(type, items))
     if len(items) >= PACKED and len(kinds) == 1 and kinds <= CODES.keys():
         code = CODES[kinds.pop()]
@@ -118,15 +127,30 @@ def _items(items: list, room: Any, depth: int) -> Any:
         except OverflowError:
             pass  # integers beyond 64 bits
     if len(items) > room[0]:
-        return {"hash": [len(items), _hash(_digest(item, depth) for item in items)]}
+        scalars = [json.dumps(items).encode()] if kinds <= SCALARS else None
+        return {"hash": [len(items), _hash(scalars or (_digest(item, depth) for item in items))]}
+    if kinds <= AS_THEY_ARE:
+        room[0] -= len(items)
+        return list(items)
     return [plain(item, room, depth + 1) for item in items]
 
 
 def _unordered(items: Any, room: Any, depth: int) -> Any:
     """In the order of their text."""
     if len(items) > room[0]:
-        return {"hash": [len(items), _hash(sorted(_digest(item, depth) for item in items))]}
+        pairs = [item if type(item) is tuple else (item, None) for item in items]
+        simple = all(type(x) in SCALARS for pair in pairs for x in pair)
+        if simple and len({type(pair[0]) for pair in pairs}) == 1:
+            digests = [json.dumps(sorted(pairs, key=first)).encode()]
+        else:
+            digests = sorted(_digest(item, depth) for item in items)
+        return {"hash": [len(items), _hash(digests)]}
     return sorted((plain(item, room, depth + 1) for item in items), key=lambda item: json.dumps(item, sort_keys=True))
+
+
+def first(pair: Any) -> Any:
+    """What pairs are sorted by."""
+    return pair[0]
 
 
 def _digest(item: Any, depth: int) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.sandbox.metering.models import IN_TURN, WHOLE
 from tasks.sandbox.models import ARM_DIR, Arm, Limits, Process, Sandbox
 from tasks.sandbox.probe.accounting import Watch
 from tasks.sandbox.probe.protocol import (
@@ -232,7 +233,7 @@ class ProbeSession:
         flags = [flag for flag in field(answer, "flags", list)[:20] if isinstance(flag, str) and flag in FLAGS]
         if self._watch.left_processes():
             flags.append("processes_left")
-        if self._process is None or not self._process.meter.complete:
+        if not self._metered():
             flags.append(UNMETERED)
         wall_ns, outside_ns = duration(answer, "wall_ns"), answer["outside_ns"]
         waited, seen, used = duration(answer, "wait_ns"), self._watch.wait_ns(), self._watch.cpu_ns()
@@ -247,6 +248,13 @@ class ProbeSession:
             gpu_ns=None if answer.get("gpu_ns") is None else duration(answer, "gpu_ns"),
             flags=flags,
         )
+
+    def _metered(self) -> bool:
+        """Whether CPU time of this process is counted well enough for a success."""
+        if self._process is None or not self._process.meter.complete:
+            return False
+        # With a meter that needs its turn, successes are confirmed in rounds that have one arm at a time.
+        return self._process.meter.name in WHOLE or self._sandbox.meter in IN_TURN
 
     def _is_cpu_bound(self, sleeps: int) -> bool:
         """By the last request; `sleeps` of its call, as the probe says: requests begin and end with one each."""

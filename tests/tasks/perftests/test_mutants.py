@@ -62,7 +62,7 @@ CARELESS: list[tuple[Any, Any, set[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("check", "value", "kinds"), CARELESS, ids=str)
+@pytest.mark.parametrize(("check", "value", "kinds"), CARELESS, ids=[str(value) for _, value, _ in CARELESS])
 def test_what_a_careless_check_lets_pass_the_structure_does_not(
     check: Any, value: Any, kinds: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

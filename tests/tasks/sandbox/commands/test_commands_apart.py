@@ -91,7 +91,8 @@ open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 told = json.load(open_url(f"http://127.0.0.1:{sys.argv[1]}/"))
 folders = ("/tmp", "/work", "/dev/shm", os.getcwd(), "/run", "/var/tmp", *sys.path)
 told["poisoned"] = sum(os.path.exists(os.path.join(folder, "poison.py")) for folder in folders)
-told["others"] = sum(b"SERVES" in open(f"/proc/{pid}/cmdline", "rb").read() for pid in os.listdir("/proc") if pid.isdigit())
+processes = [pid for pid in os.listdir("/proc") if pid.isdigit()]
+told["others"] = sum(b"SERVES" in open(f"/proc/{pid}/cmdline", "rb").read() for pid in processes)
 told["qps"] = 7
 print(json.dumps(told))
 """
@@ -109,10 +110,10 @@ def test_a_server_reaches_nothing_of_its_client_but_its_port(kind, tmp_path: Pat
         environment = Environment(env_id="image", kind="docker", python="python3", image=image)
     base = arm(tmp_path, "base", {"client.py": CLIENT}, environment)
     patched = arm(tmp_path, "patch:x", {"server.py": SERVER, "client.py": "print('{\"qps\": 9}')"}, environment)
-    with open_sandbox(SandboxConfig(kind=kind)) as sandbox:
-        with CommandSession(sandbox, patched, base, tmp_path, SPEC) as running:
-            running.start_server()
-            output = running.run_client(1).output
+    opened = open_sandbox(SandboxConfig(kind=kind))
+    with opened as sandbox, CommandSession(sandbox, patched, base, tmp_path, SPEC) as running:
+        running.start_server()
+        output = running.run_client(1).output
     assert json.loads(output) == {"clients": 0, "ways": 0, "poisoned": 0, "others": 0, "qps": 7}
 
 
