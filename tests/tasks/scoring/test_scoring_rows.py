@@ -4,14 +4,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from configs.models import EnvironmentConfig, RepositoryConfig, ScoringConfig
 from storage.ids import patch_id
 from storage.store import Store
 from storage.tables import Commit, Comparison, Instance, Measurement, OptAtK, PerfTest, Prediction, Score
 from tasks.scoring.instances import MadeInstance, build_instance
+from tasks.scoring.machines import Fingerprints
 from tasks.scoring.opt import rank
-from tasks.scoring.predictions import build_scores
+from tasks.scoring.predictions import build_scores, score
 
 REPO = "a/b"
 SHA = "1234567" + "0" * 33
@@ -179,6 +182,22 @@ def test_every_prediction_gets_a_status_and_an_answer(store):
     assert found["idle"].reason == "faster than base? inconclusive: 1.00x [0.98, 1.02]"
     assert found["slower"].reason == "faster than base? no: 0.90x [0.88, 0.92]"
     assert found["unseen"].reason == "not trusted: results_not_compared"
+
+
+SPEEDS = st.tuples(st.floats(0.8, 1.6), st.floats(1.001, 1.1))
+
+
+@given(SPEEDS, SPEEDS)
+@settings(max_examples=60, deadline=None)
+def test_nobody_reaches_the_human_without_being_faster_than_base(over_base, over_human):
+    rows = [
+        comparison("t1", arm("good"), against, ratio, spread=spread)
+        for against, (ratio, spread) in (("base", over_base), ("human", over_human))
+    ]
+    found = score(prediction("good"), rows, {}, ScoringConfig(), "run", Fingerprints({}, {}))
+    low, high = found.base_ci_low, found.base_ci_high
+    assert (found.opt_human == "yes") == (low > 1 and found.ci_low >= 0.95)
+    assert (found.opt_human == "no") == (high <= 1 or found.ci_high < 0.95)
 
 
 def test_a_base_that_failed_is_not_the_models_failure(store):

@@ -169,7 +169,7 @@ def filled(store: Store) -> Store:
                 ratio=1.9, ci_low=1.8, ci_high=2.0, verdict="yes", machine_id="m",
             )
         )  # fmt: skip
-        for turn, (who, ms) in enumerate([("base", 19), ("human", 9.5), (arm, 10)] * 6):
+        for turn, (who, ms) in enumerate([("base", 12), ("human", 9.5), (arm, 10)] * 6):
             rows.append(
                 Measurement(
                     session_id=f"s-{test}", test_id=test, arm=who, process=0, round=turn, repo="o/r", cpu_ns=1,
@@ -188,7 +188,7 @@ def test_a_run_of_a_store_is_read_by_every_rule(tmp_path: Path):
     assert found["formula-code"]["m"]["advantage"] == pytest.approx((1.9 - 2 + 1 - 4) / 2)
     assert found["iso-bench"]["m"]["hard"] == 0.0  # 1 - 1 / 0.95 is 5.3 % slower
     assert found["gso"]["m"] == {"model": "m", "opt_base": 0.5, "opt": 0.0, "instances": 2, "attempts": 2}
-    assert found["swe-perf"]["m"]["gain"] == pytest.approx((1 - 10 / 19) / 2, abs=0.002)
+    assert found["swe-perf"]["m"]["gain"] == pytest.approx((1 - 10 / 12) / 2, abs=0.002)
     # what was never timed is no attempt, and what was not attempted is no edit
     assert found["swe-fficiency"]["n"] == {"model": "n", "sr": 0.25, "correct": 0.0, "instances": 1, "attempts": 1}
 
