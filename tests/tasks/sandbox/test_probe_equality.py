@@ -60,6 +60,7 @@ class Twice:
 @pytest.fixture
 def twice(monkeypatch: pytest.MonkeyPatch) -> Iterator[Twice]:
     yield Twice(monkeypatch)
+    sys.setprofile(None)
     sys.modules.pop("perf_test", None)
 
 
@@ -129,6 +130,11 @@ def replaces_a_builtin(values: list[float]) -> list[float]:
     return honest(values)
 
 
+def waits_with_a_hook(values: list[float]) -> list[float]:
+    sys.setprofile(lambda *_: None)
+    return honest(values)
+
+
 def swaps_for_one_call(values: list[float]) -> list[float]:
     """The first call of a batch replaces the experiment's code; the code that it brings puts the old one back."""
     function = caller(1)["experiment"]
@@ -157,6 +163,7 @@ FAULTS = {
     "a constant": (honest, replaces_constant, "changes the perf test's own TIMES"),
     "a helper": (honest, replaces_helper, "changes the perf test's own work"),
     "by sys.modules": (honest, replaces_in_the_module, "changes the perf test's own setup"),
+    "by a hook": (honest, waits_with_a_hook, "changes the perf test's own calls, which are watched"),
     "a built-in function": (honest, replaces_a_builtin, "changes the perf test's own range"),
 }
 
