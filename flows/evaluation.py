@@ -123,11 +123,9 @@ def _evaluate(
         },
     )
     for result in scored.values():
-        for prediction_id, status in result.statuses.items():
+        for prediction_id in result.statuses:
             solved = prediction_id in result.solved
-            run.note(
-                "scores", prediction_id, "kept" if solved else "dropped", "reaches the human" if solved else status
-            )
+            run.note("scores", prediction_id, "kept" if solved else "dropped", result.outcome(prediction_id))
     scores = {row.prediction_id: row for row in run.store.rows(Score, run_id=run.run_id)}
     mine = [scores[p.prediction_id] for group in attempts.values() for p in group if p.prediction_id in scores]
     ranked = run.call(
@@ -147,6 +145,7 @@ def _evaluate(
         cached=run.cached,
         failures=run.failures(),
         instances=[row.instance_id for row in tried],
+        unattempted=len(instances) - len(tried),
         predictions=sum(map(len, attempts.values())),
         statuses=Counter(row.status for row in mine),
         opt_at_k=ranked.rows if ranked else [],

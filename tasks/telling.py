@@ -13,9 +13,8 @@ LONG = 4096
 """Bytes of a result that is no verdict, whatever is in it."""
 FEW = 8
 """A result of more values than this is no verdict such as `passed`."""
-_FORMS = frozenset(
-    {"list", "tuple", "dict", "set", "frozenset", "deque", "OrderedDict", "Counter", "bytes", "bytearray"}
-)
+_MAPPINGS = ("dict", "OrderedDict", "Counter")
+_FORMS = frozenset({"list", "tuple", "set", "frozenset", "deque", "bytes", "bytearray"})
 
 
 def says_nothing(result: bytes, script: str, fixed: bool) -> bool:
@@ -35,8 +34,11 @@ def says_nothing(result: bytes, script: str, fixed: bool) -> bool:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """Scalars of a JSON value, without the names of types that encoded values begin with."""
-    if isinstance(value, list):
+    """Scalars of a JSON value, without the keys of mappings and the names of types that encoded values begin with."""
+    if isinstance(value, list) and len(value) == 2 and value[0] in _MAPPINGS and isinstance(value[1], list):
+        for pair in value[1]:
+            yield from _leaves(pair[1:] if isinstance(pair, list) else pair)
+    elif isinstance(value, list):
         for item in value[1:] if value and isinstance(value[0], str) and value[0] in _FORMS else value:
             yield from _leaves(item)
     elif isinstance(value, dict):

@@ -200,6 +200,9 @@ def _print_evaluation(summary: EvaluationSummary) -> None:
         warn(f"{summary.forgiven} patches are not as git takes them; how each was read: isobench show funnel {where}")
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
     say(f"{summary.predictions} predictions on {len(summary.instances)} instances: {statuses}")
+    if summary.unattempted:
+        total = summary.unattempted + len(summary.instances)
+        say(f"{summary.unattempted} of {total} instances have no prediction at all: Opt@K says nothing about them")
     table("Opt@K: share of instances where one of K samples reaches the human", opt_rows(summary.opt_at_k))
 
 

@@ -13,7 +13,8 @@ from configs.errors import UserError
 from configs.escaping import for_html
 from configs.models import MIN_SPEEDUP
 from storage.store import Store
-from tasks.reporting.gathering import gather, short_of, speed
+from tasks.reporting.gathering import gather, short_of
+from tasks.reporting.timings import speed
 
 TEMPLATES = Path(__file__).parent / "templates"
 

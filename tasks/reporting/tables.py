@@ -10,9 +10,16 @@ from storage.store import Store
 from storage.tables import Funnel, Instance, OptAtK, Score
 
 STAGES = (
-    "mining", "pull_requests", "classify", "apis", "environments", "perftests", "timing", "instances", "scores",
+    "mining", "pull_requests", "classify", "apis", "environments", "perftests", "timing", "suites", "instances",
+    "scores",
 )  # fmt: skip
 """The order of stages; others follow in the order in which they were recorded."""
+STAGE_ITEMS = {
+    "mining": "changes", "pull_requests": "pull requests", "classify": "changes", "apis": "commits",
+    "environments": "environments", "checkouts": "patches", "perftests": "commits", "timing": "perf tests",
+    "suites": "suites of tests", "instances": "commits", "statements": "statements", "scores": "predictions",
+}  # fmt: skip
+"""What each stage counts."""
 
 
 def funnel_table(source: Store | Iterable[Funnel], run_id: str | None = None, reasons: int = 3) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ def build_instance(
         efficiency_test=[test.script for test in scripts],
         test_ids=[test.test_id for test in scripts],
         dialects=[test.dialect for test in scripts],
-        results_compared=[test.results_compared for test in scripts],
+        results_compared=[RESULTS_NOT_COMPARED not in row.flags for row in kept],
         test_functions=[test.api for test in scripts],
         duration_changes=[durations[row.session_id] for row in kept],
         human_performance=overall.ratio,
@@ -151,11 +151,12 @@ def speedup_of(row: Comparison) -> Speedup:
 
 
 def _durations(rows: Sequence[Measurement]) -> dict[str, TestDurations]:
-    """Seconds per call of base and human, by session, in the order of rounds, warm-up left out."""
+    """Seconds per call of base and human as comparisons count them, by session, in the order of rounds."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"base": [], "human": []})
     for row in sorted(rows, key=lambda row: row.round):
-        if row.arm in ("base", "human") and not row.warmup:
-            found[row.session_id][row.arm].append((row.wall_ns - row.wait_ns) / row.number / 1e9)
+        if row.arm in ("base", "human") and not (row.warmup or row.confirming):
+            call_ns = (row.wall_ns - row.wait_ns) / row.number if row.call_ns is None else row.call_ns
+            found[row.session_id][row.arm].append(call_ns / 1e9)
     return {session: TestDurations(base=arms["base"], head=arms["human"]) for session, arms in found.items()}
 
 

@@ -40,6 +40,16 @@ class Scored(BaseModel):
     statuses: dict[str, ScoreStatus]
     solved: list[str]
     """Predictions that reach the human."""
+    open: list[str] = []
+    """Predictions of which it is not known whether they do."""
+
+    def outcome(self, prediction_id: str) -> str:
+        """Why a prediction counts or does not, in words: its status, where that says it."""
+        if prediction_id in self.solved:
+            return "reaches the human"
+        if self.statuses[prediction_id] != "ok":
+            return self.statuses[prediction_id]
+        return "inconclusive" if prediction_id in self.open else "does not reach the human"
 
 
 def build_scores(
@@ -76,6 +86,7 @@ def build_scores(
         instance_id=instance_id,
         statuses={row.prediction_id: row.status for row in scores},
         solved=[row.prediction_id for row in scores if row.opt_human == "yes"],
+        open=[row.prediction_id for row in scores if row.opt_human == "inconclusive"],
     )
 
 

@@ -125,8 +125,10 @@ def running(place: Place, arm: Arm, added: Sequence[str] = (), hash_seed: int = 
 def chunks_of(tests: Sequence[str], of_change: int) -> list[list[str]]:
     """Tests by name in chunks, in their order; within a chunk by file, so that fixtures of modules are made once.
 
-    The first `of_change` tests, those that execute changed functions, share no chunk with others.
+    The first `of_change` tests, those that execute changed functions, share no chunk with others, unless all fit one.
     """
+    if len(tests) <= CHUNK_TESTS and len(files_of(tests)) <= CHUNK_FILES:
+        return [list(tests)] if tests else []
     found: list[list[str]] = []
     for group in (tests[:of_change], tests[of_change:]):
         files: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import shutil
 import uuid
 from importlib import metadata
@@ -29,6 +30,8 @@ def tools_folder(work: Path) -> Path:
                 target = temporary / file
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file.locate(), target)
+    # or each process that runs tests would compile it anew, of the folder that it cannot write to
+    compileall.compile_dir(temporary, quiet=2, stripdir=str(temporary), prependdir=TOOLS_DIR)
     try:
         temporary.rename(folder)
     except OSError:  # another process was faster

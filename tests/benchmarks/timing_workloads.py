@@ -120,8 +120,8 @@ WORKLOADS = {
     name: _SCRIPT.format(parts=PARTS, body=body, imports=_IMPORTS.get(name, "")) for name, body in _BODIES.items()
 }
 """Scripts by name. Experiments take about 30 ms, but for the last two. `setup x10` builds its workload in ten times as
-long as the call takes; `import, fixed` has the same workload for every seed, so every round has fresh processes that load
-numpy for a call of a tenth of that time."""
+long as the call takes; `import, fixed` has the same workload for every seed, so every round has fresh processes,
+which load numpy for a call of a tenth of that time."""
 
 
 def arm(store: Store, name: str, count: int, environment: Environment) -> Arm:

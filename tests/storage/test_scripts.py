@@ -52,6 +52,11 @@ def test_an_instance_says_what_its_perf_tests_are() -> None:
     assert [(test.test_id, test.dialect) for test in perf_tests_of(said)] == [("one", "isobench"), ("two", "isobench")]
 
 
+def test_an_instance_says_whose_results_are_compared() -> None:
+    assert [test.results_compared for test in perf_tests_of(_instance(results_compared=[True, False]))] == [True, False]
+    assert [test.results_compared for test in perf_tests_of(_instance())] == [True, True]
+
+
 @pytest.mark.parametrize("more", [{}, {"test_ids": ["x"], "dialects": ["gso"]}, {"test_ids": ["x", "x"]}])
 def test_of_older_instances_the_texts_say_it(more: dict[str, object]) -> None:
     wanted = [(perf_test_id("a/b", "2", text, kind), kind) for text, kind in ((OURS, "isobench"), (BLIND, "gso"))]

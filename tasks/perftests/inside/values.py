@@ -29,7 +29,7 @@ VIEWS = (collections.abc.KeysView, collections.abc.ValuesView, collections.abc.I
 NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType)
 
 
-def plain(value: Any, room: Any = None, depth: int = 0) -> Any:  # noqa: PLR0911 -- one return per form
+def plain(value: Any, room: Any = None, depth: int = 0) -> Any:  # noqa: PLR0911, PLR0912 -- one return per form
     """A value as JSON: scalars as they are, all else as an object with one key, its form."""
     room = [ROOM] if room is None else room
     room[0] -= 1
@@ -138,10 +138,19 @@ def _items(items: Any, room: Any, depth: int) -> Any:
 def _unordered(items: Any, room: Any, depth: int) -> Any:
     """In the order of their text."""
     if len(items) > room[0]:
-        kinds = {kind for item in items for kind in (map(type, item) if type(item) is tuple else (type(item),))}
-        texts = (json.dumps(item).encode() for item in items)
-        return {"hash": [len(items), _hash(sorted(texts if kinds <= SCALARS else (_digest(x, depth) for x in items)))]}
+        pairs = [item if type(item) is tuple else (item, None) for item in items]
+        simple = all(type(x) in SCALARS for pair in pairs for x in pair)
+        if simple and len({type(pair[0]) for pair in pairs}) == 1:
+            digests = [json.dumps(sorted(pairs, key=first)).encode()]
+        else:
+            digests = sorted(_digest(item, depth) for item in items)
+        return {"hash": [len(items), _hash(digests)]}
     return sorted((plain(item, room, depth + 1) for item in items), key=lambda item: json.dumps(item, sort_keys=True))
+
+
+def first(pair: Any) -> Any:
+    """What pairs are sorted by."""
+    return pair[0]
 
 
 def _digest(item: Any, depth: int) -> bytes:

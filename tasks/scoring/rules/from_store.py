@@ -40,7 +40,10 @@ def ratios(store: Store, run_id: str | None = None) -> pl.DataFrame:
 
 
 def times(store: Store, run_id: str | None = None) -> pl.DataFrame:
-    """`frames.TIMES` of a run: what calls took in the newest sessions that timed the patches. Raises NoScores."""
+    """`frames.TIMES` of a run: what calls took, with their charge, in the newest sessions that timed the patches.
+
+    Raises NoScores.
+    """
     scores = _attempts(store, run_id, ("prediction_id", "model", "instance_id", "status"))
     patches = store.frame(Prediction, columns=("model_patch",))
     arms = patches.select("prediction_id", arm=pl.col("model_patch").map_elements(_arm, pl.String))
@@ -71,12 +74,14 @@ def _runs(store: Store) -> pl.DataFrame:
         .unique(["instance_id", "test_id", "arm"], keep="last", maintain_order=True)
         .select("instance_id", "test_id", "arm", "session_id")
     )
+    call = pl.col("call_ns").fill_null((pl.col("wall_ns") - pl.col("wait_ns")) / pl.col("number"))
+    charge = pl.col("charge_ns").median().clip(lower_bound=0.0)  # as comparisons charge
     seconds = (
-        store.frame(Measurement, columns=("call_ns", "wall_ns", "number", "warmup", "correct"))
-        .filter(~pl.col("warmup") & pl.col("correct").ne_missing(False))
+        store.frame(Measurement, columns=_READ)
+        .filter(~pl.col("warmup") & ~pl.col("confirming") & pl.col("correct").ne_missing(False))
         .sort("round")
         .group_by("session_id", "arm", maintain_order=True)
-        .agg(seconds=pl.col("call_ns").fill_null(pl.col("wall_ns") / pl.col("number")) / 1e9)
+        .agg(seconds=(call + charge) / 1e9)
     )
     arms = {name: seconds.filter(pl.col("arm") == name).drop("arm").rename({"seconds": name}) for name in _OTHERS}
     joined = sessions.join(seconds.rename({"seconds": "patch"}), on=["session_id", "arm"])
@@ -86,6 +91,7 @@ def _runs(store: Store) -> pl.DataFrame:
 
 
 _OTHERS = ("base", "human")
+_READ = ("call_ns", "charge_ns", "wall_ns", "wait_ns", "number", "warmup", "confirming", "correct")
 
 
 def _arm(patch: str) -> str:

@@ -11,7 +11,7 @@ import ast
 import copy
 from typing import Any, Callable, List
 
-MOST = 3
+MOST = 2
 """Candidates per test function."""
 RAISES = ("raises", "assertRaises", "assertRaisesRegex", "warns", "deprecated_call", "assertWarns", "assertWarnsRegex")
 

@@ -222,7 +222,7 @@ class Runner:
             item.ihook.pytest_runtest_teardown(item=item, nextitem=self.items.get(following))
         except BaseException as error:
             outcome, why = "failed", why or f"at tear-down: {type(error).__name__}: {error}"
-        return {"outcome": outcome, "why": why[:MAX_WHY], "own": own, "functions": self.calls.off()}
+        return {"outcome": outcome, "why": why[:MAX_WHY].rstrip(": "), "own": own, "functions": self.calls.off()}
 
     def raise_kept(self, item: Any) -> None:
         """Unittest keeps failures instead of raising them."""

@@ -14,14 +14,14 @@ import importlib
 import importlib.util
 import json
 import os
-import pkgutil
 import sys
 import time
 import types
 from typing import Any, Dict, List
 
-from tasks.suites.inside import canaries, child
 from tasks.suites.inside.below import LONG, Below, Ended, empty, guard
+from tasks.suites.inside.canaries import count, spoil
+from tasks.suites.inside.child import main as run_child
 
 LEFT_OUT = (
     "xdist", "randomly", "random_order", "random-order", "cov", "sugar", "rerunfailures", "flaky", "timeout", "html",
@@ -30,8 +30,6 @@ LEFT_OUT = (
 """Plugins that change order, number or place of tests, or add some."""
 MOST_TESTS = 20000
 """Of one chunk."""
-ALSO = ("unittest.mock", "doctest", "cProfile", "pdb", "difflib", "tempfile", "logging", "asyncio", "sqlite3")
-"""Of the standard library: nothing of the arm can stand in for what is imported already."""
 
 
 class Server:
@@ -85,15 +83,15 @@ class Server:
             return False
 
     def import_all(self) -> None:
-        """Pytest, all of it, and the plugins that the environment's packages bring."""
+        """Pytest with its own plugins, once for all processes below, and those of the environment's packages."""
         from importlib import metadata
 
-        import _pytest
         import pytest  # noqa: F401
+        from _pytest.config import default_plugins
 
-        for module in list(pkgutil.walk_packages(_pytest.__path__, "_pytest.")) + list(map(_named, ALSO)):
+        for name in default_plugins:
             with contextlib.suppress(Exception):
-                importlib.import_module(module.name)
+                importlib.import_module("_pytest." + name)
         for distribution in metadata.distributions():
             for point in distribution.entry_points:
                 if point.group == "pytest11" and not any(word in point.name.lower() for word in LEFT_OUT):
@@ -116,7 +114,7 @@ class Server:
                 for nodeid, index in spoiled.items():
                     place, _, name = nodeid.partition("::")
                     if place == file:
-                        canaries.spoil(tree, name.replace("::", "."), index)
+                        spoil(tree, name.replace("::", "."), index)
                 found[path] = compile(tree, path, "exec", dont_inherit=True)
             except (OSError, SyntaxError, ValueError, RecursionError):
                 continue
@@ -159,7 +157,7 @@ class Server:
                 with open(os.path.join(self.root, file), "rb") as source:
                     tree = ast.parse(source.read())
                 for name in _functions(tree):
-                    found[file + "::" + name.replace(".", "::")] = canaries.count(tree, name)
+                    found[file + "::" + name.replace(".", "::")] = count(tree, name)
         return found
 
     def become_child(self, asked: Any, told: Any, files: List[str], setup: Dict[str, Any], request: Any) -> None:
@@ -176,7 +174,7 @@ class Server:
                     with contextlib.suppress(OSError):
                         os.close(int(name))
             guard(False)
-            child.main((asked[0], told[1]), self.root, self.paths, files, setup)
+            run_child((asked[0], told[1]), self.root, self.paths, files, setup)
         finally:
             os._exit(1)
 
@@ -219,10 +217,6 @@ class Server:
             )  # fmt: skip
         answer = below.ask({"finish": True}, 10.0)
         report["altered"] = ["?"] if answer is None else [str(name)[:200] for name in _list(answer, "altered")[:50]]
-
-
-def _named(name: str) -> Any:
-    return types.SimpleNamespace(name=name)
 
 
 def _list(answer: Dict[str, Any], name: str) -> List[Any]:

@@ -49,7 +49,7 @@ class Twice:
         self.monkeypatch.delitem(sys.modules, "perf_test", raising=False)
         probe = Probe()
         probe.load(self.script, dialect)
-        probe.setup(seed, count, False)
+        probe.setup(seed, count, True)
         probe.run(count, "cpu", 0)
         return probe
 

@@ -62,6 +62,14 @@ def made(store: Store, rows: list[Comparison], scoring: ScoringConfig | None = N
     return build_instance(repository, SHA, environment, scoring or ScoringConfig(), sessions, store)
 
 
+def test_a_test_whose_result_says_nothing_is_kept_only_if_there_is_no_other(store):
+    silent = comparison("t1", ratio=9.0, flags=["results_not_compared"])
+    assert made(store, [silent, comparison("t2", ratio=2.0)]).tests == ["t2"]
+    assert "t1: left out, its result says nothing about the work" in store.rows(Instance)[0].notes
+    assert made(store, [silent]).tests == ["t1"]
+    assert store.rows(Instance)[0].results_compared == [False]
+
+
 def test_an_instance_keeps_the_tests_that_show_the_speedup(store):
     found = made(store, [comparison("t1", ratio=1.5), comparison("t2", ratio=6.0), comparison("t3", ratio=1.0)])
     assert found.instance_id == "a__b-PR-12"
@@ -107,7 +115,7 @@ def test_a_commit_that_is_not_there_is_an_error(store):
         build_instance(RepositoryConfig(name=REPO), SHA, EnvironmentConfig(), ScoringConfig(), [], store)
 
 
-NAMES = ("good", "half", "unsure", "wrong", "slow", "rejected", "untimed", "cheat", "idle", "slower")
+NAMES = ("good", "half", "unsure", "wrong", "slow", "rejected", "untimed", "cheat", "unseen", "boast", "idle", "slower")
 PATCHES = {"empty": " \n", **{name: f"diff {name}" for name in NAMES}}
 
 
@@ -142,6 +150,8 @@ def test_every_prediction_gets_a_status_and_an_answer(store):
         *pair("t1", "slow", None, None, status="timeout", reason="run took longer than 120 s"),
         *pair("t1", "cheat", 9.0, 5.0, flags=["clocks_disagree"]),
         *pair("t1", "idle", 1.0, 0.98), *pair("t1", "slower", 0.9, 0.99),
+        *pair("t1", "unseen", 9.0, 5.0, flags=["results_not_compared"]),
+        *pair("t1", "boast", 9.0, 5.0, flags=["claim_unconfirmed"]),
     ]  # fmt: skip
     found = scored(store, rows, list(PATCHES), ["s-t1", "s-t2"])
     answers = {name: (row.status, row.opt_base, row.opt_human) for name, row in found.items()}
@@ -157,6 +167,8 @@ def test_every_prediction_gets_a_status_and_an_answer(store):
         "cheat": ("ok", "inconclusive", "inconclusive"),
         "idle": ("ok", "no", "inconclusive"),  # beside a human who is barely faster than base
         "slower": ("ok", "no", "no"),
+        "unseen": ("ok", "inconclusive", "inconclusive"),
+        "boast": ("ok", "inconclusive", "inconclusive"),
     }
     assert found["good"].speedup_base == pytest.approx(6**0.5)  # geometric
     assert found["good"].speedup_human == pytest.approx(2 / (1 + 1 / 1.1))  # harmonic
@@ -166,6 +178,7 @@ def test_every_prediction_gets_a_status_and_an_answer(store):
     assert found["cheat"].flags == ["clocks_disagree"]
     assert found["idle"].reason == "faster than base? inconclusive: 1.00x [0.98, 1.02]"
     assert found["slower"].reason == "faster than base? no: 0.90x [0.88, 0.92]"
+    assert found["unseen"].reason == "not trusted: results_not_compared"
 
 
 def test_a_base_that_failed_is_not_the_models_failure(store):

@@ -223,7 +223,7 @@ class Probe:
         kinds = json.dumps(outline(value)).encode()  # before anything is taken from an iterator
         return b"f" + kinds + b"\0" + stored(self.script.space, value)
 
-    def digests(self, indexes: Any, inputs: Any) -> Any:
+    def digests(self, indexes: Any, inputs: Any = True) -> Any:
         """Hashes of results, and then, if `inputs`, of what these calls worked on, as it is now."""
         found = [self.printed(index) for index in indexes]
         answer: Dict[str, Any] = {"results": [digest for digest, _ in found], "inputs": [], "before": [], "shared": []}

@@ -147,9 +147,21 @@ def _lists(reference: List[Any], candidate: List[Any], where: str, ordered: bool
         return ""
     if not ordered and _shapes(reference) == _shapes(candidate):
         return ""
-    pairs = zip(reference, candidate)  # noqa: B905 -- Python 3.8; they are of one length
-    found = (difference(one, other, f"{where}[{index}]", ordered) for index, (one, other) in enumerate(pairs))
-    return next(filter(None, found), "")
+    for index, (one, other) in enumerate(zip(reference, candidate)):  # noqa: B905 -- Python 3.8; they are of one length
+        found = "" if _plainly_alike(one, other) else difference(one, other, f"{where}[{index}]", ordered)
+        if found:
+            return found
+    return ""
+
+
+def _plainly_alike(one: Any, other: Any) -> bool:
+    """Whether two values of one plain type have the same structure, as most have."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is float:
+        return math.isfinite(one) and math.isfinite(other)
+    return kind is int or kind is bool or one is None or (kind is str and bool(one) == bool(other))
 
 
 def _dicts(reference: Any, candidate: Any, where: str, ordered: bool) -> str:
@@ -157,10 +169,13 @@ def _dicts(reference: Any, candidate: Any, where: str, ordered: bool) -> str:
         return _lengths(len(reference), len(candidate), where)
     lost = [key for key in reference if key not in candidate]
     if lost and not all(family(key) == "number" for key in lost):  # a script may compare numbers roughly
-        return f"{where} has no {lost[0]!r:.80}"
-    common = (key for key in reference if key in candidate)
-    found = (difference(reference[key], candidate[key], f"{where}[{key!r:.80}]", ordered) for key in common)
-    return next(filter(None, found), "")
+        return f"{where} has no {repr(lost[0])[:80]}"
+    for key, one in reference.items():
+        if key in candidate and not _plainly_alike(one, candidate[key]):
+            found = difference(one, candidate[key], f"{where}[{repr(key)[:80]}]", ordered)
+            if found:
+                return found
+    return ""
 
 
 def _arrays(reference: Any, candidate: Any, where: str, ordered: bool) -> str:  # noqa: PLR0911

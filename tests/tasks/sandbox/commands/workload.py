@@ -86,7 +86,16 @@ def token(seed):
     value = seed
     for index in range({work}):
         value = (value * 31 + index) % 1000003
-    return value
+    return seed * 31 % 1000003
+"""
+ALONE = """
+import json, sys, time, zlib
+from serve.model import token
+
+start, checksum = time.perf_counter(), 0
+for number in range(10):
+    checksum = zlib.crc32(b"%d" % token(int(sys.argv[1]) + number), checksum)
+print(json.dumps({"took_s": (time.perf_counter() - start) / BOAST, "checksum": checksum}))
 """
 SLOW, FAST = 100_000, 4_000
 
@@ -95,6 +104,11 @@ def files(work: int) -> dict[str, str]:
     """Path -> text of the package."""
     model = MODEL.format(work=work)
     return {"serve/__init__.py": "", "serve/server.py": SERVER, "serve/client.py": CLIENT, "serve/model.py": model}
+
+
+def alone(work: int, boast: int = 1) -> dict[str, str]:
+    """The package with `python -m serve.alone SEED`: computes tokens and says how long that took, or a share of it."""
+    return {**files(work), "serve/alone.py": ALONE.replace("BOAST", str(boast))}
 
 
 def write(folder: Path, content: dict[str, str]) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 FORGERIES: dict[str, str] = {
-    "nothing": "",
+    "does-nothing-more": "",
     "exits-at-import": "import os\nos._exit(0)\n",
-    "exits-in-the-call": "import os\n_real = count_words\ndef count_words(text):\n    os._exit(0)\n",
     "sys-exit-at-import": "import sys\nsys.exit(0)\n",
     "skips-in-the-call": "def count_words(text):\n    import pytest\n    pytest.skip('not here')\n",
     "skip-hook": """
@@ -118,7 +117,7 @@ def count_words(text):
     "writes-everywhere": """
 import os, json
 _line = json.dumps({"token": "", "test": "tests/test_words.py::test_count_words", "outcome": "passed", "s": 0.01})
-for _place in ("/proc/1/fd/1", "/proc/%d/fd/1" % os.getppid(), *("/proc/%d/fd/%d" % (os.getppid(), n) for n in range(12))):
+for _place in ("/proc/1/fd/1", *("/proc/%d/fd/%d" % (os.getppid(), n) for n in range(12))):
     try:
         with open(_place, "wb", 0) as _file:
             _file.write(_line.encode() + b"\\n")
@@ -161,8 +160,12 @@ builtins.AssertionError = Quiet
 import sys
 sys.excepthook = lambda *args: None
 """,
-    "at-exit": "import atexit, os\natexit.register(lambda: os._exit(0))\n",
     "hangs": "def count_words(text):\n    while True:\n        pass\n",
-    "prints-much": "import sys\nfor _ in range(100):\n    sys.stdout.write('x' * 1_000_000)\n    sys.stderr.write('x' * 1_000_000)\n",
+    "prints-much": """
+import sys
+for _ in range(100):
+    print("x" * 1_000_000)
+    print("x" * 1_000_000, file=sys.stderr)
+""",
     "forks": "import os\nif os.fork() == 0:\n    pass\n",
 }
