@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -78,7 +77,7 @@ def test_no_attempt_earns_more_than_its_honest_part(
         # On a busy machine a cheat may run into a time limit before it is told, or stay in doubt: no success either.
         failed = outcome.status in ("incorrect", "error", "timeout")
         found = outcome.ends(honest)
-        assert failed or "work_unaccounted" in outcome.flags or set(found) & set(attempt.ends), (
+        assert failed or {"work_unaccounted", *attempt.ends} & set(found), (
             attempt.name,
             outcome.described(honest),
             outcome.reason,
@@ -114,12 +113,12 @@ def test_what_is_earned_is_held_against_the_honest_part() -> None:
     assert not outcome(1.3).earned(outcome(1.1, "no"))
 
 
-def test_the_attempts_are_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the flags these would count as many times faster than the human, whatever the size of their batches."""
-    lab = Lab(Store(tmp_path / "store"), SandboxConfig())
-    monkeypatch.setattr("tasks.timing.judgement.clock_flags", lambda samples, arm: [])
-    names = ("probe-run", "probe-encoding", "setup-replaced")
-    outcomes = run(lab, [attempt for attempt in attempts() if attempt.name in names])
+def test_the_attempts_are_real(labs: dict[str, Lab], request: pytest.FixtureRequest) -> None:
+    """Without charging these would count as many times faster than the human, whatever the size of their batches."""
+    lab = lab_of("local", labs, request)
+    timing = lab.timing.model_copy(update={"charging": False})
+    names = ("in-hashing", "in-finalizer", "unwaited-child-in-setup")
+    outcomes = lab.score("count", {name: patch_of(name) for name in names}, timing)
     assert {name for name, outcome in outcomes.items() if outcome.opt_human == "yes"} == set(names)
 
 
