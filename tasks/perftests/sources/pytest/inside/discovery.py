@@ -89,7 +89,7 @@ def look(item: Any, survey: Any, targets: dict, root: str) -> dict:
     shares: list = []
     end = time.perf_counter() + ENOUGH_S
     while not shares or (len(shares) < WATCHED and time.perf_counter() < end):
-        watch = Watch(targets, root)
+        watch = survey.watch = Watch(targets, root)
         outcome = watch.run(body)
         if outcome != "passed":
             return {"why_not": ONCE + outcome}
