@@ -198,9 +198,9 @@ class CommandConfig(Section):
     """Which way is better, for metrics of a `json` client."""
     equal: list[str] = []
     """Metrics that must be the same as base's in every round: what depends on the answers, such as a checksum of all
-    that the client was given. They are looked for in what the parser finds, else in the last line that is an object of
-    numbers. A command without any says how fast it was and not what it computed: its scores carry
-    `results_not_compared`, and none is a success."""
+    that the client was given; from what the parser finds, or the last line that is an object of numbers. A command
+    without any says how fast it was and not what it computed: its scores carry `results_not_compared`, and none is a
+    success."""
     variables: dict[str, str] = {}
     """Environment variables of server and client."""
     timeout_s: float = Field(default=1800, gt=0)
@@ -308,6 +308,16 @@ class TimingConfig(Section):
     """Where the order of arms and the perf tests' seeds come from. Left out, no patch can know them beforehand."""
 
 
+class SuiteConfig(Section):
+    """The repository's own tests, which a patch must pass if base and human do."""
+
+    record_s: float = Field(default=600, ge=0)
+    """Time for finding out which tests of a commit can judge patches, in seconds; 0: none are looked for."""
+    check_s: float = Field(default=60, ge=0)
+    """Time for running them on one patch, in seconds, before it is timed; those that execute the changed functions
+    come first. 0: they are not run."""
+
+
 class ScoringConfig(Section):
     """Thresholds that the field uses."""
 
@@ -320,8 +330,6 @@ class ScoringConfig(Section):
     allow_mixed_machines: bool = False
     """Combine sessions of one instance that ran on different machines, kernels, governors or images; such scores carry
     the flag `mixed_machines`. False: they have no speedup, and the reason says what differed."""
-    bootstrap_samples: int = Field(default=2000, ge=100)
-    """Resamples of instances behind the interval of Opt@K."""
 
 
 class SandboxConfig(Section):
@@ -378,6 +386,8 @@ class Config(Section):
     """Where perf tests come from, and what they must pass."""
     environment: EnvironmentConfig = EnvironmentConfig()
     """How dependencies are installed."""
+    suite: SuiteConfig = SuiteConfig()
+    """The repository's own tests."""
     timing: TimingConfig = TimingConfig()
     """How arms are timed."""
     scoring: ScoringConfig = ScoringConfig()

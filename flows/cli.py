@@ -214,6 +214,18 @@ def show(
     return run_show(table, store, where, columns, limit)
 
 
+@app.command(epilog="Example: `isobench rule swe-fficiency --run-id paper`")
+def rule(
+    name: Annotated[str, typer.Argument(help="gso, swe-fficiency, swe-perf, formula-code or iso-bench.")],
+    store: StoreOption = "./store",
+    run_id: Annotated[str | None, typer.Option(help="Which evaluation, if the store has several.")] = None,
+) -> int:
+    """Read an evaluation by another benchmark's rule: nothing is timed again."""
+    from flows.commands.show import run_rule
+
+    return run_rule(name, store, run_id)
+
+
 @batch.command("export", epilog="Example: `isobench batch export configs/more-itertools.yaml requests.jsonl`")
 def batch_export(
     config: ConfigArgument,

@@ -12,6 +12,7 @@ from configs.models import Config
 from flows.engine.run import Run, first_few
 from flows.engine.task_runner import task_runner
 from flows.stages.checkouts import ArmWanted, build_environments, check_out_arms, clone_of
+from flows.stages.suites import record_suites
 from flows.stages.timing import time_all
 from flows.summaries import DatasetSummary
 from storage.ids import content_hash
@@ -28,6 +29,7 @@ from tasks.sandbox.models import Arm
 from tasks.scoring.stage import make_instance
 from tasks.statements.stage import write_statement
 from tasks.timing.gpu import gpus_for
+from tasks.timing.models import Session
 
 Stage = Literal["mining", "apis", "perftests", "timing", "instances"]
 
@@ -201,6 +203,8 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
     if until == "timing":
         return
 
+    faster = {sha for sha, ids in accepted.items() if any(_is_faster(sessions.get(test_id)) for test_id in ids)}
+    suites = record_suites(run, config, [c for c in commits if c.sha in faster], arms)
     made = run.map(
         "instances",
         make_instance,
@@ -209,6 +213,8 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
                 "repository": config.repository, "environment": config.environment, "scoring": config.scoring,
                 "sha": sha,
                 "session_ids": [sessions[test_id].session_id for test_id in test_ids if test_id in sessions],
+                "suite_id": suites[sha].suite_id if sha in suites else None,
+                "suite": suites[sha].model_dump_json() if sha in suites else "",
             }
             for sha, test_ids in accepted.items()
         },
@@ -218,6 +224,10 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
         run.note("instances", sha, "kept" if instance.instance_id else "dropped", instance.reason, repo=repo)
     summary.instances = sorted(instance.instance_id for instance in made.values() if instance.instance_id)
     _state(config, run, {sha: instance.tests for sha, instance in made.items() if instance.instance_id})
+
+
+def _is_faster(session: Session | None) -> bool:
+    return session is not None and session.outcome_of("human").verdict == "yes"
 
 
 def _state(config: Config, run: Run, instances: dict[str, list[str]]) -> None:

@@ -12,10 +12,11 @@ from prefect import flow
 from pydantic import BaseModel
 
 from configs.errors import UserError
-from configs.models import RepositoryConfig, SandboxConfig, ScoringConfig, TimingConfig
+from configs.models import RepositoryConfig, SandboxConfig, ScoringConfig, SuiteConfig, TimingConfig
 from flows.engine.run import Run
 from flows.engine.task_runner import task_runner
 from flows.stages.checkouts import ArmWanted, build_environments, check_out_arms, clone_of
+from flows.stages.suites import TESTS, check_patches
 from flows.stages.timing import time_all
 from flows.summaries import EvaluationSummary
 from flows.trust import environment_of, must_be_trusted, needs_trust
@@ -42,13 +43,15 @@ def evaluate(
     sandbox: SandboxConfig | None = None,
     timing: TimingConfig | None = None,
     scoring: ScoringConfig | None = None,
+    suite: SuiteConfig | None = None,
 ) -> EvaluationSummary:
     """Score prediction files against a dataset.
 
     `dataset` is a store, or a .jsonl or .parquet file of canonical instances; `predictions` are files in the field's
     format (`instance_id, model_patch, model_name_or_path`); Opt@K is reported for 1..`k`. Results go to `store`, by
     default the dataset's own, or `./store` for a file. All arms of an instance (base, human and every distinct patch)
-    are timed in one session per perf test. Without a `run_id` it is made of the content of all this, not of any path.
+    are timed in one session per perf test, but for patches that fail the repository's own tests. Without a `run_id` it
+    is made of the content of all this, not of any path.
 
     Where there is no sandbox for builds, and for what a row reaches of the user's, `sandbox.trust` must be true.
 
@@ -59,8 +62,10 @@ def evaluate(
     instances, problems = read_instances(dataset)
     results = Store(store or (dataset if Path(dataset).is_dir() or "://" in str(dataset) else "./store"))
     files = [str(path) for path in predictions]
-    settings = _Settings(sandbox or SandboxConfig(), timing or TimingConfig(), scoring or ScoringConfig())
-    run = Run(results, run_id or default_run_id(instances, files, settings.sandbox, settings.timing, settings.scoring))
+    settings = _Settings(
+        sandbox or SandboxConfig(), timing or TimingConfig(), scoring or ScoringConfig(), suite or SuiteConfig()
+    )
+    run = Run(results, run_id or default_run_id(instances, files, *vars(settings).values()))
     if not settings.sandbox.trust and (asked := needs_trust(instances, dataset, settings.sandbox, results)):
         raise must_be_trusted(dataset, asked)
     try:
@@ -82,8 +87,10 @@ def default_run_id(instances: Sequence[Instance], files: Sequence[str | Path], *
 
 
 class _Settings:
-    def __init__(self, sandbox: SandboxConfig, timing: TimingConfig, scoring: ScoringConfig) -> None:
-        self.sandbox, self.timing, self.scoring = sandbox, timing, scoring
+    def __init__(
+        self, sandbox: SandboxConfig, timing: TimingConfig, scoring: ScoringConfig, suite: SuiteConfig
+    ) -> None:
+        self.sandbox, self.timing, self.scoring, self.suite = sandbox, timing, scoring, suite
 
 
 def _evaluate(
@@ -96,7 +103,8 @@ def _evaluate(
     attempts = _attempts(run.store, loaded.prediction_ids if loaded else [])
     tried = [row for row in instances if row.instance_id in attempts]
     arms, failed = _arms(run, tried, attempts, settings)
-    sessions = _time(run, tried, arms, settings)
+    checked = check_patches(run, tried, arms, settings.suite, settings.sandbox)
+    sessions = _time(run, tried, checked.arms, settings)
     scored = run.map(
         "scores",
         score_predictions,
@@ -108,16 +116,16 @@ def _evaluate(
                 "failed_patches": failed.get(row.instance_id, {}),
                 "scoring": settings.scoring,
                 "run_id": run.run_id,
+                "incorrect_patches": checked.incorrect.get(row.instance_id, {}),
+                "weakly_checked": row.instance_id not in checked.well_checked,
             }
             for row in tried
         },
     )
     for result in scored.values():
-        for prediction_id, status in result.statuses.items():
+        for prediction_id in result.statuses:
             solved = prediction_id in result.solved
-            run.note(
-                "scores", prediction_id, "kept" if solved else "dropped", "reaches the human" if solved else status
-            )
+            run.note("scores", prediction_id, "kept" if solved else "dropped", result.outcome(prediction_id))
     scores = {row.prediction_id: row for row in run.store.rows(Score, run_id=run.run_id)}
     mine = [scores[p.prediction_id] for group in attempts.values() for p in group if p.prediction_id in scores]
     ranked = run.call(
@@ -125,9 +133,8 @@ def _evaluate(
         rank_models,
         run_id=run.run_id,
         k=k,
-        scoring=settings.scoring,
         instance_ids=[row.instance_id for row in tried],
-        scores=sorted((row.prediction_id, row.opt_human) for row in mine),
+        scores=sorted((row.prediction_id, row.status, row.opt_human, str(row.weakly_checked)) for row in mine),
     )
     run.publish_table("opt-at-k", opt_table(run.store, run.run_id), f"Opt@K of run {run.run_id}")
     run.publish_report()
@@ -138,6 +145,7 @@ def _evaluate(
         cached=run.cached,
         failures=run.failures(),
         instances=[row.instance_id for row in tried],
+        unattempted=len(instances) - len(tried),
         predictions=sum(map(len, attempts.values())),
         statuses=Counter(row.status for row in mine),
         opt_at_k=ranked.rows if ranked else [],
@@ -200,6 +208,8 @@ def _arms(
         for prediction in attempts[row.instance_id]:
             if prediction.model_patch.strip():
                 patches[f"patch:{patch_id(prediction.model_patch)}"] = prediction.model_patch
+        if settings.suite.check_s and row.pass_to_pass and row.test_patch:
+            patches[TESTS] = row.patch + row.test_patch
         key = row.instance_id
         wanted += [
             ArmWanted(
@@ -218,6 +228,8 @@ def _arms(
     for (instance_id, name), reason in problems.items():
         if name.startswith("patch:"):
             failed.setdefault(instance_id, {})[name.removeprefix("patch:")] = reason
+        elif name == TESTS:  # then the human's arm has the tests
+            run.note("suites", instance_id, "failed", f"the human's changes of tests: {reason}")
         else:
             run.note("environments", instance_id, "failed", f"{name}: {reason}")
     whole = {key: list(found.values()) for key, found in arms.items() if {"base", "human"} <= found.keys()}

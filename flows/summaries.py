@@ -49,6 +49,9 @@ class EvaluationSummary(Summary):
     """What `evaluate` did."""
 
     instances: list[str]
+    """Ids of those with a prediction: what Opt@K is about."""
+    unattempted: int = 0
+    """Instances of the dataset without any prediction."""
     predictions: int
     statuses: dict[str, int]
     """Score status -> how many predictions have it."""

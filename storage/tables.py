@@ -14,13 +14,14 @@ from storage.rows.benchmark import Instance, OptAtK, Prediction, Score, ScoreSta
 from storage.rows.changes import Api, Commit, Contract, PullRequest
 from storage.rows.perftests import LlmCall, PerfTest
 from storage.rows.runs import Funnel
+from storage.rows.suites import Suite, SuiteCheck
 from storage.rows.timing import Calibration, Comparison, Machine, Measurement, Metric, MetricComparison, TimedSession
 
 TABLES: dict[str, type[Row]] = {
     row.table: row
     for row in (
         Commit, PullRequest, Api, Contract, PerfTest, Measurement, Comparison, Metric, MetricComparison, TimedSession,
-        Machine, Calibration, Instance, Statement, Prediction, Score, OptAtK, Funnel, LlmCall,
+        Machine, Calibration, Suite, Instance, Statement, Prediction, SuiteCheck, Score, OptAtK, Funnel, LlmCall,
     )
 }  # fmt: skip
 
@@ -35,5 +36,5 @@ __all__ = [
     "TABLES", "Api", "Calibration", "Commit", "Comparison",
     "Contract", "Funnel", "Instance", "LlmCall", "Machine", "Measurement",
     "Metric", "MetricComparison", "OptAtK", "PerfTest", "Prediction", "PullRequest", "Row", "Score", "ScoreStatus",
-    "Statement", "TestDurations", "TimedSession", "partition_of",
+    "Statement", "Suite", "SuiteCheck", "TestDurations", "TimedSession", "partition_of",
 ]  # fmt: skip

@@ -16,5 +16,7 @@ BROUGHT = {
     "tasks/sandbox/probe/inside/encoding.py": ("numpy",),
     "tasks/perftests/sources/pytest/inside/discovery.py": ("pytest",),
     "tasks/perftests/sources/pytest/inside/workload.py": ("pytest", "_pytest"),
+    "tasks/suites/inside/child.py": ("pytest", "_pytest"),
+    "tasks/suites/inside/server.py": ("pytest", "_pytest"),
 }
 """What a file imports where the arm's environment holds it, inside a function."""

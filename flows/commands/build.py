@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from configs.errors import UserError
+from flows.commands.shares import opt_rows
 from flows.commands.terminal import Bars, complain, say, table, warn
 from flows.engine.server import CONSOLE_LEVEL, prefect_server, server_folder
 
@@ -199,20 +200,10 @@ def _print_evaluation(summary: EvaluationSummary) -> None:
         warn(f"{summary.forgiven} patches are not as git takes them; how each was read: isobench show funnel {where}")
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
     say(f"{summary.predictions} predictions on {len(summary.instances)} instances: {statuses}")
-    table(
-        "Opt@K: share of instances where one of K samples reaches the human",
-        [
-            {
-                "model": row.model,
-                "K": row.k,
-                "Opt@K": f"{row.opt:.1%}",
-                "interval": f"{row.ci_low:.0%} to {row.ci_high:.0%}",
-                "if inconclusive were yes": f"{row.opt_if_inconclusive_yes:.1%}",
-                "samples": row.n_samples,
-            }
-            for row in sorted(summary.opt_at_k, key=lambda row: (row.model, row.k))
-        ],
-    )
+    if summary.unattempted:
+        total = summary.unattempted + len(summary.instances)
+        say(f"{summary.unattempted} of {total} instances have no prediction at all: Opt@K says nothing about them")
+    table("Opt@K: share of instances where one of K samples reaches the human", opt_rows(summary.opt_at_k))
 
 
 def finish(*summaries: Summary) -> int:

@@ -31,6 +31,16 @@ def run_show(name: str, store: str, where: str | None, columns: str | None, limi
     return 0
 
 
+def run_rule(name: str, store: str, run_id: str | None) -> int:
+    """Print an evaluation as another benchmark's rule reads it."""
+    from storage.store import Store
+    from tasks.scoring.rules.applying import RULES, apply
+
+    found = apply(Store(store), name, run_id)
+    table(f"{name}: {RULES[name].means}", found.rows(named=True), found.columns)
+    return 0
+
+
 def run_validate(files: Sequence[Path], settings: list[str]) -> int:
     """Check configuration files; exit code 2 if one is bad."""
     from configs.loading import ConfigError, load_config

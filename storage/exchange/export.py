@@ -88,7 +88,8 @@ def gso(row: Instance) -> Record:
 
 
 def swe_perf(row: Instance, functions_changed: list[str] | None = None) -> Record:
-    """The fields of `SWE-Perf/SWE-Perf`, and `efficiency_script` with our perf tests.
+    """The fields of `SWE-Perf/SWE-Perf`, and `efficiency_script` with our perf tests; the repository's own tests are in
+    `PASS_TO_PASS` and `FAIL_TO_PASS`, as JSON text, as in `princeton-nlp/SWE-bench`.
 
     There, `efficiency_test` holds names of pytest tests; here, of what each script measures. `duration_changes` is JSON
     text: one object per round, `{test: {base: s, head: s}}`. `human_performance` is there the share of time saved that
@@ -126,6 +127,8 @@ def swe_perf(row: Instance, functions_changed: list[str] | None = None) -> Recor
         "problem_statement_realistic": row.problem_statement,
         "human_performance": None if speedup is None else max(0.0, 1 - 1 / speedup),
         "efficiency_script": row.efficiency_test,
+        "PASS_TO_PASS": json.dumps(row.pass_to_pass),
+        "FAIL_TO_PASS": json.dumps(row.fail_to_pass),
     }
 
 

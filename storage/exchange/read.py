@@ -29,6 +29,8 @@ ALIASES = {
     "efficiency_test": ("efficiency_script", "tests", "efficiency_tests", "perf_tests", "prob_script"),
     "base_commit": ("base_sha", "parent_commit"),
     "created_at": ("commit_date", "date"),
+    "pass_to_pass": ("PASS_TO_PASS",),
+    "fail_to_pass": ("FAIL_TO_PASS",),
 }
 """Canonical field -> names that other benchmarks use for it."""
 FOREIGN = {
@@ -41,6 +43,8 @@ FOREIGN = {
 """A field of a benchmark whose records hold no perf test that can be run here -> what to say about it."""
 TEXT_LIMIT = 16 << 20
 """Characters of a patch or a script."""
+TESTS_LIMIT, TEST_NAME_LIMIT = 20_000, 2000
+"""Tests of the repository that a record names, and characters of such a name."""
 NAME_LIMIT = 300
 """Characters of a name."""
 _COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./^~@{}+-]*")
@@ -207,6 +211,10 @@ def _instance(data: Record, scripts: list[str]) -> Instance:
         "duration_changes": _durations(data.pop("duration_changes", None)),
     }
     known = {name: value for name, value in data.items() if name in Instance.model_fields}
+    for name in ("pass_to_pass", "fail_to_pass"):
+        known[name] = _names_of_tests(name, data.get(name))
+    if not known["pass_to_pass"] or "weakly_checked" not in known:
+        known["weakly_checked"] = not known["pass_to_pass"]
     mine = {
         "efficiency_test": scripts,
         "dialects": dialects,
@@ -237,6 +245,19 @@ def first_problem(error: ValidationError, names: dict[str, str] | None = None) -
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"]))
     return (names or {}).get(place, place) or "record", first["msg"]
+
+
+def _names_of_tests(field: str, value: Any) -> list[str]:
+    """A list of pytest's names, also as JSON text, as SWE-bench has it. Raises Refused."""
+    if value in (None, ""):
+        return []
+    names = _list_in_text(value) if isinstance(value, str) else value
+    if not isinstance(names, list) or len(names) > TESTS_LIMIT:
+        raise Refused(field, f"expected a list of at most {TESTS_LIMIT} names of tests")
+    for name in names:
+        if not isinstance(name, str) or not name or len(name) > TEST_NAME_LIMIT:
+            raise Refused(field, f"not the name of a test: {told(name)}")
+    return names
 
 
 def _durations(value: Any) -> list[TestDurations]:

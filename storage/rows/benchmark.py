@@ -53,6 +53,9 @@ class Instance(Row):
     """Speedup of the human commit over base: the aggregate over perf tests (see `tasks.scoring.aggregate`)."""
     human_ci_low: float | None = None
     human_ci_high: float | None = None
+    resolvable: float | None = None
+    """Share of base's time per call that could move out of the human's calls without being seen for sure, by the meter
+    and the rounds of its session: the half width of its charge. The largest over the perf tests."""
     setup_commands: list[str] = Field(default_factory=list)
     install_commands: list[str] = Field(default_factory=list)
     version: str = "1"
@@ -62,6 +65,22 @@ class Instance(Row):
     """What agents are told. Exports fill it in from table `statements`."""
     environment: str = ""
     """The `EnvironmentConfig` it was proved in, as JSON; empty means the default one with the commands above."""
+    pass_to_pass: list[str] = Field(default_factory=list)
+    """The repository's own tests that pass on base and on human, as pytest names them: a patch must pass them. Those
+    that execute a changed function come first."""
+    tests_of_change: int = 0
+    """How many of `pass_to_pass`, from the first, execute a changed function."""
+    fail_to_pass: list[str] = Field(default_factory=list)
+    """The repository's own tests that fail on base and pass on human, as of the human commit. Not asked of patches."""
+    suite_share: float | None = None
+    """`pass_to_pass` as a share of the tests that pytest finds, from 0 to 1."""
+    suite_flaky: int = 0
+    """Tests that were left out since one side's runs differ."""
+    uncovered_functions: list[str] = Field(default_factory=list)
+    """Changed Python functions that no test of `pass_to_pass` executes."""
+    weakly_checked: bool = True
+    """Whether none of the repository's own tests executes a changed function: then only the perf tests tell a wrong
+    patch from a right one."""
     snapshot: str = ""
     """Hash of what the instance was proved with: environment, perf tests, timing settings."""
 
@@ -156,9 +175,11 @@ class Score(Row):
     opt_base: Literal["yes", "no", "inconclusive"]
     """Correct and at least MIN_SPEEDUP times as fast as base?"""
     opt_human: Literal["yes", "no", "inconclusive"]
-    """Correct and at least OPT_THRESHOLD of the human's speedup? This is what Opt@K counts."""
+    """Correct, at least OPT_THRESHOLD of the human's speedup, and faster than base? This is what Opt@K counts."""
     session_id: str | None = None
     flags: list[str] = Field(default_factory=list)
+    weakly_checked: bool = True
+    """Of its instance: whether none of the repository's own tests, run here, executes a changed function."""
 
 
 class OptAtK(Row):
@@ -170,11 +191,30 @@ class OptAtK(Row):
     run_id: str
     model: str
     k: int
-    opt: float
-    """`inconclusive` counts as no."""
-    ci_low: float
-    ci_high: float
-    opt_if_inconclusive_no: float
-    opt_if_inconclusive_yes: float
+    opt: float | None
+    """`inconclusive` counts as no. None where it is not known: `reason` says why."""
+    ci_low: float | None
+    """Of `opt`, 95 %, as a statement about the instances that such instances come from."""
+    ci_high: float | None
+    opt_if_inconclusive_no: float | None
+    opt_if_inconclusive_yes: float | None
     n_instances: int
+    """Instances that the row is about: those with K answered attempts, and those without any attempt of the model."""
     n_samples: int
+    """Answered attempts at them."""
+    n_unattempted: int = 0
+    """Of `n_instances`, how many the model did not attempt; they count as not solved."""
+    n_left_out: int = 0
+    """Instances that the model attempted, with fewer than K answered attempts: nothing is said about them."""
+    n_missing: int = 0
+    """Attempts that would have to be there for every instance to have as many as the one with the most."""
+    n_not_timed: int = 0
+    """Attempts without an answer through no fault of theirs, at all instances."""
+    reason: str = ""
+    """Why there is no Opt@K."""
+    opt_checked: float | None = None
+    """`opt` without the instances that are `weakly_checked`."""
+    checked_ci_low: float | None = None
+    checked_ci_high: float | None = None
+    n_checked: int = 0
+    """Instances behind `opt_checked`."""

@@ -41,6 +41,9 @@ class Measurement(Row):
     theirs. 0 if there were none."""
     outside_ns: int
     """The driver's own clock around the request, for the whole batch."""
+    call_ns: float | None = None
+    """Nanoseconds of one call as comparisons count them: without waits for the core, no less than the driver's clock
+    allows. None for what no comparison counts (warm-up, an incorrect result), and in older rows."""
     load_ns: int = 0
     """CPU time of loading the perf test in this process. This and the next four are of the whole sandbox, read from
     outside by the session's `meter`."""
@@ -200,8 +203,9 @@ class TimedSession(Row):
     fingerprint: str
     """Hash of machine, sandbox, images and meter. Sessions with different ones are not compared, unless asked for."""
     meter: str = ""
-    """What counted CPU time: `cpuacct`, `cpu.stat` (control groups of the arms, version 1 or 2), `engine`, `worker`,
-    `processes` or `none`. Empty: the session is older than meters."""
+    """What counted CPU time: `cpuacct`, `cpu.stat` (control groups of the arms, version 1 or 2), `engine` (docker's own
+    word), `worker`, `machine` (what the worker's group or the machine used beyond what is known), `processes` (those
+    that could be seen) or `none`. Empty: the session is older than meters."""
     cores: list[int]
     """Cores that the session had for itself."""
     device: str = "cpu"

@@ -43,6 +43,8 @@ class Evidence:
     """Of the changed functions' time, the part in setup."""
     check_rejects: list[str] = field(default_factory=list)
     """Kinds of wrong results of which check_equivalence rejects every one."""
+    tells: bool = True
+    """Whether the result says something about the work: a stub's would be another one."""
     screen_speedup: float | None = None
     flags: list[str] = field(default_factory=list)
 

@@ -22,10 +22,14 @@ from storage.tables import (
     Score,
 )
 
+READ_OF_MEASUREMENTS = (
+    "process", "call_ns", "wall_ns", "wait_ns", "number", "correct", "warmup", "confirming", "started_at",
+)  # fmt: skip
+
 SHOWN: tuple[tuple[type[Row], tuple[str, ...] | None], ...] = (
     (Commit, ("kept",)),
     (PerfTest, ("status", "api")),
-    (Measurement, ("process", "wall_ns", "number", "correct", "warmup", "started_at")),
+    (Measurement, READ_OF_MEASUREMENTS),
     (Comparison, None),
     (Instance, None),
     (Prediction, ("model", "sample", "model_patch")),

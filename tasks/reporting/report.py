@@ -13,7 +13,8 @@ from configs.errors import UserError
 from configs.escaping import for_html
 from configs.models import MIN_SPEEDUP
 from storage.store import Store
-from tasks.reporting.gathering import gather, speed
+from tasks.reporting.gathering import gather, short_of
+from tasks.reporting.timings import speed
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -55,7 +56,7 @@ def render(store: Store) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    environment.filters |= {"cut": _cut, "percent": lambda share: f"{100 * share:.1f}"}
+    environment.filters |= {"cut": _cut, "percent": _percent, "short_of": short_of}
     return environment.get_template("page.html.j2").render(
         view=gather(store),
         speed=speed,
@@ -67,3 +68,7 @@ def render(store: Store) -> str:
 
 def _cut(text: str, most: int = 120) -> str:
     return text if len(text) <= most else f"{text[:most]} … ({len(text) - most:,} characters more)"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}"

@@ -64,10 +64,9 @@ class Axis:
 class Strip:
     """The measurements of one arm."""
 
-    label: str
     values: Sequence[float]
-    """Seconds per call."""
-    median: float
+    """Seconds per call, one number per batch of calls."""
+    median: float | None
     kind: str
     """`base`, `human` or `patch`: the colour."""
     wrong: Sequence[float] = ()
@@ -122,30 +121,36 @@ def interval(
     return _svg(title, shapes, axis.right + axis.left, 20, 'class="interval"')
 
 
-def strips(rows: Sequence[Strip], title: str, width: int = 760, most: int = 160) -> Markup:
-    """One row of ticks per arm over a common axis of time; at most `most` ticks per arm, spread over its range."""
-    left, right, step = 200, width - 90, 26
-    axis = Axis.around((value for row in rows for value in (*row.values, *row.wrong)), left, right)
-    bottom = step * len(rows) + 8
-    unit_size, unit = _unit(axis.high)
-    shapes = []
-    for tick in axis.ticks():
-        x = axis.x(tick)
-        shapes.append(f'<line class="grid" x1="{x}" x2="{x}" y1="2" y2="{bottom}"/>')
-        shapes.append(f'<text class="tick" x="{x}" y="{bottom + 15}">{tick / unit_size:.4g}</text>')
-    shapes.append(
-        f'<text class="tick end" x="{width}" y="{bottom + 15}">{unit} per call{", log" if axis.log else ""}</text>'
-    )
-    for index, row in enumerate(rows):
-        y = step * index + 5
-        shapes.append(f'<text class="label" x="{left - 10}" y="{y + 13}">{for_html(_cut(row.label, 26))}</text>')
-        shapes.append(f'<path class="ticks {for_html(row.kind)}" d="{_ticks(axis, row.values, y, most)}"/>')
-        if row.wrong:
-            shapes.append(f'<path class="ticks wrong" d="{_ticks(axis, row.wrong, y, most)}"/>')
+STRIP_WIDTH, STRIP_HEIGHT = 470, 22
+
+
+def strip(axis: Axis, row: Strip, most: int = 160) -> Markup:
+    """Ticks of one arm on the axis of its perf test, at most `most`, spread over its range; a thick one: the median.
+
+    It says nothing that the text beside it does not, so readers of screens pass it over.
+    """
+    shapes = [f'<path class="ticks {for_html(row.kind)}" d="{_ticks(axis, row.values, 2, most)}"/>']
+    if row.wrong:
+        shapes.append(f'<path class="ticks wrong" d="{_ticks(axis, row.wrong, 2, most)}"/>')
+    if row.median is not None:
         x = axis.x(row.median)
-        shapes.append(f'<line class="median {for_html(row.kind)}" x1="{x}" x2="{x}" y1="{y - 2}" y2="{y + 20}"/>')
-        shapes.append(f'<text class="value" x="{width}" y="{y + 13}">{seconds(row.median)}</text>')
-    return _svg(title, shapes, width, bottom + 22, 'class="strips"')
+        shapes.append(f'<line class="median {for_html(row.kind)}" x1="{x}" x2="{x}" y1="0" y2="{STRIP_HEIGHT}"/>')
+    return _silent(shapes, STRIP_HEIGHT)
+
+
+def time_axis(axis: Axis) -> Markup:
+    """Times below the strips, with their unit."""
+    size, unit = _unit(axis.high)
+    ticks = [tick for tick in axis.ticks() if axis.x(tick) < STRIP_WIDTH - 75]
+    shapes = [f'<text class="tick" x="{axis.x(tick)}" y="13">{tick / size:.4g}</text>' for tick in ticks]
+    scale = ", log" if axis.log else ""
+    shapes.append(f'<text class="tick end" x="{STRIP_WIDTH}" y="13">{unit}{scale}</text>')
+    return _silent(shapes, 16)
+
+
+def _silent(shapes: Sequence[str], height: int) -> Markup:
+    box = f'viewBox="0 0 {STRIP_WIDTH} {height}"'
+    return Markup(f'<svg class="strip" aria-hidden="true" {box}>{"".join(shapes)}</svg>')
 
 
 def thin(values: Sequence[float], most: int) -> list[float]:
@@ -220,10 +225,6 @@ def _ticks(axis: Axis, values: Sequence[float], y: int, most: int) -> str:
 
 def _unit(value: float) -> tuple[float, str]:
     return next(((size, unit) for size, unit in UNITS if value >= size), UNITS[-1])
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _svg(title: str, shapes: Iterable[str], width: float, height: float, attributes: str) -> Markup:

@@ -10,9 +10,16 @@ from storage.store import Store
 from storage.tables import Funnel, Instance, OptAtK, Score
 
 STAGES = (
-    "mining", "pull_requests", "classify", "apis", "environments", "perftests", "timing", "instances", "scores",
+    "mining", "pull_requests", "classify", "apis", "environments", "perftests", "timing", "suites", "instances",
+    "scores",
 )  # fmt: skip
 """The order of stages; others follow in the order in which they were recorded."""
+STAGE_ITEMS = {
+    "mining": "changes", "pull_requests": "pull requests", "classify": "changes", "apis": "commits",
+    "environments": "environments", "checkouts": "patches", "perftests": "commits", "timing": "perf tests",
+    "suites": "suites of tests", "instances": "commits", "statements": "statements", "scores": "predictions",
+}  # fmt: skip
+"""What each stage counts."""
 
 
 def funnel_table(source: Store | Iterable[Funnel], run_id: str | None = None, reasons: int = 3) -> list[dict[str, Any]]:
@@ -64,9 +71,11 @@ def latest_runs(store: Store) -> list[str]:
 
 
 def opt_table(store: Store, run_id: str | None = None) -> list[dict[str, Any]]:
-    """One row per model and k: `model, k, opt, ci_low, ci_high, at_least, at_most, instances, samples`.
+    """One row per model and k: `model, k, opt, ci_low, ci_high, at_least, at_most, instances, samples`, and more.
 
-    Shares are in percent. `at_least` and `at_most` count `inconclusive` as no and as yes.
+    Shares are in percent, None where they are not known; `note` says why. `at_least` and `at_most` count `inconclusive`
+    as no and as yes. `left_out` instances have too few attempts for k; `unattempted` ones have none and are not solved;
+    `missing` and `not_timed` are attempts. `opt_checked` leaves out the instances that are only weakly checked.
     """
     rows = [row for row in store.rows(OptAtK) if run_id in (None, row.run_id)]
     return [
@@ -81,6 +90,13 @@ def opt_table(store: Store, run_id: str | None = None) -> list[dict[str, Any]]:
             "at_most": _percent(row.opt_if_inconclusive_yes),
             "instances": row.n_instances,
             "samples": row.n_samples,
+            "left_out": row.n_left_out,
+            "unattempted": row.n_unattempted,
+            "missing": row.n_missing,
+            "not_timed": row.n_not_timed,
+            "opt_checked": _percent(row.opt_checked),
+            "checked": row.n_checked,
+            "note": row.reason,
         }
         for row in sorted(rows, key=lambda row: (row.run_id, row.model, row.k))
     ]
@@ -143,5 +159,5 @@ def _kind(reason: str) -> str:
     return reason.split(": ", 1)[0].splitlines()[0].strip() if reason.strip() else "no reason given"
 
 
-def _percent(share: float) -> float:
-    return round(100 * share, 1)
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 1)

@@ -12,6 +12,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.sandbox.metering.advice import DELEGATE, MEANINGS, advice
+from tasks.sandbox.metering.models import ENOUGH
+from tasks.sandbox.models import Sandbox
+
 GIB = 1024**3
 _KEYS = (
     "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY", "AWS_REGION", "GHAPI_TOKEN", "HF_TOKEN",
@@ -35,9 +39,15 @@ class Check(BaseModel):
 
 
 def examine() -> list[Check]:
-    """All checks, in the order of how soon one needs them. Never raises: a check that fails says so."""
+    """All checks, in the order of how soon one needs them; before all, that no arm can be found faster here.
+
+    Never raises: a check that fails says so.
+    """
     checks = [_python, _git, _uv, _cores, _memory, _disk, _bubblewrap, _control_groups, _compiler, _docker]
-    return [_safely(check) for check in checks] + [_key(name) for name in _KEYS]
+    found = [_safely(check) for check in checks]
+    meters = [_safely(_local_meter), *([_safely(_docker_meter)] if found[-1].ok else [])]
+    missing = [check for check in meters if not check.ok]
+    return [*missing, *found, *(check for check in meters if check.ok), *(_key(name) for name in _KEYS)]
 
 
 def _safely(check: Callable[[], Check]) -> Check:
@@ -122,17 +132,35 @@ def _bubblewrap() -> Check:
 
 
 def _control_groups() -> Check:
-    from tasks.sandbox.local.cgroups import find_places
+    from tasks.sandbox.local.cgroups import find_metering, find_places
 
     places = find_places()
     if places is not None:
         return Check(name="control groups", ok=True, found=f"v{places.version}, writable: limits hold for whole trees")
-    return Check(
-        name="control groups",
-        ok=False,
-        found="not writable: memory is limited per process",
-        advice="run under `systemd-run --user --scope -p Delegate=yes`, or use the docker sandbox",
-    )
+    counted = "can be made, but not limited" if find_metering() else "not writable"
+    found = f"{counted}: memory is limited per process"
+    return Check(name="control groups", ok=False, found=found, advice=DELEGATE)
+
+
+def _local_meter() -> Check:
+    from tasks.sandbox.local.sandbox import LocalSandbox
+
+    with LocalSandbox(use_bubblewrap=False) as sandbox:  # nothing runs; the meter is the same
+        return _meter(sandbox)
+
+
+def _docker_meter() -> Check:
+    from tasks.sandbox.docker.sandbox import DockerSandbox
+
+    with DockerSandbox() as sandbox:
+        return _meter(sandbox)
+
+
+def _meter(sandbox: Sandbox) -> Check:
+    name = sandbox.meter
+    found = f"{name}: {MEANINGS[name]}" if name in ENOUGH else MEANINGS[name]
+    what = f"meter of CPU time ({sandbox.kind} sandbox)"
+    return Check(name=what, ok=name in ENOUGH, found=found, advice=advice(sandbox.kind, name))
 
 
 def _compiler() -> Check:

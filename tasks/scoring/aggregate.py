@@ -39,8 +39,21 @@ class Speedup:
             return "yes"
         return "no" if self.high < threshold else "inconclusive"
 
+    def above(self, threshold: float) -> Verdict:
+        """`yes` if the whole interval is above the threshold, `no` if none of it is, else `inconclusive`."""
+        if self.low > threshold:
+            return "yes"
+        return "no" if self.high <= threshold else "inconclusive"
+
     def __str__(self) -> str:
         return f"{self.ratio:.2f}x [{self.low:.2f}, {self.high:.2f}]"
+
+
+def both(one: Verdict, other: Verdict) -> Verdict:
+    """The answer to "one and the other?"."""
+    if "no" in (one, other):
+        return "no"
+    return "yes" if one == other == "yes" else "inconclusive"
 
 
 def combine(tests: Sequence[Speedup], mean: Mean = "geometric", confidence: float = 0.95) -> Speedup:

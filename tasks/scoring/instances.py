@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from configs.models import EnvironmentConfig, RepositoryConfig, ScoringConfig
 from storage.ids import content_hash, instance_id
 from storage.store import Store
-from storage.tables import Commit, Comparison, Instance, Measurement, PerfTest, TestDurations
+from storage.tables import Commit, Comparison, Instance, Measurement, PerfTest, Suite, TestDurations
 from tasks.scoring.aggregate import Speedup, combine
 from tasks.scoring.machines import Fingerprints
 
@@ -39,13 +40,14 @@ def build_instance(
     scoring: ScoringConfig,
     session_ids: Sequence[str],
     store: Store,
+    suite_id: str | None = None,
 ) -> MadeInstance:
     """Decide by the human's comparisons with base in these sessions, and append the instance if it holds.
 
     A human commit that differs from base on any perf test is rejected: patches are held to base's results on all tests,
     so the reference solution must be too. Of the others the tests with verdict `yes` are kept, those with the largest
-    lower bound first; of tests whose results say nothing none, unless there is no other. Raises KeyError if the commit
-    is not in the store.
+    lower bound first; of tests whose results say nothing none, unless there is no other. The repository's own tests are
+    those of the row `suite_id` of `suites`. Raises KeyError if the commit is not in the store.
     """
     repo = repository.name
     commits = store.rows(Commit, repo, sha=sha)
@@ -81,11 +83,13 @@ def build_instance(
         human_performance=overall.ratio,
         human_ci_low=overall.low,
         human_ci_high=overall.high,
+        resolvable=max((share for row in kept if (share := _resolvable(row)) is not None), default=None),
         setup_commands=environment.setup_commands,
         install_commands=environment.install_commands,
         gt_commit_message=commit.message,
         notes=_notes(rows, kept, mixed),
         environment=environment.model_dump_json(),
+        **_own_tests(store.rows(Suite, repo, suite_id=suite_id)),
         snapshot=content_hash("snapshot", environment, [test.script for test in scripts], scoring.min_speedup),
     )
     store.append([found])
@@ -118,10 +122,26 @@ def select(rows: Sequence[Comparison], scoring: ScoringConfig) -> tuple[list[Com
     return [], f"{word}: {speedup_of(best)}" + (f", {_charge(best)}" if moved else "")
 
 
+def _resolvable(row: Comparison) -> float | None:
+    """Half width of the human's charge, as a share of base's time per call."""
+    if row.charge_s is None or row.charge_ci_high_s is None or not row.against_median_s:
+        return None
+    return (row.charge_ci_high_s - row.charge_s) / row.against_median_s
+
+
 def _charge(row: Comparison) -> str:
     """In words, what the human is charged for beside its calls."""
     charge_ms, most_ms = (1000 * (seconds or 0.0) for seconds in (row.charge_s, row.charge_ci_high_s))
     return f"a charge of {charge_ms:.3g} ms per call (at most {most_ms:.3g} ms) for work beside its calls"
+
+
+def _own_tests(rows: Sequence[Suite]) -> dict[str, Any]:
+    """The columns of an instance that its row of `suites` fills; none without one."""
+    if not rows:
+        return {}
+    row = rows[0]
+    same = ("pass_to_pass", "tests_of_change", "fail_to_pass", "suite_share", "uncovered_functions", "weakly_checked")
+    return {**{name: getattr(row, name) for name in same}, "suite_flaky": row.flaky}
 
 
 def speedup_of(row: Comparison) -> Speedup:
@@ -131,11 +151,12 @@ def speedup_of(row: Comparison) -> Speedup:
 
 
 def _durations(rows: Sequence[Measurement]) -> dict[str, TestDurations]:
-    """Seconds per call of base and human, by session, in the order of rounds, warm-up left out."""
+    """Seconds per call of base and human as comparisons count them, by session, in the order of rounds."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"base": [], "human": []})
     for row in sorted(rows, key=lambda row: row.round):
-        if row.arm in ("base", "human") and not row.warmup:
-            found[row.session_id][row.arm].append((row.wall_ns - row.wait_ns) / row.number / 1e9)
+        if row.arm in ("base", "human") and not (row.warmup or row.confirming):
+            call_ns = (row.wall_ns - row.wait_ns) / row.number if row.call_ns is None else row.call_ns
+            found[row.session_id][row.arm].append(call_ns / 1e9)
     return {session: TestDurations(base=arms["base"], head=arms["human"]) for session, arms in found.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -11,7 +12,7 @@ from configs.models import ScoringConfig
 from storage.ids import patch_id
 from storage.store import Store
 from storage.tables import Comparison, Prediction, Score, ScoreStatus
-from tasks.scoring.aggregate import combine
+from tasks.scoring.aggregate import Verdict, both, combine
 from tasks.scoring.instances import speedup_of
 from tasks.scoring.machines import MIXED, Fingerprints
 
@@ -19,14 +20,15 @@ DISTRUSTED = frozenset(
     {
         "claim_unconfirmed",
         "clocks_disagree",
-        "work_unaccounted",
         "unmetered",
-        "not_confirmed",
         "other_result_type",
         "results_not_compared",
     }
 )
 """Flags that a success cannot carry: where one would, the answer is `inconclusive`."""
+
+NOT_CONFIRMED = "not_confirmed"
+"""Flag of a comparison whose success was not confirmed with nobody but base and human beside the arm."""
 
 
 class Scored(BaseModel):
@@ -38,6 +40,16 @@ class Scored(BaseModel):
     statuses: dict[str, ScoreStatus]
     solved: list[str]
     """Predictions that reach the human."""
+    open: list[str] = []
+    """Predictions of which it is not known whether they do."""
+
+    def outcome(self, prediction_id: str) -> str:
+        """Why a prediction counts or does not, in words: its status, where that says it."""
+        if prediction_id in self.solved:
+            return "reaches the human"
+        if self.statuses[prediction_id] != "ok":
+            return self.statuses[prediction_id]
+        return "inconclusive" if prediction_id in self.open else "does not reach the human"
 
 
 def build_scores(
@@ -48,11 +60,14 @@ def build_scores(
     scoring: ScoringConfig,
     run_id: str,
     store: Store,
+    incorrect_patches: Mapping[str, str] = MappingProxyType({}),
+    weakly_checked: bool = True,
 ) -> Scored:
     """Append one score per prediction.
 
-    `failed_patches`: patch id -> reason, of patches that could not be applied or built. A prediction is timed as the
-    arm `patch:<patch id>`; equal patches share it. It is correct if it was on every perf test; speedups are
+    `failed_patches`: patch id -> reason, of patches that could not be applied or built; `incorrect_patches`, likewise,
+    of those that fail the repository's own tests. A prediction is timed as the arm `patch:<patch id>`; equal patches
+    share it. It is correct if it was on every perf test; speedups are
     combined over the tests, geometric against base and harmonic against human. Raises
     KeyError for predictions not in the store.
     """
@@ -62,12 +77,16 @@ def build_scores(
         raise KeyError(f"predictions not in the store: {', '.join(missing)}")
     rows = store.rows(Comparison, session_id=list(session_ids))
     fingerprints = Fingerprints.of(rows, store)
-    scores = [score(found[key], rows, failed_patches, scoring, run_id, fingerprints) for key in prediction_ids]
+    scores = [
+        score(found[key], rows, failed_patches, scoring, run_id, fingerprints, incorrect_patches, weakly_checked)
+        for key in prediction_ids
+    ]
     store.append(scores)
     return Scored(
         instance_id=instance_id,
         statuses={row.prediction_id: row.status for row in scores},
         solved=[row.prediction_id for row in scores if row.opt_human == "yes"],
+        open=[row.prediction_id for row in scores if row.opt_human == "inconclusive"],
     )
 
 
@@ -78,6 +97,8 @@ def score(
     scoring: ScoringConfig,
     run_id: str,
     fingerprints: Fingerprints,
+    incorrect_patches: Mapping[str, str] = MappingProxyType({}),
+    weakly_checked: bool = True,
 ) -> Score:
     """The score of one prediction by all comparisons of its instance.
 
@@ -91,12 +112,14 @@ def score(
         "repo": prediction.repo,
         "model": prediction.model,
         "sample": prediction.sample,
+        "weakly_checked": weakly_checked,
     }
     if not prediction.model_patch.strip():
         return _unsolved(common, "empty_patch", prediction.status if prediction.status != "submitted" else "")
     key = patch_id(prediction.model_patch)
-    if key in failed_patches:
-        return _unsolved(common, "patch_failed", failed_patches[key])
+    if key in failed_patches or key in incorrect_patches:
+        status: ScoreStatus = "patch_failed" if key in failed_patches else "incorrect"
+        return _unsolved(common, status, failed_patches.get(key) or incorrect_patches[key])
     mine = [row for row in comparisons if row.arm == f"patch:{key}"]
     base = [row for row in mine if row.against == "base"]
     human = [row for row in mine if row.against == "human"]
@@ -105,9 +128,9 @@ def score(
     common |= {"flags": flags, "session_id": sessions[0] if len(sessions) == 1 else None}
     if not base or "base_failed" in flags:
         return _unsolved(common, "not_timed", base[0].reason if base else "no session timed this patch")
-    for status in ("incorrect", "error", "timeout"):
+    for failure in ("incorrect", "error", "timeout"):
         for row in base:
-            if row.status == status:
+            if row.status == failure:
                 return _unsolved(common, row.status, row.reason)
     mixed = fingerprints.mixed(mine)
     if mixed and not scoring.allow_mixed_machines:
@@ -126,15 +149,20 @@ def _solved_or_not(
     known = bool(human) and all(row.ratio is not None for row in human)
     against_human = combine([speedup_of(row) for row in human], "harmonic") if known else None
     opt_base = against_base.verdict(scoring.min_speedup) if against_base else "inconclusive"
-    opt_human = against_human.verdict(scoring.opt_threshold) if against_human else "inconclusive"
+    reaches = against_human.verdict(scoring.opt_threshold) if against_human else "inconclusive"
+    # beside a human who is barely faster than base, a patch that does nothing has 0.95 of the human's speed
+    faster = against_base.above(1.0) if against_base else "inconclusive"
+    opt_base, opt_human = _confirmed(opt_base, base), _confirmed(both(reaches, faster), human)
+    reasons = [row.reason for row in human if row.ratio is None and row.reason]
+    if both(reaches, faster) != reaches:
+        reasons.append(f"faster than base? {faster}: {against_base or 'no ratio'}")
     distrusted = sorted(DISTRUSTED & set(flags))
     if distrusted:
         opt_base, opt_human = ("inconclusive" if answer == "yes" else answer for answer in (opt_base, opt_human))
-    failed = [row.reason for row in human if row.ratio is None and row.reason]
     return Score(
         **{**common, "flags": sorted(flags)},
         status="ok",
-        reason=f"not trusted: {', '.join(distrusted)}" if distrusted else (failed[0] if failed else ""),
+        reason=f"not trusted: {', '.join(distrusted)}" if distrusted else "".join(reasons[:1]),
         correct=True,
         speedup_base=against_base.ratio if against_base else None,
         speedup_human=against_human.ratio if against_human else None,
@@ -145,6 +173,14 @@ def _solved_or_not(
         opt_base=opt_base,
         opt_human=opt_human,
     )
+
+
+def _confirmed(answer: Verdict, rows: Sequence[Comparison]) -> Verdict:
+    """The answer, unless the arm was fast enough only while other patches were timed beside it."""
+    refuted = {row.verdict for row in rows if NOT_CONFIRMED in row.flags}
+    if answer != "yes" or not refuted:
+        return answer
+    return "no" if "no" in refuted else "inconclusive"
 
 
 def _unsolved(common: dict[str, Any], status: ScoreStatus, reason: str) -> Score:

@@ -17,7 +17,9 @@ from tasks.scoring.predictions import Scored, build_scores
 def _instance_key(_: Any, parameters: dict[str, Any]) -> str:
     names = ("repository", "sha", "environment", "scoring")
     content = [parameters[name] for name in names]
-    return cache_key("scoring", "make_instance", *content, sorted(parameters["session_ids"]))
+    return cache_key(
+        "scoring", "make_instance", *content, sorted(parameters["session_ids"]), parameters.get("suite", "")
+    )
 
 
 @task(
@@ -35,12 +37,15 @@ def make_instance(
     scoring: ScoringConfig,
     session_ids: list[str],
     store: str,
+    suite_id: str | None = None,
+    suite: str = "",
 ) -> MadeInstance:
     """Turn a commit and its timing sessions into a row of `instances`, or say why not.
 
     Keeps the perf tests on which the human's verdict against base is yes, `max_tests` at most, best lower bound first.
+    `suite_id` is the row of `suites` with the repository's own tests, and `suite` what it says, for the cache.
     """
-    return build_instance(repository, sha, environment, scoring, session_ids, Store(store, run="scoring"))
+    return build_instance(repository, sha, environment, scoring, session_ids, Store(store, run="scoring"), suite_id)
 
 
 def _scores_key(_: Any, parameters: dict[str, Any]) -> str:
@@ -51,6 +56,8 @@ def _scores_key(_: Any, parameters: dict[str, Any]) -> str:
         sorted(parameters["prediction_ids"]),
         sorted(parameters["session_ids"]),
         parameters["failed_patches"],
+        parameters.get("incorrect_patches"),
+        parameters.get("weakly_checked"),
         parameters["scoring"],
         parameters["run_id"],  # a column of the rows that are written
     )
@@ -72,15 +79,20 @@ def score_predictions(
     scoring: ScoringConfig,
     run_id: str,
     store: str,
+    incorrect_patches: dict[str, str] | None = None,
+    weakly_checked: bool = True,
 ) -> Scored:
     """Append one row of `scores` per prediction of an instance.
 
     `failed_patches` maps `storage.ids.patch_id` of patches that did not apply or build to the reason. Timed patches are
     the arms `patch:<patch_id>` of the sessions, one session per perf test of the instance.
+    `incorrect_patches`, likewise, are those that fail the repository's own tests; `weakly_checked`: whether no such
+    test executes a changed function.
     """
     return build_scores(
-        instance_id, prediction_ids, session_ids, failed_patches, scoring, run_id, Store(store, run="scoring")
-    )
+        instance_id, prediction_ids, session_ids, failed_patches, scoring, run_id, Store(store, run="scoring"),
+        incorrect_patches or {}, weakly_checked,
+    )  # fmt: skip
 
 
 def _rank_key(_: Any, parameters: dict[str, Any]) -> str:
@@ -89,19 +101,17 @@ def _rank_key(_: Any, parameters: dict[str, Any]) -> str:
         "rank_models",
         parameters["run_id"],
         parameters["k"],
-        parameters["scoring"],
         sorted(parameters["instance_ids"]),
         sorted(parameters["scores"]),
     )
 
 
 @task(name="rank models", tags=["scoring"], cache_key_fn=_rank_key, persist_result=True, result_serializer="json")
-def rank_models(
-    run_id: str, k: int, scoring: ScoringConfig, instance_ids: list[str], scores: list[tuple[str, str]], store: str
-) -> Ranked:
+def rank_models(run_id: str, k: int, instance_ids: list[str], scores: list[tuple[str, ...]], store: str) -> Ranked:
     """Append Opt@1..k of every model to `opt_at_k`, and return the rows.
 
-    `scores` are the (prediction_id, opt_human) of the run that count: they make the cache key one of content. Models
-    are measured on all of `instance_ids`; an instance that a model did not attempt counts as not solved.
+    `scores` are the (prediction_id, status, opt_human, whether it is weakly checked) of the run that count: they make
+    the cache key one of content. Models are measured on all of `instance_ids`; an instance that a model did not attempt
+    counts as not solved.
     """
-    return rank(run_id, k, scoring, instance_ids, [key for key, _ in scores], Store(store, run="scoring"))
+    return rank(run_id, k, instance_ids, [key for key, *_ in scores], Store(store, run="scoring"))

@@ -23,7 +23,7 @@ import numpy as np
 
 from tasks.timing.clocks import call_times, common, counted
 from tasks.timing.models import Sample
-from tasks.timing.stats import PROCESS_SD, median_interval
+from tasks.timing.stats import PROCESS_SD, signed_rank_interval
 
 PROCESS_S = 1.0
 """Seconds of base's calls among which loading is shared."""
@@ -58,7 +58,7 @@ def charge_of(samples: Sequence[Sample], arm: str, confidence: float) -> Charge 
     found = np.array(list(charges(samples, arm).values()))
     if len(found) < 2:
         return None
-    centre, low, high = median_interval(found, confidence)
+    centre, low, high = signed_rank_interval(found, confidence)
     return Charge(max(0.0, centre), max(0.0, low), max(0.0, high))
 
 

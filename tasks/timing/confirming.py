@@ -2,6 +2,9 @@
 
 Several patches in one session share a machine: through locks on files that all of them see, or through the state of a
 cache, one of them can learn what another has computed. Alone with base and human it has nobody to ask.
+
+Where sandboxes have no control groups of their own, the rounds that confirm have one arm at a time, too: then what the
+group of all used and nobody accounts for is that arm's (`tasks.sandbox.metering.worker`).
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from tasks.sandbox.metering.worker import WorkerGroup
 from tasks.timing.judgement import Judgement
 from tasks.timing.models import Question, Race, Verdict
 from tasks.timing.processes import Track
@@ -32,7 +36,9 @@ class Confirmation:
     ratios: dict[Question, float | None]
 
 
-def confirm(play: Play, track: Track, cores: tuple[int, ...], questions: Sequence[Question]) -> Confirmation:
+def confirm(
+    play: Play, track: Track, cores: tuple[int, ...], questions: Sequence[Question], worker: WorkerGroup | None
+) -> Confirmation:
     """Time one arm anew with base and human alone. All questions are about that arm, and were answered `yes`.
 
     A question is confirmed if the estimate reaches its threshold. Where it does not, rounds go on until the interval
@@ -42,6 +48,7 @@ def confirm(play: Play, track: Track, cores: tuple[int, ...], questions: Sequenc
     timing = track.timing
     alone = replace(
         track,
+        worker=worker,
         arms={name: track.arms[name] for name in ("base", "human", arm) if name in track.arms},
         timing=timing.model_copy(
             update={

@@ -121,6 +121,8 @@ class Race:
     """Wall time that arms took beyond base's for the same: see `patience`."""
     extra_s: float = 0.0
     """How much later than planned the session ends for it."""
+    inputs_alike: bool = True
+    """Whether setup made equal workloads in all arms, in the warm-ups so far."""
     base_load_s: float | None = None
     """How long base's last process took to load the perf test."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from configs.models import TimingConfig
+from tasks.sandbox.metering.worker import Whole, WorkerGroup
 from tasks.sandbox.models import Arm, Limits, Sandbox
 from tasks.sandbox.probe.session import Dialect, ProbeError, ProbeSession
 from tasks.timing.models import Race, Status
@@ -32,6 +33,8 @@ class Track:
     dialect: Dialect
     timing: TimingConfig
     limits: Limits
+    worker: WorkerGroup | None = None
+    """Where no sandbox is counted whole: the group of all, for rounds that have one arm at a time."""
 
     def probe(self, name: str, cpus: tuple[int, ...] | None, hash_seed: int, checker: bool = False) -> ProbeSession:
         """A process of one arm, not yet started."""
@@ -82,11 +85,14 @@ class ProcessSet:
     ) -> None:
         """`cpus`: cores of each arm; None leaves the choice to the system."""
         self._race, self._timing = race, track.timing
+        self._worker = track.worker
         self._stack = ExitStack()
         self.taken_s: dict[str, float] = defaultdict(float)
         """Wall time that was spent on each arm since this was last asked."""
         self.load_ns: dict[str, int] = {}
         """CPU time that loading the perf test used, by arm."""
+        self.rest_ns: dict[str, int] = {}
+        """CPU time of a round that nobody accounts for, while each arm was alone at work."""
         self.crossed: ProcessSet | None = None
         """The same arms on each other's cores, where a protocol swaps them; ends with this set."""
         self.probes: dict[str, ProbeSession] = {}
@@ -135,6 +141,19 @@ class ProcessSet:
     def budget_s(self) -> float:
         """Of the session."""
         return self._timing.budget_s
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """While only this arm is at work: book for it what nobody accounts for."""
+        before = self._whole()
+        yield
+        after = self._whole()
+        rest_ns = self._worker.unaccounted_ns(before, after) if self._worker else None
+        self.rest_ns[name] = self.rest_ns.get(name, 0) + (rest_ns or 0)
+
+    def _whole(self) -> Whole | None:
+        processes = (probe.process for probe in self.probes.values())
+        return self._worker.read([one for one in processes if one is not None]) if self._worker else None
 
     @contextmanager
     def counted(self, name: str) -> Iterator[None]:

@@ -35,7 +35,13 @@ class Heat:
     offset: int = 0
     compared: Sequence[int] = (0,)
     """Which of base's results are compared; no arm knows them, nor `offset`, while it runs."""
+    before: bool = False
+    """Whether the workloads are looked at before the calls, to learn whether setup makes the same for all arms."""
+    inputs: bool = True
+    """Whether they are looked at after the calls; no arm knows it while it runs."""
     warmup: bool = False
+    apart: bool = False
+    """Whether each arm does all of its round while the others wait, so that nobody else's work is taken for its own."""
     together: bool = False
     """Whether the arms are timed at the same moment instead of one after the other."""
     one_core: bool = False
@@ -151,26 +157,17 @@ def play(
     Adds samples to the race. An arm that fails or differs from base drops out; its sample of this round stays if it was
     timed. Returns base's result; `reference` is that result of an earlier round where base does not run in this one.
     """
-    timings: dict[str, object] = {}
-    started: dict[str, datetime] = {}
-    run_s: dict[str, float] = {}
     processes.taken_s.clear()
+    processes.rest_ns.clear()
     before = {name: processes.probes[name].spent() for name in heat.order}
-    setup_s, infos = at_once(heat.order, lambda name: processes.ask(name, "setup", heat.seed, heat.setups, False))
-
-    def run(name: str) -> None:
-        batch = heat.batch(name)
-        started[name], start = datetime.now(UTC), time.monotonic()
-        timings[name] = processes.ask(name, "run", batch.number, device, batch.start)
-        run_s[name] = time.monotonic() - start
-
-    ready = [name for name in heat.order if infos[name] is not None]
-    if heat.together:
-        at_once(ready, run)
+    played = _Played(processes, heat, device)
+    if heat.apart:
+        for name in heat.order:
+            with processes.alone(name):
+                played.all_of(name)
     else:
-        for name in ready:
-            run(name)
-    digest_s, digests = at_once(ready, lambda name: processes.ask(name, "digests", heat.batch(name).compared))
+        played.all_at_once()
+    infos, timings, digests = played.infos, played.timings, played.digests
     if isinstance(of_base := digests.get("base"), Digests):
         reference = Reference(of_base, processes, heat.batch("base").compared)
     if reference is None:
@@ -179,7 +176,7 @@ def play(
     for name in heat.order:
         timed, shown = timings.get(name), digests.get(name)
         if isinstance(timed, Timed) and isinstance(infos[name], SetupInfo):
-            judged = _judge(processes, name, heat.batch(name).compared, shown, reference, referee)
+            judged = _judge(processes, name, heat, race, shown, reference, referee)
             if race.alive(name):
                 found[name] = timed, judged
                 race.drop(name, judged.status, judged.reason)
@@ -191,32 +188,72 @@ def play(
             others = (min(cpu_ns, used[name]) for other, cpu_ns in used.items() if other != name)
             company_ns = sum(others) if heat.one_core else 0
             load_ns = processes.load_ns.get(name, 0)
-            sample = _sample(name, position, heat, *found[name], spent[name], load_ns, started[name], company_ns)
+            rest_ns = processes.rest_ns.get(name, 0)
+            used_there = spent[name].model_copy(update={"idle_ns": spent[name].idle_ns + rest_ns})
+            sample = _sample(name, position, heat, *found[name], used_there, load_ns, played.started[name], company_ns)
             race.samples.append(sample)
     if "base" in found:
         call = found["base"][0]
-        _book(processes, race, heat, referee, run_s, [setup_s, digest_s])
+        _book(processes, race, heat, referee, played)
         _drop_busy(race, {name: of_round.idle_ns for name, of_round in spent.items()}, call.wall_ns - call.wait_ns)
     return reference
 
 
-def _book(
-    processes: ProcessSet,
-    race: Race,
-    heat: Heat,
-    referee: Referee,
-    run_s: dict[str, float],
-    shared_s: Sequence[dict[str, float]],
-) -> None:
-    """Book what arms took of the session beyond base: side by side (`shared_s` and perhaps the calls), or in turn."""
+class _Played:
+    """What the arms of a round answered, and how long each took."""
+
+    def __init__(self, processes: ProcessSet, heat: Heat, device: str) -> None:
+        self._processes, self._heat, self._device = processes, heat, device
+        self.infos: dict[str, object] = {}
+        self.timings: dict[str, object] = {}
+        self.digests: dict[str, object] = {}
+        self.started: dict[str, datetime] = {}
+        self.run_s: dict[str, float] = {}
+        self.shared_s: list[dict[str, float]] = []
+        """Of what was done side by side, beside the calls."""
+
+    def all_at_once(self) -> None:
+        """Setups at the same moment; then calls, at the same moment or in turn; then hashes at the same moment."""
+        setup_s, self.infos = at_once(self._heat.order, self._setup)
+        ready = [name for name in self._heat.order if self.infos[name] is not None]
+        if self._heat.together:
+            at_once(ready, self._run)
+        else:
+            for name in ready:
+                self._run(name)
+        digest_s, self.digests = at_once(ready, self._hash)
+        self.shared_s = [setup_s, digest_s]
+
+    def all_of(self, name: str) -> None:
+        """One arm's part of the round."""
+        self.infos[name] = self._setup(name)
+        if self.infos[name] is not None:
+            self._run(name)
+            self.digests[name] = self._hash(name)
+
+    def _setup(self, name: str) -> object:
+        return self._processes.ask(name, "setup", self._heat.seed, self._heat.setups, self._heat.before)
+
+    def _run(self, name: str) -> None:
+        batch = self._heat.batch(name)
+        self.started[name], start = datetime.now(UTC), time.monotonic()
+        self.timings[name] = self._processes.ask(name, "run", batch.number, self._device, batch.start)
+        self.run_s[name] = time.monotonic() - start
+
+    def _hash(self, name: str) -> object:
+        return self._processes.ask(name, "digests", self._heat.batch(name).compared, self._heat.inputs)
+
+
+def _book(processes: ProcessSet, race: Race, heat: Heat, referee: Referee, played: _Played) -> None:
+    """Book what arms took of the session beyond base, side by side or in turn."""
     budget_s = processes.budget_s
     # Of the arms' calls, those with more workloads than base may take as many times as long.
-    alike_s = {name: seconds / heat.batch(name).number * heat.number for name, seconds in run_s.items()}
+    alike_s = {name: seconds / heat.batch(name).number * heat.number for name, seconds in played.run_s.items()}
     charge(race, beyond(alike_s), budget_s, at_once=heat.together)
-    for seconds in shared_s:
+    for seconds in played.shared_s:
         charge(race, beyond(seconds), budget_s, at_once=True)
-    apart_s = {name: sum(part.get(name, 0.0) for part in (run_s, *shared_s)) for name in processes.taken_s}
-    rest_s = {name: seconds - apart_s[name] for name, seconds in processes.taken_s.items()}
+    apart = (played.run_s, *played.shared_s)
+    rest_s = {name: seconds - sum(part.get(name, 0.0) for part in apart) for name, seconds in processes.taken_s.items()}
     charge(race, beyond(rest_s, rest_s["base"] + (referee.own_s or 0.0)), budget_s)
 
 
@@ -243,7 +280,7 @@ class _Judged:
 
 
 def _judge(
-    processes: ProcessSet, name: str, indexes: Sequence[int], shown: object, reference: Reference, referee: Referee
+    processes: ProcessSet, name: str, heat: Heat, race: Race, shown: object, reference: Reference, referee: Referee
 ) -> _Judged:
     """Equal digests settle it; otherwise one of the results that differ travels to the referee, with base's.
 
@@ -255,13 +292,15 @@ def _judge(
         return _Judged("ok")
     if not isinstance(shown, Digests):
         return _Judged("error", "no result")
-    fault = shown.fault(reference.digests)
+    if heat.before:
+        race.inputs_alike &= shown.begins_like(reference.digests)
+    fault = shown.fault(reference.digests, race.inputs_alike)
     if fault:
         return _Judged("incorrect", fault)
     differing = shown.differing(reference.digests)
     if not differing:
         return _Judged("ok")
-    return _by_referee(processes, name, indexes, secrets.choice(differing), reference, referee)
+    return _by_referee(processes, name, heat.batch(name).compared, secrets.choice(differing), reference, referee)
 
 
 def _by_referee(

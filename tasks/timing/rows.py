@@ -12,7 +12,7 @@ from tasks.timing.charging import charge_of, charges
 from tasks.timing.clocks import call_times
 from tasks.timing.confirming import NOT_CONFIRMED, Confirmation
 from tasks.timing.models import Question, Race, Sample, Verdict
-from tasks.timing.verdict import Compared, judge
+from tasks.timing.verdict import Compared, Times, judge
 
 CLAIM_UNCONFIRMED = "claim_unconfirmed"
 """Flag of a command without a server whose own output says that it is fast enough, and the driver's clock does not."""
@@ -25,18 +25,25 @@ WORK_UNACCOUNTED = "work_unaccounted"
 class Report:
     """Makes rows with what they share."""
 
-    def __init__(self, session_id: str, test_id: str, repo: str, instance_id: str | None, machine_id: str) -> None:
+    def __init__(
+        self, session_id: str, test_id: str, repo: str, instance_id: str | None, machine_id: str, times: Times
+    ) -> None:
+        """`times`: those that comparisons rest on, by the session's protocol."""
+        self._times = times
         self.session_id = session_id
         self._test_id, self._repo, self._instance_id, self._machine_id = test_id, repo, instance_id, machine_id
         self._rounds = self._sets = 0
 
     def measurements(self, samples: Sequence[Sample], confirming: bool = False) -> list[Measurement]:
         """Rows of samples, whose rounds and processes get numbers after those of earlier ones."""
-        charged = {arm: charges(samples, arm) for arm in {sample.arm for sample in samples}}
+        arms = {sample.arm for sample in samples}
+        times = {arm: self._times(samples, arm) for arm in arms}
+        charged = {arm: charges(samples, arm) for arm in arms}
         rounds, sets = self._rounds, self._sets
         rows = [
             self._measurement(
                 replace(s, round=s.round + rounds, process=s.process + sets, confirming=confirming),
+                times[s.arm].get(s.round),
                 charged[s.arm].get(s.round, 0.0),
             )
             for s in samples
@@ -45,8 +52,8 @@ class Report:
         self._sets = max([sets, *(row.process + 1 for row in rows)])
         return rows
 
-    def _measurement(self, sample: Sample, charge_ns: float) -> Measurement:
-        """The row of one sample, and what its arm is charged per call in this round."""
+    def _measurement(self, sample: Sample, call_ns: float | None, charge_ns: float) -> Measurement:
+        """The row of one sample, with the time per call that comparisons rest on, and the charge per call."""
         return Measurement(
             session_id=self.session_id,
             test_id=self._test_id,
@@ -62,6 +69,7 @@ class Report:
             cpu_bound=sample.cpu_bound,
             company_ns=sample.company_ns,
             outside_ns=sample.outside_ns,
+            call_ns=call_ns,
             number=sample.number,
             order=sample.order,
             seed=sample.seed,

@@ -12,9 +12,11 @@ from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Comparison, TimedSession
 from tasks.sandbox import limits_of, open_sandbox
+from tasks.sandbox.metering.models import WHOLE
+from tasks.sandbox.metering.worker import WorkerGroup
 from tasks.sandbox.models import Arm
 from tasks.sandbox.probe.session import Dialect
-from tasks.timing.clocks import counted
+from tasks.timing.clocks import call_times, counted, wall_times
 from tasks.timing.commands.play import commands
 from tasks.timing.commands.rows import metric_rows
 from tasks.timing.confirming import Confirmation, Play, confirm
@@ -79,11 +81,12 @@ def run_session(
         play = commands if dialect == "command" else PROTOCOLS[timing.protocol]
         race = play(track, cores, judgement.open_arms)
         race.compared = race.compared and results_compared
-        confirmed = {} if race.primary else _confirmed(play, track, cores, race, judgement, questions)
+        confirmed = _confirmed(play, track, cores, race, judgement, questions)
         readings += read_gpus(gpus)
     arm_ids = [(arm.name, arm.arm_id) for arm in arms]
     name = content_hash("session", test_id, arm_ids, timing, sandbox, machine.machine_id)
-    report = Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id)
+    times = wall_times if timing.protocol == "sequential" else call_times
+    report = Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id, times)
     flags = {arm.name: judgement.flags(race, arm.name) for arm in arms}
     comparisons = [
         report.comparison(
@@ -138,14 +141,18 @@ def _confirmed(
     judgement: Judgement,
     questions: Sequence[Question],
 ) -> dict[str, Confirmation]:
-    """The successes of patches that were timed beside others, each confirmed alone."""
-    if track.timing.protocol == "sequential" or len(set(track.arms) - {"base", "human"}) < 2:
+    """The successes of patches that were timed beside others, each confirmed alone; and every success where sandboxes
+    have no control groups of their own."""
+    whole = track.sandbox.meter in WHOLE
+    crowded = len(set(track.arms) - {"base", "human"}) > 1
+    if track.timing.protocol == "sequential" or race.primary or not (crowded or not whole):
         return {}
     found: dict[str, list[Question]] = {}
     for question in questions:
-        if question.arm != "human" and judgement.answer(race, question)[1] == "yes":
+        if (question.arm != "human" or not whole) and judgement.answer(race, question)[1] == "yes":
             found.setdefault(question.arm, []).append(question)
-    return {arm: confirm(play, track, cores, asked) for arm, asked in found.items()}
+    worker = None if whole else WorkerGroup.find()
+    return {arm: confirm(play, track, cores, asked, worker) for arm, asked in found.items()}
 
 
 def _outcome(race: Race, arm: str, comparisons: Sequence[Comparison], flags: list[str]) -> ArmOutcome:

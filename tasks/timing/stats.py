@@ -6,8 +6,9 @@ All of it is numpy over arrays of logarithms of ratios: a speedup and its invers
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -73,6 +74,35 @@ def median_interval(values: Floats, confidence: float) -> tuple[float, float, fl
     return centre, min(float(low), centre), max(float(high), centre)
 
 
+def signed_rank_interval(values: Floats, confidence: float) -> tuple[float, float, float]:
+    """Median of all means of two values (each with itself, too), and the interval that belongs to it.
+
+    For values that scatter alike to both sides: a tenth (few values) to a fifth narrower than the median's where they
+    are normal, and safe from a quarter of wild ones. Ends are order statistics of those means, by the exact
+    distribution of the signed-rank statistic (Hodges and Lehmann, "Estimates of location based on rank tests", 1963;
+    Hollander, Wolfe and Chicken, "Nonparametric Statistical Methods", 3rd edition, section 3.3). With too few values
+    for `confidence`, the median's.
+    """
+    depth = _signed_rank_depth(len(values), round(confidence, 9))
+    if depth < 0:
+        return median_interval(values, confidence)
+    rows, columns = np.triu_indices(len(values))
+    means = np.sort((values[rows] + values[columns]) / 2)
+    return float(np.median(means)), float(means[depth]), float(means[-1 - depth])
+
+
+@lru_cache(maxsize=4096)
+def _signed_rank_depth(count: int, confidence: float) -> int:
+    """How many of the sorted means are left out at either end; -1 if even none is too many."""
+    probabilities = np.zeros(count * (count + 1) // 2 + 1)
+    probabilities[0] = 1.0
+    for rank in range(1, count + 1):
+        joined = probabilities.copy()
+        joined[rank:] += probabilities[:-rank]
+        probabilities = joined / 2
+    return int(np.searchsorted(np.cumsum(probabilities), (1 - confidence) / 2, side="right")) - 1
+
+
 def process_error(sets: Sequence[Floats], confidence: float, process_sd: float = PROCESS_SD) -> float:
     """Half width, at this confidence, of what the sets of processes add to the interval of the rounds.
 
@@ -94,7 +124,16 @@ def process_error(sets: Sequence[Floats], confidence: float, process_sd: float =
     return math.sqrt(variance) * float(scipy.special.stdtrit(freedom, (1 + confidence) / 2))
 
 
-def interval(sets: Sequence[Floats], confidence: float, process_sd: float = PROCESS_SD) -> Interval | None:
+Estimator = Callable[[Floats, float], tuple[float, float, float]]
+"""(values, confidence) -> location of the values with its interval."""
+
+
+def interval(
+    sets: Sequence[Floats],
+    confidence: float,
+    process_sd: float = PROCESS_SD,
+    estimator: Estimator = median_interval,
+) -> Interval | None:
     """Speedup and its interval, from log-ratios: one array of rounds per set of processes. None below two rounds.
 
     The estimate is the median over all rounds. (On a busy machine a fifth of the rounds are wild, because the speed of
@@ -106,7 +145,7 @@ def interval(sets: Sequence[Floats], confidence: float, process_sd: float = PROC
     count = sum(map(len, sets))
     if count < 2:
         return None
-    centre, low, high = median_interval(np.concatenate(sets), confidence)
+    centre, low, high = estimator(np.concatenate(sets), confidence)
     between = process_error(sets, confidence, process_sd)
     return Interval(
         ratio=math.exp(centre),

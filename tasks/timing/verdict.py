@@ -13,7 +13,17 @@ from tasks.timing.charging import charged_times, due_times, process_sd
 from tasks.timing.clocks import call_times, wall_times
 from tasks.timing.commands.compare import compare_metric
 from tasks.timing.models import Question, Race, Sample, Verdict
-from tasks.timing.stats import PROCESS_SD, Floats, Interval, interval, ratio_of_means, slower
+from tasks.timing.stats import (
+    PROCESS_SD,
+    Estimator,
+    Floats,
+    Interval,
+    interval,
+    median_interval,
+    ratio_of_means,
+    signed_rank_interval,
+    slower,
+)
 
 
 def judge(found: Interval | None, threshold: float) -> Verdict:
@@ -88,14 +98,15 @@ def compare(
         walls = [np.array(list(wall_times(race.samples, name).values())) for name in (against, arm)]
         return _alone(ratio_of_means(walls[0], walls[1], confidence))
 
-    def estimate(times: Times, process_sd: float) -> Interval | None:
+    def estimate(times: Times, process_sd: float, estimator: Estimator) -> Interval | None:
         sets = log_ratios(race.samples, arm, against, times)
-        return interval([both_sides(part) for part in sets] if protocol == "duet" else sets, confidence, process_sd)
+        sets = [both_sides(part) for part in sets] if protocol == "duet" else sets
+        return interval(sets, confidence, process_sd, estimator)
 
-    calls = estimate(call_times, PROCESS_SD)
+    calls = estimate(call_times, PROCESS_SD, median_interval)
     if not charging:
         return _alone(calls)
-    charged = estimate(charged_times, process_sd(race.samples, arm))
+    charged = estimate(charged_times, process_sd(race.samples, arm), signed_rank_interval)
     if calls is None or charged is None:
         return None
     return Compared(slower(calls, charged), calls)
@@ -107,7 +118,11 @@ def _alone(found: Interval | None) -> Compared | None:
 
 
 def point_verdict(found: Interval | None, threshold: float) -> Verdict:
-    """GSO's verdict: the estimate alone decides."""
+    """The estimate alone decides, whatever its interval, as others decide who have none.
+
+    One perf test against one threshold. GSO's own rule speaks of all tests at once, rounds one mean and is strict about
+    the other: `tasks.scoring.rules.gso`.
+    """
     if found is None:
         return "inconclusive"
     return "yes" if found.ratio >= threshold else "no"

@@ -8,6 +8,7 @@ An experiment is a true ratio and the question asked about it:
 - the same while other programs burn all cores, 2 s on and 2 s off: add `--load`
 - power and coverage: `... power.jsonl --units 22 --threshold 1.05` (a true 1.10), `--units 21 --threshold 1.0` (1.05)
 - a patch equal to the human's: `... equal.jsonl --patches 8 --sandbox docker`
+- what charging costs: add `--protocols interleaved uncharged`
 - what a comparison costs besides its experiments is in every line
 
 Protocols and workloads take turns, so all meet the same weather on the machine. `sequential` goes first in each turn;
@@ -43,16 +44,20 @@ ALL_ROUNDS = 500
 """More than any budget holds: the budget decides."""
 ONE_BY_ONE = "one-by-one"
 """`interleaved` with `timing.share_core: false`."""
-NAMES = sorted([*PROTOCOLS, ONE_BY_ONE], reverse=True)
+UNCHARGED = "uncharged"
+"""`interleaved` with `timing.charging: false`."""
+VARIANTS = (ONE_BY_ONE, UNCHARGED)
+NAMES = sorted([*PROTOCOLS, *VARIANTS], reverse=True)
 
 
 def measure(options: argparse.Namespace, store: Store, workload: str, protocol: str, budget_s: float) -> dict[str, Any]:
     """One session; the line of its comparison (base against human, or each patch against human)."""
-    env = environment(store, options.sandbox)
+    env = environment(options.sandbox)
     counts = {"base": options.units, "human": PARTS, **{f"patch:{n}": PARTS for n in range(options.patches)}}
     settings = {
-        "protocol": "interleaved" if protocol == ONE_BY_ONE else protocol,
+        "protocol": "interleaved" if protocol in VARIANTS else protocol,
         "share_core": protocol != ONE_BY_ONE,
+        "charging": protocol != UNCHARGED,
         "budget_s": budget_s,
         "min_rounds": options.min_rounds,
         "processes": options.processes,

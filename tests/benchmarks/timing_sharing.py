@@ -111,7 +111,7 @@ def track_of(case: str, store: Store, lab: Lab, kind: SandboxConfig) -> Track:
             folder = store.work / f"case-{list(PAIRS).index(case)}-{name}"
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "units.py").write_text(code)
-            env = environment(store, kind.kind)
+            env = environment(kind.kind)
             arms[name] = Arm(name=name, arm_id=folder.name, checkout=folder.name, environment=env)
     return Track(
         sandbox=open_sandbox(kind), work=store.work, arms=arms, script=script_of("count") if case == DEMO else _SCRIPT,

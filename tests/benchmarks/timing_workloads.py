@@ -91,14 +91,37 @@ def unit(data):
                 total += len(file.read())
     return total
 """,
+    "setup x10": _CPU.format(steps=15_000)
+    + """
+def part(r):
+    value = r.randrange(2**31)
+    for _ in range(10):
+        unit(value)
+    return value
+""",
+    "import, fixed": _CPU.format(steps=4_000).replace("r.randrange(2**31)", "1234567"),
+    "threads": """
+def part(r):
+    return [r.randbytes(400_000) for _ in range(2)]
+
+def unit(blocks):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return [digest.hex() for digest in pool.map(lambda data: hashlib.sha256(data).digest(), blocks)]
+""",
     "1 ms": _CPU.format(steps=500),
     "1 s": _CPU.format(steps=500_000),
 }
-_IMPORTS = {"numpy": "import numpy"}
+_IMPORTS = {
+    "numpy": "import numpy",
+    "import, fixed": "import numpy",
+    "threads": "import concurrent.futures, hashlib",
+}
 WORKLOADS = {
     name: _SCRIPT.format(parts=PARTS, body=body, imports=_IMPORTS.get(name, "")) for name, body in _BODIES.items()
 }
-"""Scripts by name. Experiments take about 30 ms, but for the last two."""
+"""Scripts by name. Experiments take about 30 ms, but for the last two. `setup x10` builds its workload in ten times as
+long as the call takes; `import, fixed` has the same workload for every seed, so every round has fresh processes,
+which load numpy for a call of a tenth of that time."""
 
 
 def arm(store: Store, name: str, count: int, environment: Environment) -> Arm:
@@ -109,11 +132,8 @@ def arm(store: Store, name: str, count: int, environment: Environment) -> Arm:
     return Arm(name=name, arm_id=f"{name}-{count}", checkout=folder.name, environment=environment)
 
 
-def environment(store: Store, kind: Literal["local", "docker"]) -> Environment:
+def environment(kind: Literal["local", "docker"]) -> Environment:
     """The interpreter that runs this, with what is installed for it; for Docker, the base image, which lacks numpy."""
     if kind == "docker":
         return Environment(env_id="image", kind="docker", python="python3", image=default_image())
-    link = store.work / "env"
-    if not link.exists():
-        link.symlink_to(sys.prefix)
-    return Environment(env_id="system", kind="local", python="/env/bin/python", path=link.name)
+    return Environment(env_id="system", kind="local", python="/env/bin/python", path=sys.prefix)

@@ -13,8 +13,8 @@ from flows.cli import app
 from tests.flows.conftest import Isobench, environment
 
 COMMANDS = (
-    "demo", "build", "mine", "apis", "perftests", "time", "evaluate", "report", "export", "publish", "show", "validate",
-    "doctor",
+    "demo", "build", "mine", "apis", "perftests", "time", "evaluate", "report", "export", "publish", "show", "rule",
+    "validate", "doctor",
 )  # fmt: skip
 HEAVY = ("prefect", "litellm", "polars", "pyarrow", "docker", "numpy", "git")
 

@@ -19,7 +19,9 @@ from tests.flows.conftest import Isobench
 
 pytestmark = [pytest.mark.slow, pytest.mark.exclusive, pytest.mark.timeout(900)]
 
-TABLES = ("commits", "apis", "perf_tests", "measurements", "instances", "predictions", "scores", "opt_at_k", "funnel")
+TABLES = ("commits", "apis", "perf_tests", "measurements", "instances", "predictions", "scores", "opt_at_k", "funnel",
+    "suites", "suite_checks",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,8 @@ def check_against_truth(folder: Path) -> None:
         else:
             assert funnel["instances", change.sha].outcome == "kept", change.subject
     assert {row.instance_id for row in store.rows(Instance)} == {row.instance_id for row in truth.instances}
+    # each repository has tests of its own that execute the change
+    assert all(row.tests_of_change > 1 and not row.weakly_checked for row in store.rows(Instance))
     predictions = {row.prediction_id: row for row in store.rows(Prediction)}
     scores = {(row.model, row.instance_id, row.sample): row for row in store.rows(Score, run_id="demo")}
     assert len(scores) == len(predictions) == len(list(truth.predictions()))

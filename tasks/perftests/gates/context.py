@@ -12,7 +12,9 @@ from tasks.sandbox.models import Arm, Limits, Sandbox
 from tasks.sandbox.probe.inside.encoding import encode
 from tasks.sandbox.probe.session import ProbeError, ProbeSession
 
-SEED, OTHER_SEED, THIRD_SEED = 20_240_229, 7, 1_000_003
+INSIDE = Path(__file__).parent / "inside"
+WATCH = Path(__file__).parents[1] / "inside" / "watch.py"
+SEED, OTHER_SEED, THIRD_SEED, STUB_SEED = 20_240_229, 7, 1_000_003, 15_485_863
 OWN_CODE = ("pytest", "asv")
 """Sources whose scripts carry the repository's own code, with one workload for every seed."""
 _EMPTY_VALUES: tuple[object, ...] = (None, "", b"", [], (), {}, set(), frozenset())

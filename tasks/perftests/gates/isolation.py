@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks.perftests.gates.behaviour import First, order, trace
-from tasks.perftests.gates.context import Bench, Clock, GateFailed, once, varies
+from tasks.perftests.gates.context import INSIDE, WATCH, Bench, Clock, GateFailed, once, varies
+from tasks.perftests.gates.telling import without_the_change
 from tasks.perftests.models import Proposal
 from tasks.perftests.sources.workloads import spans
 from tasks.sandbox.models import ARM_DIR
+from tasks.sandbox.probe.inside import structure
 from tasks.sandbox.probe.inside.encoding import decode
 from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession
 
-INSIDE = Path(__file__).parent / "inside"
-WATCH = Path(__file__).parents[1] / "inside" / "watch.py"
+STRUCTURE = Path(structure.__file__)
 MAX_SETUP_SHARE = 0.5
 """Of the time that changed code runs, the part that setup may have; what is in setup is never timed."""
 LEAST_S = 0.002
@@ -33,7 +34,18 @@ def experiment(state):
 def check_equivalence(reference, candidate):
     pass
 """
-REQUIRED_KINDS = ("values", "one value", "items", "nothing")
+SAID = {
+    "values": "every value changed",
+    "one value": "a single value changed",
+    "items": "items dropped",
+    "nothing": "None instead of the result",
+    "empty": "an empty result",
+    "longer": "an item too many",
+    "nan": "NaN instead of numbers",
+    "infinite": "infinity instead of numbers",
+    "other type": "the same as another type",
+}
+"""Kinds of wrong results that are to be rejected, in words."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,8 @@ class Watched:
     """Share of the changed functions' time that lies in setup; None where none exists on base."""
     setup_s: float
     """That time, in seconds, slowed by watching."""
+    stubbed: bytes | None
+    """The result while the changed functions do nothing; None if there is none."""
 
 
 def world(
@@ -64,13 +78,14 @@ def world(
         order(fresh, checker, first, clock)
         lines = trace(fresh, clock) if want_lines else {}
         notes = _report(fresh)
+        stubbed = without_the_change(bench, proposal, fresh, first, clock)
     if notes["network"]:
         raise GateFailed("network", f"the script {'; '.join(notes['network'])}: build the workload from the seed")
     if notes["writes"]:
         raise GateFailed("writes", f"the script changes {', '.join(notes['writes'])}: use the working folder")
     inside, timed = float(notes["setup_s"]), float(notes["run_s"])
     share = inside / (inside + timed) if targets and inside + timed > 0 else None
-    return Watched(lines, share, inside)
+    return Watched(lines, share, inside, stubbed)
 
 
 def setup_work(watched: Watched, proposal: Proposal) -> None:
@@ -85,13 +100,15 @@ def setup_work(watched: Watched, proposal: Proposal) -> None:
 
 
 def alive(checker: ProbeSession, proposal: Proposal, first: First, clock: Clock) -> list[str]:
-    """check_equivalence rejects results that the gate makes wrong. Returns the kinds of which it rejects all.
+    """Wrong results that the gate makes are rejected, by check_equivalence or by the check of structure beside it.
 
-    At least half of the mutants of each required kind must be rejected: a field that is not compared is allowed.
+    Returns the kinds of which check_equivalence alone rejects all. At least half of the mutants of each kind must be
+    rejected: a field that is not compared is allowed.
     """
     clock.check("check")
+    parts = [proposal.script, f"\nISOBENCH_STRUCTURE = {STRUCTURE.read_text()!r}", (INSIDE / "mutants.py").read_text()]
     try:
-        checker.load(f"{proposal.script}\n\n{(INSIDE / 'mutants.py').read_text()}", proposal.dialect)
+        checker.load("\n".join(parts), proposal.dialect)
         checker.check(first.result, first.result)
     except CheckFailed as error:
         found = _mutants(str(error))
@@ -99,30 +116,32 @@ def alive(checker: ProbeSession, proposal: Proposal, first: First, clock: Clock)
         raise GateFailed("check", f"check_equivalence cannot be tried: {error}") from None
     else:
         found = {}
-    weak = [kind for kind in REQUIRED_KINDS if kind in found and 2 * found[kind][0] > found[kind][1]]
+    weak = [kind for kind in SAID if kind in found and 2 * found[kind].accepted > found[kind].made]
     if weak:
         raise GateFailed(
             "check",
             f"check_equivalence accepts wrong results ({', '.join(SAID[kind] for kind in weak)}): "
             "assert that candidate equals reference",
         )
-    return sorted(kind for kind, (accepted, _) in found.items() if not accepted)
+    return sorted(kind for kind, counts in found.items() if not counts.by_script)
 
 
-SAID = {
-    "values": "every value changed",
-    "one value": "a single value changed",
-    "items": "items dropped",
-    "nothing": "None instead of the result",
-}
+class Counts(NamedTuple):
+    """Wrong results of one kind."""
+
+    by_script: int
+    """Accepted by check_equivalence."""
+    accepted: int
+    """By it and by the check of structure."""
+    made: int
 
 
-def _mutants(message: str) -> dict[str, tuple[int, int]]:
-    """Kind -> (accepted, made). A check that fails before it can be tried is dead for this gate, too."""
+def _mutants(message: str) -> dict[str, Counts]:
+    """Counts by kind. A check that fails before it can be tried is dead for this gate, too."""
     _, mark, text = message.partition("MUTANTS")
     if not mark:
         raise GateFailed("check", f"check_equivalence rejects base's own result: {message}")
-    return {str(kind): (int(counts[0]), int(counts[1])) for kind, counts in json.loads(text).items()}
+    return {str(kind): Counts(*map(int, counts)) for kind, counts in json.loads(text).items()}
 
 
 def _report(fresh: ProbeSession) -> dict[str, Any]:

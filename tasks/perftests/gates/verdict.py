@@ -9,7 +9,7 @@
 | `network` | it looks up or connects to another machine, or tries to | base |
 | `writes` | it changes files outside the working and the temporary folder, or tries to | base |
 | `base_runs` | import, `setup` or `experiment` raises, dies or hangs, or the result cannot be carried out | base |
-| `trivial` | the result is None or empty, or three seeds give the same one | base |
+| `trivial` | the result is None, empty, the same for three seeds, or the same if changed functions do nothing | base |
 | `deterministic` | the same seed twice on base gives results that its own `check_equivalence` rejects | base |
 | `seeds` | two seeds build the same workload, so a cache could answer | base |
 | `duration` | one experiment is shorter or longer than the configuration allows | base |
@@ -26,7 +26,8 @@ wrong, not the script, and timing decides it. A script with a top-level `SIZE = 
 long is tried again with another size.
 
 Scripts of the sources `pytest` and `asv` cannot vary their input: `seeds`, `leak`, `setup` and the seeds of `trivial`
-are not asked of them. Nor are `seeds`, `setup` and the seeds of `trivial` of gso scripts, whose setup takes no seed.
+are not asked of them. Nor are `seeds`, `setup` and the seeds of `trivial` of gso scripts, whose setup takes no seed. If
+the result of one of these says nothing about the work it is accepted, and `results_compared` is false (`telling.py`).
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from tasks.perftests.gates import behaviour, static
 from tasks.perftests.gates.context import Bench, Clock, GateFailed, once
 from tasks.perftests.gates.isolation import alive, setup_work, world
 from tasks.perftests.gates.screen import only_when_repeated, screen
+from tasks.perftests.gates.telling import tells
 from tasks.perftests.models import Evidence, Proposal, Verdict
 from tasks.sandbox.probe.session import ProbeSession
 
@@ -69,7 +71,9 @@ def _judge(proposal: Proposal, bench: Bench, config: PerfTestConfig) -> Verdict:
         _run(proposal, bench, config, seen)
     except GateFailed as failed:
         return Verdict(failed.gate, failed.detail, seen.covered, seen.base_duration_s, evidence=seen)
-    return Verdict(covered=seen.covered, base_duration_s=seen.base_duration_s, evidence=seen)
+    return Verdict(
+        covered=seen.covered, base_duration_s=seen.base_duration_s, evidence=seen, results_compared=seen.tells
+    )
 
 
 def _run(proposal: Proposal, bench: Bench, config: PerfTestConfig, seen: Evidence) -> None:
@@ -97,6 +101,7 @@ def _run(proposal: Proposal, bench: Bench, config: PerfTestConfig, seen: Evidenc
             seen.covered = behaviour.coverage(bench.targets, watched.lines) if on_base else []
             seen.line_share_base = share(gone, watched.lines)
         setup_work(watched, proposal)
+        seen.tells = tells(base, checker, proposal, first, watched.stubbed, bench)
         with bench.session(bench.human, clock) as human:
             result = behaviour.human_runs(human, proposal, clock)
             if bench.targets.traceable and (not on_base or new):

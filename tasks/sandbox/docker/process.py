@@ -15,11 +15,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tasks.sandbox.docker.engine import engine_errors
 from tasks.sandbox.docker.meter import container_meter
+from tasks.sandbox.metering.models import Meter
 from tasks.sandbox.models import ABANDONED, Completed, Limits, SandboxError
 from tasks.sandbox.streams import CHUNK, MEBIBYTE, TAIL_BYTES, Tail
 
@@ -111,7 +113,6 @@ class DockerProcess:
             client.api.start(container)
             self.pid = self._find_pid()
             """Of the container's first process on this machine; None if the engine runs on another one."""
-            self.meter = container_meter(client, container, self.pid)
         self._started = time.monotonic()
         self._threads = [
             threading.Thread(target=self._pump_stdout, daemon=True),
@@ -128,6 +129,11 @@ class DockerProcess:
             if pid and self.container in Path(f"/proc/{pid}/cgroup").read_text():
                 return pid
         return None
+
+    @cached_property
+    def meter(self) -> Meter:
+        """What counts its CPU time."""
+        return container_meter(self._client, self.container, self.pid)
 
     def cpu_ns(self) -> int | None:
         """CPU time of everything that the command started so far; None if it cannot be known."""

@@ -18,9 +18,7 @@ from typing import IO
 
 from tasks.sandbox.foreign_folders import remove
 from tasks.sandbox.local.cgroups import Group
-from tasks.sandbox.metering.groups import GroupMeter
-from tasks.sandbox.metering.models import Meter
-from tasks.sandbox.metering.processes import ProcessesMeter
+from tasks.sandbox.local.meters import command_meter
 from tasks.sandbox.models import ABANDONED, Completed, Limits, SandboxError
 from tasks.sandbox.overuse import EVERY_S, Overused, overused
 from tasks.sandbox.streams import MEBIBYTE, TAIL_BYTES, Tail, drain
@@ -115,7 +113,7 @@ class LocalProcess:
         self._popen = popen
         self._group = group
         self._limited = group is not None and group.limiting
-        self.meter = _meter(popen.pid, group)
+        self.meter = command_meter(popen.pid, group, confined=private is None)
         self._private = private
         self._info_fd = info_fd
         self._pidfd = os.pidfd_open(popen.pid)
@@ -267,13 +265,6 @@ class LocalProcess:
             out_of_memory=out_of_memory,
             truncated=self._stderr.dropped,
         )
-
-
-def _meter(pid: int, group: Group | None) -> Meter:
-    if group is not None and group.metered is not None:
-        with contextlib.suppress(OSError):
-            return GroupMeter(group.metered)
-    return ProcessesMeter(pid)
 
 
 def _says_out_of_memory(stderr: bytes) -> bool:

@@ -12,8 +12,8 @@ from typing import Literal
 
 from tasks.sandbox.base import OpenSandbox
 from tasks.sandbox.local import bubblewrap, cgroups, unconfined
+from tasks.sandbox.local.meters import local_meter
 from tasks.sandbox.local.process import Launch, LocalProcess, spawn
-from tasks.sandbox.metering.groups import GroupMeter
 from tasks.sandbox.metering.models import MeterName
 from tasks.sandbox.models import FIRST_TO_END, WORK_DIR, Command, Limits, SandboxError
 from tasks.sandbox.ownership import private_folder
@@ -56,8 +56,7 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
     @property
     def meter(self) -> MeterName:
         """What counts the CPU time of commands here."""
-        place = cgroups.find_metering()
-        return "processes" if place is None else GroupMeter(place).name
+        return local_meter()
 
     def _launch(self, command: Command, beside: LocalProcess | None) -> LocalProcess:
         command = command.model_copy(update={"variables": {**DEFAULT_VARIABLES, **command.variables}})

@@ -7,9 +7,12 @@ Paths inside a sandbox are rewritten to the real ones, so that the same commands
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 from tasks.sandbox.models import WORK_DIR, Command
+
+_REAPER = Path(__file__).parent / "inside" / "reaper.py"
 
 
 def rewritten(command: Command, private: Path) -> Command:
@@ -41,7 +44,7 @@ def _real(text: str, targets: dict[str, str]) -> str:
 
 
 def arguments(command: Command) -> list[str]:
-    """The command line; the process dies with this one where util-linux can arrange it."""
+    """The command line, below a process that adopts orphans; it dies with this one where util-linux can arrange it."""
     setpriv = shutil.which("setpriv")
     guard = [setpriv, "--pdeathsig", "KILL", "--no-new-privs", "--"] if setpriv else []
-    return [*guard, *command.argv]
+    return [*guard, sys.executable, "-I", "-S", str(_REAPER), *command.argv]

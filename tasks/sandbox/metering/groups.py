@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.sandbox.metering.hierarchies import UNIFIED, group_of
@@ -22,6 +23,8 @@ FILES: dict[str, MeterName] = {"cpuacct.usage": "cpuacct", "cpu.stat": "cpu.stat
 """Of version 1: nanoseconds. Of version 2: `usage_usec`, which every group has, whatever controllers are enabled."""
 CONTROLLERS = ("cpuacct", UNIFIED)
 _MOST = 512
+_MOST_MEMBERS = 64 * 1024
+"""Bytes: a page at a time is what the kernel gives, 500 ids or more."""
 _RESOLUTION_NS = {"cpuacct.usage": 1, "cpu.stat": 1000}
 _FIELD = b"usage_usec "
 
@@ -34,6 +37,7 @@ class GroupMeter:
     def __init__(self, folder: Path) -> None:
         """Raises OSError if the folder holds no count of CPU time that can be read."""
         self.folder = folder
+        self._members = str(folder / "cgroup.procs")
         self._file = next((name for name in FILES if (folder / name).exists()), "cpu.stat")
         self.name = FILES[self._file]
         self.resolution_ns = _RESOLUTION_NS[self._file]
@@ -52,17 +56,33 @@ class GroupMeter:
         except (OSError, ValueError):
             return None
 
+    def processes(self) -> int:
+        """How many there are now, in this group itself."""
+        # Version 1 lists them anew only for who opens the file anew.
+        try:
+            fd = os.open(self._members, os.O_RDONLY)
+        except OSError:
+            return 0
+        try:
+            return os.read(fd, _MOST_MEMBERS).count(b"\n")
+        finally:
+            os.close(fd)
+
     def __del__(self) -> None:
         # Not before: a descriptor that another thread closes may be another file's at the next reading.
         if (fd := getattr(self, "_fd", -1)) >= 0:
             os.close(fd)
 
 
-def meter_of(pid: int | str, marked: str = "") -> GroupMeter | None:
-    """The meter of the group that a process is in; None if it cannot be seen, or its path does not hold `marked`."""
+def meters_of(pid: int | str) -> Iterator[GroupMeter]:
+    """Of the groups that a process is in, one for each hierarchy that can be seen and counts; `pid` may be `self`."""
     for controller in CONTROLLERS:
         folder = group_of(pid, controller)
-        if folder is not None and marked in str(folder):
+        if folder is not None:
             with contextlib.suppress(OSError):
-                return GroupMeter(folder)
-    return None
+                yield GroupMeter(folder)
+
+
+def meter_of(pid: int, marked: str) -> GroupMeter | None:
+    """The first of them whose path holds `marked`; None if there is none."""
+    return next((meter for meter in meters_of(pid) if marked in str(meter.folder)), None)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-MeterName = Literal["cpuacct", "cpu.stat", "engine", "worker", "processes", "none"]
+MeterName = Literal["cpuacct", "cpu.stat", "engine", "worker", "machine", "processes", "none"]
 """`cpuacct`, `cpu.stat`: the command's own control group, of version 1 or 2. `engine`: a container's, as its engine
-tells it. `worker`: processes as below, and beside them the group of the worker itself (`worker.WorkerGroup`), which
-tells what they do not. `processes`: what /proc says of the processes that can be seen. `none`: nothing can be known."""
+tells it. `worker`, `machine`: processes as below, and beside them the group of the worker itself, or the whole machine,
+which tell what they do not (`worker.WorkerGroup`). `processes`: what /proc says of the processes that can be seen,
+alone. `none`: nothing can be known."""
 
-WHOLE: tuple[MeterName, ...] = ("cpuacct", "cpu.stat", "engine")
-"""Meters that see all that a command started, by themselves."""
+WHOLE: frozenset[MeterName] = frozenset({"cpuacct", "cpu.stat", "engine"})
+"""See all that a command started, at every reading."""
+IN_TURN: frozenset[MeterName] = frozenset({"worker", "machine"})
+"""See it where one command alone is at work."""
+ENOUGH = WHOLE | IN_TURN
+"""Without one of these nobody knows what an arm's children did, and none can be found faster."""
 
 TICK_NS = 10_000_000
 """Unit in which /proc tells the CPU time of ended children (USER_HZ, 100 on every architecture that matters)."""
@@ -28,6 +33,9 @@ class Meter(Protocol):
     def read_ns(self) -> int | None:
         """CPU time so far; None if it cannot be read, for example because the command has ended."""
 
+    def processes(self) -> int:
+        """How many processes there are now; 0 if that cannot be known."""
+
 
 class NoMeter:
     """Knows nothing: of a command that runs where nobody can look."""
@@ -39,3 +47,7 @@ class NoMeter:
     def read_ns(self) -> int | None:
         """None."""
         return None
+
+    def processes(self) -> int:
+        """0."""
+        return 0

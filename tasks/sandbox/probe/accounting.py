@@ -6,11 +6,14 @@ CPU time of everything that it started is its meter's (`tasks.sandbox.metering`)
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tasks.sandbox.metering.models import Meter
 from tasks.sandbox.metering.processes import tree
 
 _SLEEPS = re.compile(rb"^voluntary_ctxt_switches:\s*(\d+)", re.MULTILINE)
@@ -22,6 +25,10 @@ class Metered(Protocol):
     @property
     def pid(self) -> int | None:
         """Id of its first process on this machine."""
+
+    @property
+    def meter(self) -> Meter:
+        """What counts its CPU time."""
 
     def cpu_ns(self) -> int | None:
         """CPU time of everything that it started."""
@@ -56,28 +63,41 @@ class Account:
     def __init__(self, process: Metered, inner: int) -> None:
         """`inner`: what the process that is measured calls itself."""
         self._process = process
-        self._root = process.pid
-        mains = [] if self._root is None else [pid for pid in tree(self._root) if _inner_id(pid) == inner]
-        self._main = mains[-1] if mains else None
+        root = process.pid
+        mains = [] if root is None else [pid for pid in tree(root) if _inner_id(pid) == inner]
+        self._main = _Files(mains[-1]) if mains else None
 
     def read(self) -> Usage | None:
         """The usage now; None where nothing can be known, and once the command has ended."""
         cpu_ns = self._process.cpu_ns()
-        main = None if self._main is None else _main_thread(self._main)
+        main = None if self._main is None else self._main.read()
         if cpu_ns is None or (main is None and self._main is not None):
             return None
-        processes = sum(1 for _ in tree(self._root)) if self._root is not None and main is not None else 0
-        return Usage(cpu_ns, main, processes)
+        return Usage(cpu_ns, main, self._process.meter.processes())
 
 
-def _main_thread(pid: int) -> MainThread | None:
-    try:
-        thread = Path(f"/proc/{pid}/task/{pid}")
-        cpu, wait, _ = (thread / "schedstat").read_text().split()
-        sleeps = _SLEEPS.search((thread / "status").read_bytes())
+class _Files:
+    """What the kernel tells of a process's first thread: files that stay open, and never become another process's."""
+
+    def __init__(self, pid: int) -> None:
+        self._fds: list[int] = []
+        with contextlib.suppress(OSError):
+            for name in ("schedstat", "status"):
+                self._fds.append(os.open(f"/proc/{pid}/task/{pid}/{name}", os.O_RDONLY))
+
+    def read(self) -> MainThread | None:
+        """None once it is gone."""
+        try:
+            schedstat, status = (os.pread(fd, 4096, 0) for fd in self._fds)
+            cpu, wait, _ = schedstat.split()
+        except (OSError, ValueError):
+            return None
+        sleeps = _SLEEPS.search(status)
         return MainThread(int(cpu), int(wait), int(sleeps[1]) if sleeps else 0)
-    except (OSError, ValueError):
-        return None
+
+    def __del__(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
 
 
 class Watch:

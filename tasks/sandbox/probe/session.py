@@ -16,6 +16,7 @@ from typing import Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.sandbox.metering.models import IN_TURN, WHOLE
 from tasks.sandbox.models import ARM_DIR, Arm, Limits, Process, Sandbox
 from tasks.sandbox.probe.accounting import Watch
 from tasks.sandbox.probe.protocol import (
@@ -197,6 +198,11 @@ class ProbeSession:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def process(self) -> Process | None:
+        """The running process; None before its start and after its end."""
+        return self._process
+
     def close(self) -> None:
         """End the process. Idempotent."""
         process, self._process = self._process, None
@@ -210,7 +216,10 @@ class ProbeSession:
         self._ask("load", timeout_s, script=script.removeprefix("\ufeff"), dialect=dialect)
 
     def setup(self, seed: int, count: int = 1, digest: bool = True) -> SetupInfo:
-        """Build the workloads of `seed`, `seed + 1`, ... (`count` of them); untimed."""
+        """Build the workloads of `seed`, `seed + 1`, ... (`count` of them); untimed.
+
+        `digest`: hash them, for the answer and for `Digests.before`.
+        """
         answer = self._ask("setup", seed=seed, count=count, digest=digest)
         return SetupInfo(digest=maybe(answer, "digest", str), wall_ns=duration(answer, "wall_ns"))
 
@@ -224,7 +233,7 @@ class ProbeSession:
         flags = [flag for flag in field(answer, "flags", list)[:20] if isinstance(flag, str) and flag in FLAGS]
         if self._watch.left_processes():
             flags.append("processes_left")
-        if self._process is None or not self._process.meter.complete:
+        if not self._metered():
             flags.append(UNMETERED)
         wall_ns, outside_ns = duration(answer, "wall_ns"), answer["outside_ns"]
         waited, seen, used = duration(answer, "wait_ns"), self._watch.wait_ns(), self._watch.cpu_ns()
@@ -239,6 +248,13 @@ class ProbeSession:
             gpu_ns=None if answer.get("gpu_ns") is None else duration(answer, "gpu_ns"),
             flags=flags,
         )
+
+    def _metered(self) -> bool:
+        """Whether CPU time of this process is counted well enough for a success."""
+        if self._process is None or not self._process.meter.complete:
+            return False
+        # With a meter that needs its turn, successes are confirmed in rounds that have one arm at a time.
+        return self._process.meter.name in WHOLE or self._sandbox.meter in IN_TURN
 
     def _is_cpu_bound(self, sleeps: int) -> bool:
         """By the last request; `sleeps` of its call, as the probe says: requests begin and end with one each."""
@@ -285,12 +301,12 @@ class ProbeSession:
         finally:
             self._bound.most = SMALL
 
-    def digests(self, indexes: Sequence[int] = (0,)) -> Digests:
-        """Hashes of what these calls of the last run returned, and of what they were given.
+    def digests(self, indexes: Sequence[int] = (0,), inputs: bool = True) -> Digests:
+        """Hashes of what these calls of the last run returned, and of what they were given, unless not wanted.
 
         At most some thousand calls: the answer is bounded. Raises ProbeError if a result has no safe encoding.
         """
-        answer = self._ask("digests", indexes=list(indexes))
+        answer = self._ask("digests", indexes=list(indexes), inputs=inputs)
         try:
             return Digests.of(answer, len(indexes))
         except ProbeError as error:
@@ -298,7 +314,7 @@ class ProbeSession:
 
     def result_digest(self, index: int = 0) -> str:
         """Hash of what `result` would give: equal digests need no comparison."""
-        return self.digests([index]).results[0]
+        return self.digests([index], inputs=False).results[0]
 
     def check(self, reference: bytes, candidate: bytes, timeout_s: float | None = None) -> None:
         """Compare two results with the script's check_equivalence. Raises CheckFailed if it rejects the candidate.

@@ -28,6 +28,8 @@ from tasks.timing.protocols.core_sharing import may_share
 from tasks.timing.protocols.planning import SHARED_S, SHORT_S, Costs, batches, first_block, plan, rounds_per_set
 from tasks.timing.rounds import Heat, Referee, Reference, play
 
+INPUTS_SHARE = 0.25
+"""Of the rounds after which the workloads are compared, too. Hashing a workload may take longer than the call."""
 HASH_S = 0.05
 """Seconds of a round that may go into hashing results of base."""
 
@@ -182,7 +184,10 @@ class Runner:
                 numbers=race.numbers,
                 offset=int(self.rng.integers(spare + 1)),
                 compared=self._compared(race.number),
+                before=self._played == 0,
+                inputs=warmup or bool(self.rng.random() < INPUTS_SHARE),
                 warmup=warmup,
+                apart=self.track.worker is not None,
                 together=self.together or (race.one_core and not warmup),
                 one_core=race.one_core and not warmup,
                 cores=self.track.timing.cores,
@@ -230,7 +235,7 @@ class Runner:
         return one is not None and one == other
 
     def _shares(self, samples: Sequence[Sample]) -> bool:
-        return self._sharing and may_share(samples, self.track.timing)
+        return self._sharing and self.track.worker is None and may_share(samples, self.track.timing)
 
     def _choose_batches(self, processes: ProcessSet, round_s: float) -> float:
         """Set the race's batches if some arm is short, and whether arms share; seconds that a round will take.

@@ -127,7 +127,11 @@ WITHOUT: dict[str, list[tuple[Any, str, Any]]] = {
     "seeds": [(behaviour, "seeds", nothing)],
     "duration": [(behaviour, "duration", nothing)],
     "check": [(verdict, "alive", lambda *_: [])],
-    "coverage": [(behaviour, "coverage", lambda *_: []), (behaviour, "changed_lines_run", nothing)],
+    "coverage": [
+        (behaviour, "coverage", lambda *_: []),
+        (behaviour, "changed_lines_run", nothing),
+        (verdict, "tells", lambda *_: True),
+    ],
     "order": [(isolation, "order", nothing)],
     "setup": [(isolation, "MAX_SETUP_SHARE", 2)],
     "lines": [(behaviour, "changed_lines_run", nothing)],
@@ -135,5 +139,6 @@ WITHOUT: dict[str, list[tuple[Any, str, Any]]] = {
 }
 """What takes a gate away: (module, name, stand-in). Gates that are not here stop what no process could run anyway.
 
-A script that calls no changed function runs no changed line either, so `coverage` is taken away with `lines`.
+A script that calls no changed function runs no changed line either, and its result is the same without them: `coverage`
+is taken away with `lines` and `trivial`.
 """

@@ -29,6 +29,7 @@ def test_good_scripts_pass_with_what_they_cover(text: str, dialect: str, bench: 
     assert {"values", "one value", "items", "nothing"} <= set(seen.check_rejects)
     assert seen.screen_speedup is not None
     assert seen.flags == []
+    assert verdict.results_compared
 
 
 @pytest.mark.parametrize("gate", BAD)
@@ -71,6 +72,8 @@ VARIANTS = {
         "deterministic",
         changed("    return C", "    seen.append(1)\n    assert len(seen) < 2\n    return C") + "\n\nseen = []\n",
     ),
+    "a result without the change in it": (
+        "trivial", changed("return Counter.top(text, 40)", "Counter.top(text, 40)\n    return [text[:99], len(text)]")),
     "too long": ("duration", changed("Counter.top(text, 40)", "[Counter.top(text, 40) for _ in range(40)]")),
     "the change only in setup": (
         "coverage",
@@ -130,6 +133,33 @@ def test_what_is_not_python_cannot_be_traced_and_passes(bench: Bench, config: Pe
     verdict = judge(script(BAD["coverage"]), on_c, config.model_copy(update={"screen_rounds": 0}))
     assert verdict.accepted
     assert verdict.covered == []
+
+
+FIXED = changed("random.Random(seed)", "random.Random(1)")
+CALL = "return Counter.top(text, 40)"
+PASSED = "Counter.top(text, 40)\n    return {'test': 'tests/test_top.py', 'outcome': 'passed'}"
+SAYS_NOTHING = {
+    "that it passed": FIXED.replace(CALL, PASSED),
+    "something else": FIXED.replace(CALL, "Counter.top(text, 40)\n    return len(text)"),
+}
+
+
+@pytest.mark.parametrize("name", SAYS_NOTHING)
+def test_a_result_that_says_nothing_about_the_work_is_marked(name: str, bench: Bench, config: PerfTestConfig) -> None:
+    """Of a workload that cannot vary no three seeds tell it."""
+    own = Proposal("it", "kit.words.Counter.top", SAYS_NOTHING[name], "pytest")
+    verdict = judge(own, bench, config)
+    assert verdict.accepted, verdict.reason
+    assert not verdict.results_compared
+
+
+def test_an_experiment_that_has_no_end_without_the_change_tells_of_it(bench: Bench, config: PerfTestConfig) -> None:
+    waits = FIXED.replace(
+        "return Counter.top(text, 40)", "while not Counter.top(text, 40):\n        pass\n    return len(text)"
+    )
+    verdict = judge(Proposal("it", "kit.words.Counter.top", waits, "asv"), bench, config)
+    assert verdict.accepted, verdict.reason
+    assert verdict.results_compared
 
 
 @pytest.mark.docker

@@ -63,8 +63,8 @@ def page(filled, tmp_path) -> Page:
 def test_shows_every_part(page):
     for expected in (
         "acme/logkit", "Split frames without copying", "3.40× [3.20, 3.64]", "17.5×", "model-b <b>bold</b>",
-        "Timed, but not kept", "1.02 is below 1.2", "55.0", "SandboxError", "incorrect", "flag clock", "inconclusive",
-        "168 timed calls in 3 sets of processes", "no keyword",
+        "Timed, but in no instance", "1.02 is below 1.2", "55.0", "SandboxError", "incorrect", "flag clock",
+        "inconclusive", "168 calls in 168 batches and 3 sets of processes", "no keyword",
     ):  # fmt: skip
         assert expected in page.text, expected
 
@@ -90,9 +90,9 @@ def test_needs_nothing_from_outside(page):
 def test_accessible(page):
     assert page.all("html")[0]["lang"] == "en"
     pictures = [svg for svg in page.all("svg") if "aria-hidden" not in svg]
-    assert len(pictures) == 4 + 3 + 4 + 1  # funnel bars, intervals, strips, curves
+    assert len(pictures) == 4 + 3 + 1  # funnel bars, intervals, curves; strips stand beside their numbers
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in pictures)
-    assert len(page.all("caption")) == len(page.all("table")) == 5
+    assert len(page.all("caption")) == len(page.all("table")) == 5 + 4
     assert all(th.get("scope") in ("row", "col") for th in page.all("th"))
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1

@@ -53,17 +53,27 @@ def test_seconds(value, text):
     assert svg.seconds(value) == text
 
 
-def test_strips_draw_one_tick_per_call_and_mark_wrong_ones():
+def test_strips_draw_one_tick_per_batch_and_mark_wrong_ones():
+    axis = svg.Axis(0.0, 2.0, 0, 200)
     rows = [
-        svg.Strip("base", [1.0, 1.1, 1.2], 1.1, "base"),
-        svg.Strip("<i>", [0.5] * 500, 0.5, "patch", wrong=[0.4]),
+        svg.Strip([1.0, 1.1, 1.2], 1.1, "base"),
+        svg.Strip([0.5] * 500, 0.5, "patch", wrong=[0.4]),
     ]
-    picture = svg.strips(rows, 'a "title"', most=100)
-    paths = dict(re.findall(r'class="ticks (\w+)" d="([^"]*)"', picture))
+    pictures = [svg.strip(axis, row, most=100) for row in rows]
+    paths = dict(re.findall(r'class="ticks (\w+)" d="([^"]*)"', "".join(pictures)))
     assert {kind: path.count("M") for kind, path in paths.items()} == {"base": 3, "patch": 100, "wrong": 1}
-    assert "&lt;i&gt;" in picture
-    assert "<i>" not in picture
-    assert 'aria-label="a &#34;title&#34;"' in picture
+    assert [re.findall(r'class="median (\w+)" x1="([\d.]+)"', picture) for picture in pictures] == [
+        [("base", "110.0")], [("patch", "50.0")],
+    ]  # fmt: skip
+    assert "median" not in svg.strip(axis, svg.Strip([], None, "patch", wrong=[0.4]))
+
+
+def test_the_axis_of_strips_names_its_unit_and_leaves_room_for_it():
+    drawn = svg.time_axis(svg.Axis(0.002, 0.2, 4, svg.STRIP_WIDTH - 4, log=True))
+    assert re.findall(r">([^<>]+)</text>", drawn)[-1] == "ms, log"
+    places = [float(x) for x in re.findall(r'class="tick" x="([\d.]+)"', drawn)]
+    assert places
+    assert max(places) < svg.STRIP_WIDTH - 75
 
 
 def test_bars_show_shares():

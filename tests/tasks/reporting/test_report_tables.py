@@ -54,7 +54,8 @@ def test_instances_opt_and_scores(filled):
     opt = opt_table(filled, "demo")
     assert opt[0] == {
         "model": "model-a", "k": 1, "opt": 55.0, "ci_low": 25.0, "ci_high": 80.0, "at_least": 55.0, "at_most": 88.0,
-        "instances": 3, "samples": 3,
+        "instances": 3, "samples": 3, "left_out": 0, "unattempted": 0, "missing": 0, "not_timed": 0,
+        "opt_checked": None, "checked": 0, "note": "",
     }  # fmt: skip
     assert len(opt) == 9
     assert opt_table(filled)[0]["run"] == "demo"

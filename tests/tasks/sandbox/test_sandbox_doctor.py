@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.sandbox.doctor import examine
+from tasks.sandbox.local.sandbox import LocalSandbox
 
 
 def test_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,3 +35,17 @@ def test_what_is_missing_comes_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_
         assert advice in checks[name].advice
     assert checks["git"].required
     assert not checks["docker (docker sandbox)"].required
+
+
+@pytest.mark.parametrize(("meter", "first"), [("cpu.stat", False), ("worker", False), ("processes", True)])
+def test_that_nothing_can_be_found_faster_comes_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, meter: str, first: bool
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setattr(LocalSandbox, "meter", meter)
+    checks = examine()
+    found = next(check for check in checks if check.name == "meter of CPU time (local sandbox)")
+    assert found.ok is not first
+    assert (checks[0] == found) is first
+    assert found.found.startswith("no arm can be found faster here" if first else meter)
+    assert ("mount control groups" in found.advice) is first

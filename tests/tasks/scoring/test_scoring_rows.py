@@ -4,14 +4,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from configs.models import EnvironmentConfig, RepositoryConfig, ScoringConfig
 from storage.ids import patch_id
 from storage.store import Store
 from storage.tables import Commit, Comparison, Instance, Measurement, OptAtK, PerfTest, Prediction, Score
 from tasks.scoring.instances import MadeInstance, build_instance
+from tasks.scoring.machines import Fingerprints
 from tasks.scoring.opt import rank
-from tasks.scoring.predictions import build_scores
+from tasks.scoring.predictions import build_scores, score
 
 REPO = "a/b"
 SHA = "1234567" + "0" * 33
@@ -115,7 +118,7 @@ def test_a_commit_that_is_not_there_is_an_error(store):
         build_instance(RepositoryConfig(name=REPO), SHA, EnvironmentConfig(), ScoringConfig(), [], store)
 
 
-NAMES = ("good", "half", "unsure", "wrong", "slow", "rejected", "untimed", "cheat", "unseen", "boast")
+NAMES = ("good", "half", "unsure", "wrong", "slow", "rejected", "untimed", "cheat", "unseen", "boast", "idle", "slower")
 PATCHES = {"empty": " \n", **{name: f"diff {name}" for name in NAMES}}
 
 
@@ -149,6 +152,7 @@ def test_every_prediction_gets_a_status_and_an_answer(store):
         *pair("t1", "wrong", 2.0, 1.0), *pair("t2", "wrong", None, None, status="incorrect", reason="sums differ"),
         *pair("t1", "slow", None, None, status="timeout", reason="run took longer than 120 s"),
         *pair("t1", "cheat", 9.0, 5.0, flags=["clocks_disagree"]),
+        *pair("t1", "idle", 1.0, 0.98), *pair("t1", "slower", 0.9, 0.99),
         *pair("t1", "unseen", 9.0, 5.0, flags=["results_not_compared"]),
         *pair("t1", "boast", 9.0, 5.0, flags=["claim_unconfirmed"]),
     ]  # fmt: skip
@@ -164,6 +168,8 @@ def test_every_prediction_gets_a_status_and_an_answer(store):
         "untimed": ("not_timed", "inconclusive", "inconclusive"),
         "empty": ("empty_patch", "no", "no"),
         "cheat": ("ok", "inconclusive", "inconclusive"),
+        "idle": ("ok", "no", "inconclusive"),  # beside a human who is barely faster than base
+        "slower": ("ok", "no", "no"),
         "unseen": ("ok", "inconclusive", "inconclusive"),
         "boast": ("ok", "inconclusive", "inconclusive"),
     }
@@ -173,7 +179,25 @@ def test_every_prediction_gets_a_status_and_an_answer(store):
     assert (found["wrong"].correct, found["wrong"].reason) == (False, "sums differ")
     assert found["rejected"].reason == "hunk 1 does not apply"
     assert found["cheat"].flags == ["clocks_disagree"]
+    assert found["idle"].reason == "faster than base? inconclusive: 1.00x [0.98, 1.02]"
+    assert found["slower"].reason == "faster than base? no: 0.90x [0.88, 0.92]"
     assert found["unseen"].reason == "not trusted: results_not_compared"
+
+
+SPEEDS = st.tuples(st.floats(0.8, 1.6), st.floats(1.001, 1.1))
+
+
+@given(SPEEDS, SPEEDS)
+@settings(max_examples=60, deadline=None)
+def test_nobody_reaches_the_human_without_being_faster_than_base(over_base, over_human):
+    rows = [
+        comparison("t1", arm("good"), against, ratio, spread=spread)
+        for against, (ratio, spread) in (("base", over_base), ("human", over_human))
+    ]
+    found = score(prediction("good"), rows, {}, ScoringConfig(), "run", Fingerprints({}, {}))
+    low, high = found.base_ci_low, found.base_ci_high
+    assert (found.opt_human == "yes") == (low > 1 and found.ci_low >= 0.95)
+    assert (found.opt_human == "no") == (high <= 1 or found.ci_high < 0.95)
 
 
 def test_a_base_that_failed_is_not_the_models_failure(store):
@@ -202,6 +226,6 @@ def test_predictions_that_are_not_there_are_an_error(store):
 def test_ranks_are_rows(store):
     rows = pair("t1", "good", 2.0, 1.0) + pair("t1", "half", 1.5, 0.7)
     scored(store, rows, ["good", "half"], ["s-t1"])
-    ranked = rank("run", 2, ScoringConfig(), ["i", "unattempted"], ["good", "half"], store)
+    ranked = rank("run", 2, ["i", "unattempted"], ["good", "half"], store)
     assert [(row.model, row.k, row.opt, row.n_samples) for row in ranked.rows] == [("m", 1, 0.25, 2), ("m", 2, 0.5, 2)]
     assert len(store.rows(OptAtK, run_id="run")) == 2

@@ -32,7 +32,7 @@ def key(**changes: object) -> str | None:
         {"store": "/elsewhere"},
         {"arms": PARAMETERS["arms"][::-1]},
         {"arms": [arm("base", checkout="moved"), arm("human", "2")]},
-        {"scoring": ScoringConfig(bootstrap_samples=500)},
+        {"scoring": ScoringConfig(max_tests=5)},
     ],
 )
 def test_paths_order_and_what_timing_does_not_use_leave_the_key(same):

@@ -18,6 +18,7 @@ from tasks.timing.stats import (
     median_interval,
     process_error,
     ratio_of_means,
+    signed_rank_interval,
     slowdown_share,
 )
 
@@ -207,3 +208,30 @@ def test_ratio_of_means_is_gsos():
     assert found.ratio == 1.5
     assert found.low < 1.5 < found.high
     assert ratio_of_means(np.array([1.0]), np.array([1.0, 2.0]), 0.95) is None
+
+
+def test_the_signed_rank_interval_holds_what_its_test_does_not_reject():
+    """Against scipy's exact test: a shift inside the interval is not rejected at 5 %, one outside is."""
+    values = np.random.default_rng(1).normal(0.3, 1, 15)
+    centre, low, high = signed_rank_interval(values, 0.95)
+    assert low < centre < high
+    for shift, held in ((low - 1e-6, False), (low + 1e-6, True), (high - 1e-6, True), (high + 1e-6, False)):
+        assert (scipy_stats.wilcoxon(values - shift, method="exact").pvalue >= 0.05) == held
+
+
+def test_the_signed_rank_interval_covers_and_is_narrower_than_the_medians():
+    rng = np.random.default_rng(2)
+    held, widths = 0, np.zeros(2)
+    for _ in range(2000):
+        values = rng.normal(0, 1, 12)
+        _, low, high = signed_rank_interval(values, 0.95)
+        held += low <= 0 <= high
+        _, *median = median_interval(values, 0.95)
+        widths += [high - low, median[1] - median[0]]
+    assert 0.94 <= held / 2000 <= 0.97
+    assert widths[0] < 0.95 * widths[1]
+
+
+def test_few_values_have_the_medians_interval():
+    values = np.array([0.1, 0.2, 0.4])
+    assert signed_rank_interval(values, 0.95) == median_interval(values, 0.95)

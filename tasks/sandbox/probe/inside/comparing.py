@@ -89,12 +89,12 @@ def kinds_differ(reference: bytes, candidate: bytes) -> str:
     return f"the result is {said(ours)} where base has {said(base)}"
 
 
-def kinds_of(blob: bytes) -> tuple[bool, Any]:
-    """(whether it is plain data, its outline)."""
+def kinds_of(blob: bytes) -> Any:
+    """The outline of what only the script can store; None for plain data."""
     if blob[:1] == b"v":
-        return True, None
+        return None
     try:
-        return False, json.loads(blob[1:].partition(b"\0")[0])
+        return json.loads(blob[1:].partition(b"\0")[0])
     except (ValueError, RecursionError):
         raise Failure("mismatch", "the candidate cannot be read: it has no outline") from None
 

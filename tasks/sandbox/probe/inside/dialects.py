@@ -30,12 +30,14 @@ class Captured(BaseException):
 class Call:
     """One call to be timed: `function` takes no arguments, does the work once and returns its result."""
 
-    __slots__ = ("function", "given")
+    __slots__ = ("before", "function", "given")
 
     def __init__(self, function: Any, *given: Any) -> None:
         self.function = function
         self.given = given
         """(what the call works on,); empty where the script hides it."""
+        self.before: Any = None
+        """Hash of that before the call."""
 
 
 def user_code(function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -90,22 +92,13 @@ class GsoScript:
         if self.mode == "captured":
             call = self._capture()
             if call is not None:
-                return Call(call, *self._given(call))
+                return Call(call, *enclosed(call))
             self.mode = "direct" if self.direct else "whole"  # it uses timeit for something else
         if self.mode == "whole":
             return Call(self._whole)
         setup, experiment = self.space["setup"], self.space["experiment"]
         data = user_code(setup, seed) if positional(setup, "seed") else user_code(setup)
         return Call(functools.partial(experiment, data) if positional(experiment) else experiment, data)
-
-    def _given(self, call: Any) -> Any:
-        """(What the captured call works on,): data that it encloses, and globals of the script that its code names."""
-        space = self.space
-        cells = [cell.cell_contents for cell in getattr(call, "__closure__", None) or ()]
-        names = sorted(names_used(call) | names_used(space.get("experiment")))
-        found = [*cells, *(space[name] for name in names if name in space)]
-        data = [value for value in found if not callable(value) and not isinstance(value, types.ModuleType)]
-        return (data,) if data else ()
 
     def _capture(self) -> Any:
         def instead(stmt: Any = "pass", setup: Any = "pass", *args: Any, **kwargs: Any) -> Any:
@@ -189,6 +182,19 @@ def names_used(function: Any) -> Any:
             names.update(code.co_names)
             codes.extend(const for const in code.co_consts if isinstance(const, types.CodeType))
     return names
+
+
+def enclosed(function: Any) -> Any:
+    """(The data that a function encloses,); () where there is none."""
+    data = []
+    for cell in getattr(function, "__closure__", None) or ():
+        try:
+            value = cell.cell_contents
+        except ValueError:
+            continue  # not bound
+        if not callable(value) and not isinstance(value, types.ModuleType):
+            data.append(value)
+    return (data,) if data else ()
 
 
 def positional(function: Any, *named: Any) -> Any:

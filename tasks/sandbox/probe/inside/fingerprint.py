@@ -33,7 +33,7 @@ _MAPPINGS: Dict[type, str] = {
     collections.Counter: "Counter",
     collections.defaultdict: "dict",
 }
-_SORTED = (int, str, bytes)
+_SORTED = frozenset({int, float, str, bytes, tuple})
 _TEXTS: Dict[type, Tuple[str, Any]] = {
     range: ("range", repr),
     datetime.datetime: ("datetime", datetime.datetime.isoformat),
@@ -130,12 +130,15 @@ class Fingerprint:
     def _in_order(self, items: Any) -> List[Any]:
         """The items of a set, in an order that depends on nothing but them."""
         kinds = set(map(type, items))
-        if len(kinds) < 2 and kinds <= set(_SORTED):
-            return sorted(items)
+        if len(kinds) < 2 and kinds <= _SORTED:
+            try:
+                return sorted(items)
+            except TypeError:
+                pass  # tuples of several types
         return sorted(items, key=lambda item: Fingerprint(item, self._opaque).digest)
 
     def _records(self, kind: type, items: List[Any]) -> None:
-        self._note("record", kind.__module__, kind.__qualname__)
+        self._note("record", f"{kind.__module__}.{kind.__qualname__}")
         try:
             for name, read in readers(kind):
                 self._note(name)
@@ -157,7 +160,7 @@ class Fingerprint:
             self._refuse(kind, items, "")
 
     def _array(self, numpy: Any, array: Any) -> None:
-        self._note("array", str(array.dtype.descr), list(array.shape))
+        self._note("array", array.dtype.str, str(array.dtype), list(array.shape))
         if array.dtype.hasobject:
             if array.dtype.names:
                 raise TypeError("a structured array that holds Python objects")
@@ -165,7 +168,7 @@ class Fingerprint:
                 self._column(array.ravel().tolist())
         else:
             flat = numpy.ascontiguousarray(array).reshape(-1)
-            if flat.size:
+            if flat.nbytes:
                 self._hash.update(memoryview(flat.view(numpy.uint8)))
         if array.flags.writeable:
             owner = array

@@ -36,19 +36,20 @@ class OwnNames:
 
     def described(self, space: Any) -> Dict[str, str]:
         """Hash of each name's value as it is in the script's globals; also of built-in functions that were replaced."""
-        found = {name: self._hash(self._value(dict.get(space, name), space, 0)) for name in self.names}
+        found = {name: self.hashed(self._value(dict.get(space, name), space, 0)) for name in self.names}
         now = dict.get(space, "__builtins__")
         now = now if type(now) is dict else getattr(now, "__dict__", {})
         for name in self._builtins:
             if dict.get(now, name) is not _BUILTINS[name]:
-                found[name] = self._hash("replaced")
+                found[name] = self.hashed("replaced")
         return found
 
     def described_call(self, call: Any, space: Any) -> str:
         """The same of a callable that is timed."""
-        return self._hash(self._value(call, space, 0))
+        return self.hashed(self._value(call, space, 0))
 
-    def _hash(self, description: Any) -> str:
+    def hashed(self, description: Any) -> str:
+        """Hash of a value that marshal knows."""
         return blake2b(dumps(description, 2), digest_size=SIZE).hexdigest()
 
     def _value(self, value: Any, space: Any, depth: int) -> Any:  # noqa: PLR0911 -- one return per kind
@@ -75,14 +76,41 @@ class OwnNames:
         if code.co_filename != self._filename:
             return "not the script's"
         defaults = [*(value.__defaults__ or ()), *sorted((value.__kwdefaults__ or {}).items())]
-        cells = [self._value(_content(cell), space, depth + 1) for cell in value.__closure__ or ()]
+        cells = [self._enclosed(_content(cell), space, depth + 1) for cell in value.__closure__ or ()]
         known = [self._value(item, space, depth + 1) for item in defaults]
         return ("function", dumps(code, 2), value.__globals__ is space, known, cells)
+
+    def _enclosed(self, value: Any, space: Any, depth: int) -> Any:
+        return self._value(value, space, depth) if callable(value) else None  # data may be the seed's
 
     def _member(self, value: Any, space: Any, depth: int) -> Any:
         value = getattr(value, "__func__", getattr(value, "fget", value))
         is_own = type(value) is types.FunctionType and value.__code__.co_filename == self._filename
         return self._function(value, space, depth) if is_own else None
+
+
+class Untouched:
+    """Functions of ours as they were before anything of the arm ran."""
+
+    def __init__(self, functions: List[Any]) -> None:
+        """`functions`: one of each module, whose globals are taken."""
+        spaces = {id(function.__globals__): function.__globals__ for function in functions}
+        holders = list(spaces.values())
+        names = {space["__name__"] for space in holders}
+        for space in list(holders):
+            classes = [value for value in space.values() if type(value) is type and value.__module__ in names]
+            holders += [type.__dict__["__dict__"].__get__(value) for value in classes]
+        self._known = [
+            (holder, name, value, value.__code__)
+            for holder in holders
+            for name, value in holder.items()
+            if type(value) is types.FunctionType
+        ]
+
+    def touched(self) -> List[str]:
+        """Names of those that were replaced or have other code."""
+        return sorted({name for holder, name, value, code in self._known
+                       if holder.get(name) is not value or value.__code__ is not code})  # fmt: skip
 
 
 def _content(cell: Any) -> Any:

@@ -18,6 +18,7 @@ import os
 import random
 import resource
 import sys
+import threading
 import time
 import types
 from typing import Any, Dict, List
@@ -27,7 +28,7 @@ from tasks.sandbox.probe.inside.dialects import FILENAME, SCRIPTS, Failure, desc
 from tasks.sandbox.probe.inside.encoding import encode
 from tasks.sandbox.probe.inside.fingerprint import SIZE as HASH_BYTES
 from tasks.sandbox.probe.inside.fingerprint import Fingerprint, shared
-from tasks.sandbox.probe.inside.own import OwnNames
+from tasks.sandbox.probe.inside.own import OwnNames, Untouched
 from tasks.sandbox.probe.inside.pickles import restrict_pickle
 from tasks.sandbox.probe.inside.storing import outline, stored
 from tasks.sandbox.probe.inside.tracing import Lines
@@ -51,6 +52,14 @@ class GpuClock:
         return int(self.start.elapsed_time(self.end) * 1e6)
 
 
+def look(call: Any) -> Any:
+    """Fingerprint of what a call works on; None where the script hides it, or where it contains itself."""
+    try:
+        return Fingerprint(call.given[0], opaque=True) if call.given else None
+    except TypeError:
+        return None
+
+
 class Probe:
     """The state of one perf test in one process, and the operations that the driver may ask for."""
 
@@ -60,14 +69,18 @@ class Probe:
         self.thresholds, self.pid, self.getpid = gc.get_threshold(), os.getpid(), os.getpid
         self.threads, self.main_cpu = sys.modules["_thread"]._count, time.thread_time_ns
         self.pread = os.pread
+        self.getprofile, self.gettrace = sys.getprofile, sys.gettrace
         try:
             self.schedstat = os.open("/proc/self/schedstat", os.O_RDONLY)
         except OSError:
             self.schedstat = -1  # this kernel does not say
+        self.untouched = Untouched(
+            [compare, user_code, encode, Fingerprint.__init__, Untouched.__init__, restrict_pickle]
+        )
+        self.replaced: List[str] = []
         self.script: Any = None
         self.own: Any = None
         self.calls: List[Any] = []
-        self.before: List[Any] = []
         self.forget()
         self.root = os.path.realpath(os.environ.pop("PROBE_ROOT", "/arm"))
         self.paths = [path for path in os.environ.pop("PROBE_PATH", "").split(os.pathsep) if path]
@@ -122,16 +135,19 @@ class Probe:
         """Build `count` workloads, of seed, seed + 1, ..."""
         if self.script is None:
             raise Failure("protocol", "setup before load")
-        self.calls, self.before = [], []
+        self.calls = []
         self.forget()
         start = self.wall()
         for index in range(count):
             self.reseed(seed + index)
             self.calls.append(self.script.prepare(seed + index))
         wall_ns = self.wall() - start
-        prints = [Fingerprint(call.given[0], opaque=True) if call.given else None for call in self.calls]
-        self.before = [print_ and print_.digest for print_ in prints]
-        found = prints[0].digest if digest and prints[0] and self.script.varies and not prints[0].unseen else None
+        first = None
+        for call in self.calls:
+            seen = look(call) if digest else None
+            first = first or seen
+            call.before = seen.digest if seen else None
+        found = first.digest if first and self.script.varies and not first.unseen else None
         self.collect()  # here, because the driver's clock is running during `run`
         return {"digest": found, "wall_ns": wall_ns}
 
@@ -142,6 +158,9 @@ class Probe:
         self.forget()
         self.chosen = tuple(self.calls[index % len(self.calls)] for index in range(start, start + number))
         timed, results = tuple(call.function for call in self.chosen), self.results
+        own, touched = self.script.space.get("experiment"), False
+        own = own if type(own) is types.FunctionType else self.forget
+        code = own.__code__
         self.gc_threshold(*self.thresholds)
         self.gc_on()
         wall, cpu, usage, before = self.wall, self.cpu, self.usage, self.threads()
@@ -156,6 +175,7 @@ class Probe:
         began = wall()
         try:
             for call in timed:
+                touched |= own.__code__ is not code  # one call may not arrange what the next one does
                 results.append(call())
             gpu_ns = gpu.stop() if gpu else None
             stop = wall()
@@ -166,6 +186,7 @@ class Probe:
         after = usage(resource.RUSAGE_CHILDREN)
         cpu_ns += int((after.ru_utime + after.ru_stime - child.ru_utime - child.ru_stime) * 1e9)
         wait_ns -= max(0, cpu_ns - main_ns)  # waiting for its own threads and children is the experiment's time
+        self.replaced += ["experiment"] * (touched and "experiment" not in self.replaced)
         flags = ["threads_left"] if self.threads() > before else []
         if device == "cuda" and gpu is None:
             flags.append("no_gpu_clock")
@@ -202,15 +223,14 @@ class Probe:
         kinds = json.dumps(outline(value)).encode()  # before anything is taken from an iterator
         return b"f" + kinds + b"\0" + stored(self.script.space, value)
 
-    def digests(self, indexes: Any) -> Any:
-        """Hashes of results, and then of what these calls worked on, as it is now."""
+    def digests(self, indexes: Any, inputs: Any = True) -> Any:
+        """Hashes of results, and then, if `inputs`, of what these calls worked on, as it is now."""
         found = [self.printed(index) for index in indexes]
         answer: Dict[str, Any] = {"results": [digest for digest, _ in found], "inputs": [], "before": [], "shared": []}
         for index, (_, result) in zip(indexes, found):  # noqa: B905 -- Python 3.8
-            call = self.chosen[index]
-            state = Fingerprint(call.given[0], opaque=True) if call.given else None
+            state = look(self.chosen[index]) if inputs else None
             answer["inputs"].append(state.digest if state else None)
-            answer["before"].append(self.before[index % len(self.before)])
+            answer["before"].append(self.chosen[index].before)
             answer["shared"].append(shared(result, state) if state else "")
         return dict(answer, script=self.own_names())
 
@@ -229,9 +249,15 @@ class Probe:
 
     def own_names(self) -> Any:
         """Hashes of the script's own functions and constants, and of ours that are not what they were."""
-        found = dict(self.own.described(self.script.space))
-        for call in {id(call.function): call for call in self.calls}.values():
-            found["experiment() as it is timed"] = self.own.described_call(call.function, self.script.space)
+        space = self.script.space
+        found = dict(self.own.described(space))
+        kinds = {self.own.described_call(call.function, space) for call in self.calls}
+        found["calls"] = self.own.hashed(sorted(kinds))
+        watching = [self.getprofile(), self.gettrace(), getattr(threading, "_profile_hook", None)]
+        if any(watching):
+            found["calls, which are watched"] = self.own.hashed("watched")
+        for name in self.untouched.touched() + self.replaced:
+            found[name + ", between two calls or in the probe"] = self.own.hashed("replaced")
         return found
 
     def check(self, reference: Any, candidate: Any) -> Any:

@@ -69,7 +69,8 @@ def difference(reference: Any, candidate: Any, where: str = "the result", ordere
     elif one in ("text", "bytes") and bool(len(reference)) != bool(len(candidate)):
         return f"{where} is {'not ' if len(candidate) else ''}empty, base's is {'' if len(candidate) else 'not '}"
     if one == "set":
-        return difference(sorted(map(special, reference)), sorted(map(special, candidate)), where, ordered)
+        ours, theirs = (collections.Counter(map(special, value)) for value in (candidate, reference))
+        return "" if ours == theirs else f"{where} has {max(ours - theirs or theirs - ours)} otherwise than base"
     if special(reference) != special(candidate):
         return f"{where} is {special(candidate) or 'a value'} where base has {special(reference) or 'a value'}"
     arrays = [found for found in map(_as_array, (reference, candidate)) if found is not None]
@@ -109,12 +110,31 @@ def special(value: Any) -> str:
 
 
 def reordered(value: Any, deep: bool) -> Any:
-    """The value with its items from last to first; `deep`: also those below."""
+    """The value with its items from last to first; `deep`: also those below.
+
+    NaN and the like, and what holds them, stay where they are: many a check lets them pass anywhere.
+    """
     if type(value) in (list, tuple):
-        return type(value)(reordered(item, deep) if deep else item for item in reversed(value))
+        kept = [_holds_special(item) for item in value]
+        turned = iter([item for item, stays in zip(reversed(value), reversed(kept)) if not stays])  # noqa: B905
+        items = [item if stays else next(turned) for item, stays in zip(value, kept)]  # noqa: B905 -- Python 3.8
+        return type(value)(reordered(item, deep) if deep else item for item in items)
     if type(value) in (dict, collections.OrderedDict) and deep:
         return {key: reordered(item, deep) for key, item in value.items()}
-    return value[::-1] if family(value) == "array" else value
+    return value[::-1] if family(value) == "array" and not _holds_special(value) else value
+
+
+def _holds_special(value: Any) -> bool:
+    kind = family(value)
+    if kind == "list":
+        return any(map(_holds_special, value))
+    if kind == "dict":
+        return any(map(_holds_special, value.values()))
+    if kind == "array":
+        return any(map(special, value.ravel().tolist() if value.dtype.kind == "O" else value.ravel()))
+    if kind == "record":
+        return any(_holds_special(item) for name, item in value.__dict__.items() if name != "_record_type")
+    return bool(special(value))
 
 
 def _lists(reference: List[Any], candidate: List[Any], where: str, ordered: bool) -> str:
@@ -127,9 +147,21 @@ def _lists(reference: List[Any], candidate: List[Any], where: str, ordered: bool
         return ""
     if not ordered and _shapes(reference) == _shapes(candidate):
         return ""
-    pairs = zip(reference, candidate)  # noqa: B905 -- Python 3.8; they are of one length
-    found = (difference(one, other, f"{where}[{index}]", ordered) for index, (one, other) in enumerate(pairs))
-    return next(filter(None, found), "")
+    for index, (one, other) in enumerate(zip(reference, candidate)):  # noqa: B905 -- Python 3.8; they are of one length
+        found = "" if _plainly_alike(one, other) else difference(one, other, f"{where}[{index}]", ordered)
+        if found:
+            return found
+    return ""
+
+
+def _plainly_alike(one: Any, other: Any) -> bool:
+    """Whether two values of one plain type have the same structure, as most have."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is float:
+        return math.isfinite(one) and math.isfinite(other)
+    return kind is int or kind is bool or one is None or (kind is str and bool(one) == bool(other))
 
 
 def _dicts(reference: Any, candidate: Any, where: str, ordered: bool) -> str:
@@ -137,10 +169,13 @@ def _dicts(reference: Any, candidate: Any, where: str, ordered: bool) -> str:
         return _lengths(len(reference), len(candidate), where)
     lost = [key for key in reference if key not in candidate]
     if lost and not all(family(key) == "number" for key in lost):  # a script may compare numbers roughly
-        return f"{where} has no {lost[0]!r:.80}"
-    common = (key for key in reference if key in candidate)
-    found = (difference(reference[key], candidate[key], f"{where}[{key!r:.80}]", ordered) for key in common)
-    return next(filter(None, found), "")
+        return f"{where} has no {repr(lost[0])[:80]}"
+    for key, one in reference.items():
+        if key in candidate and not _plainly_alike(one, candidate[key]):
+            found = difference(one, candidate[key], f"{where}[{repr(key)[:80]}]", ordered)
+            if found:
+                return found
+    return ""
 
 
 def _arrays(reference: Any, candidate: Any, where: str, ordered: bool) -> str:  # noqa: PLR0911

@@ -1,0 +1,1 @@
+"""What runs beside a command that is not isolated."""

@@ -1,0 +1,107 @@
+"""A success that needs other patches beside it is none. Recorded samples: nothing here is timed."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from configs.models import TimingConfig
+from tasks.sandbox.models import Limits
+from tasks.timing.clocks import call_times
+from tasks.timing.confirming import NOT_CONFIRMED, Confirmation, confirm
+from tasks.timing.models import ArmState, Question, Race, Sample
+from tasks.timing.processes import Track
+from tasks.timing.rows import WORK_UNACCOUNTED, Report
+from tasks.timing.stats import Interval
+from tasks.timing.verdict import Compared
+
+MS = 1_000_000
+AGAINST_BASE = Question(arm="patch:a", against="base", threshold=1.2)
+AGAINST_HUMAN = Question(arm="patch:a", against="human", threshold=0.95)
+
+
+def sample(arm: str, turn: int, ms: float) -> Sample:
+    wall = round(ms * MS)
+    return Sample(
+        arm=arm, process=0, round=turn, order=0, seed=turn, number=1, wall_ns=wall, cpu_ns=wall, wait_ns=0,
+        outside_ns=wall + 50_000, setup_ns=0, correct=True, warmup=False, started_at=datetime(2024, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+
+
+def track() -> Track:
+    arms = {name: cast("Any", SimpleNamespace(name=name)) for name in ("base", "human", "patch:a", "patch:b")}
+    return Track(cast("Any", None), Path(), arms, "", "isobench", TimingConfig(max_rounds=30), Limits())
+
+
+def playing(patch_ms: Callable[[int], float], seen: list[Track]) -> Any:
+    """A protocol that has recorded what base (30 ms), human (10 ms) and the patch take."""
+
+    def play(found: Track, cores: tuple[int, ...], needed: Any) -> Race:
+        seen.append(found)
+        race = Race(states={name: ArmState(name) for name in found.arms})
+        for turn in range(found.timing.max_rounds):
+            race.samples += [sample("base", turn, 30 + turn % 2), sample("human", turn, 10 + (turn % 2) / 3)]
+            race.samples.append(sample("patch:a", turn, patch_ms(turn)))
+            if turn + 1 >= found.timing.min_rounds and not needed(race, 0.95):
+                break
+        return race
+
+    return play
+
+
+def test_a_success_is_timed_again_with_nobody_but_base_and_human_and_holds_after_a_few_rounds():
+    seen: list[Track] = []
+    found = confirm(playing(lambda turn: 10 + (turn % 2) / 3, seen), track(), (0,), [AGAINST_BASE, AGAINST_HUMAN], None)
+    assert list(seen[0].arms) == ["base", "human", "patch:a"]
+    assert found.verdicts == {AGAINST_BASE: "yes", AGAINST_HUMAN: "yes"}
+    assert found.ratios[AGAINST_BASE] == pytest.approx(3, rel=0.02)
+    assert len({s.round for s in found.race.samples}) == 4
+
+
+def test_who_read_the_result_from_another_arm_is_found_out():
+    found = confirm(playing(lambda turn: 30 + turn % 2, []), track(), (0,), [AGAINST_BASE, AGAINST_HUMAN], None)
+    assert found.verdicts == {AGAINST_BASE: "no", AGAINST_HUMAN: "no"}
+
+
+def test_rounds_go_on_where_the_estimate_does_not_reach_the_threshold():
+    """1.17 and 1.21 times as fast in turn: neither confirmed nor refuted by any number of rounds here."""
+    found = confirm(playing(lambda turn: 25.6, []), track(), (0,), [AGAINST_BASE], None)
+    assert found.verdicts[AGAINST_BASE] != "yes"
+    assert len({s.round for s in found.race.samples}) > 4
+
+
+def row(compared: Compared, flags: list[str], confirmation: Confirmation | None = None) -> Any:
+    race = Race(states={name: ArmState(name) for name in ("base", "human", "patch:a")})
+    race.samples = [
+        sample(arm, turn, ms) for turn in range(4) for arm, ms in (("base", 30), ("human", 10), ("patch:a", 10))
+    ]
+    report = Report("s", "t", "o/r", None, "m", call_times)
+    return report.comparison(race, AGAINST_BASE, compared, "yes", flags, 0.95, confirmation)
+
+
+FAST = Compared(Interval(3, 2.9, 3.1, 4, 1), Interval(3, 2.9, 3.1, 4, 1))
+
+
+def test_the_row_of_a_success_that_was_not_confirmed_says_so():
+    refuted = Confirmation(Race(states={}), {AGAINST_BASE: "no"}, {AGAINST_BASE: 1.0})
+    found = row(FAST, [], refuted)
+    assert (found.verdict, found.flags, found.confirmed_ratio) == ("no", [NOT_CONFIRMED], 1.0)
+    held = Confirmation(Race(states={}), {AGAINST_BASE: "yes"}, {AGAINST_BASE: 2.8})
+    assert (row(FAST, [], held).verdict, row(FAST, [], held).confirmed_ratio) == ("yes", 2.8)
+
+
+def test_no_success_rests_on_a_meter_that_may_have_missed_something():
+    assert row(FAST, ["unmetered"]).verdict == "inconclusive"
+
+
+def test_an_arm_whose_calls_alone_are_fast_enough_says_so():
+    race = Race(states={name: ArmState(name) for name in ("base", "patch:a")})
+    charged = Compared(Interval(1.1, 1.0, 1.3, 4, 1), Interval(3, 2.9, 3.1, 4, 1))
+    found = Report("s", "t", "o/r", None, "m", call_times).comparison(
+        race, AGAINST_BASE, charged, "inconclusive", [], 0.95
+    )
+    assert found.flags == [WORK_UNACCOUNTED]
+    assert (found.ratio, found.calls_ratio) == (1.1, 3)
