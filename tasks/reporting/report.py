@@ -14,6 +14,7 @@ from configs.escaping import for_html
 from configs.models import MIN_SPEEDUP
 from storage.store import Store
 from tasks.reporting.gathering import gather, speed
+from tasks.reporting.tables import own_tests
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -55,7 +56,7 @@ def render(store: Store) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    environment.filters |= {"cut": _cut, "percent": lambda share: f"{100 * share:.1f}"}
+    environment.filters |= {"cut": _cut, "percent": lambda share: f"{100 * share:.1f}", "own_tests": own_tests}
     return environment.get_template("page.html.j2").render(
         view=gather(store),
         speed=speed,
