@@ -185,6 +185,7 @@ def print_dataset(summary: DatasetSummary) -> None:
                     "speedup": row["speedup"],
                     "interval": f"{row['ci_low']:.3g} to {row['ci_high']:.3g}",
                     "tests": row["tests"],
+                    "own tests": row["own_tests"],
                     "subject": row["subject"],
                 }
                 for row in made

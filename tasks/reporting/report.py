@@ -14,6 +14,7 @@ from configs.escaping import for_html
 from configs.models import MIN_SPEEDUP
 from storage.store import Store
 from tasks.reporting.gathering import gather, short_of
+from tasks.reporting.tables import own_tests
 from tasks.reporting.timings import speed
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -56,7 +57,7 @@ def render(store: Store) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    environment.filters |= {"cut": _cut, "percent": _percent, "short_of": short_of}
+    environment.filters |= {"cut": _cut, "percent": _percent, "short_of": short_of, "own_tests": own_tests}
     return environment.get_template("page.html.j2").render(
         view=gather(store),
         speed=speed,

@@ -103,7 +103,7 @@ def opt_table(store: Store, run_id: str | None = None) -> list[dict[str, Any]]:
 
 
 def instances_table(store: Store, repo: str | None = None) -> list[dict[str, Any]]:
-    """One row per instance: `instance_id, speedup, ci_low, ci_high, tests, api, subject`."""
+    """One row per instance: `instance_id, speedup, ci_low, ci_high, tests, own_tests, api, subject`."""
     return [
         {
             "instance_id": row.instance_id,
@@ -111,11 +111,20 @@ def instances_table(store: Store, repo: str | None = None) -> list[dict[str, Any
             "ci_low": row.human_ci_low,
             "ci_high": row.human_ci_high,
             "tests": len(row.efficiency_test),
+            "own_tests": own_tests(row),
             "api": row.api,
             "subject": (row.gt_commit_message.splitlines() or [""])[0],
         }
         for row in sorted(store.rows(Instance, repo), key=lambda row: row.instance_id)
     ]
+
+
+def own_tests(row: Instance) -> str:
+    """How many of the repository's own tests judge patches to an instance."""
+    if row.weakly_checked:
+        return f"{len(row.pass_to_pass)}, weakly checked"
+    seen = f", {row.tests_of_change} of the change" if row.tests_of_change else ""
+    return f"{len(row.pass_to_pass)}{seen}"
 
 
 def scores_table(store: Store, run_id: str | None = None) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ import pytest
 
 from configs.errors import UserError
 from storage import tables
-from storage.exchange.export import export, records
-from storage.exchange.read import read_instances
+from storage.exchange.export import export, records, swe_perf
+from storage.exchange.read import instance_from, read_instances
 from storage.scripts import perf_tests_of
 from storage.store import Store
 from storage.tables import Commit, Instance
@@ -99,7 +99,7 @@ def test_gso_has_its_fields_and_comes_back(store, tmp_path):
 
 def test_swe_perf_has_its_fields(store, tmp_path):
     record = next(iter(records(store, "swe-perf")))
-    assert set(record) == SWE_PERF_FIELDS | {"efficiency_script"}
+    assert set(record) == SWE_PERF_FIELDS | {"efficiency_script", "PASS_TO_PASS", "FAIL_TO_PASS"}
     assert record["efficiency_test"] == ["split", "split#2"]
     assert json.loads(record["duration_changes"]) == [
         {"split": {"base": 1.0, "head": 0.5}, "split#2": {"base": 2.0, "head": 1.0}},
@@ -135,3 +135,16 @@ def test_an_export_is_exact_and_safe_to_look_at(store, tmp_path, layout):
     assert not STEERS.search(text)
     assert "ü.py" in text
     assert [json.loads(line) for line in text.split("\n")[:-1]] == list(records(store, layout))
+
+
+@pytest.mark.parametrize("value", [["tests/test_a.py::test_a[x y]"], '["tests/test_a.py::test_a[x y]"]'])
+def test_the_repositorys_own_tests_are_read_as_swe_bench_writes_them(store, value):
+    record = next(iter(records(store, "isobench")))
+    record = {name: found for name, found in record.items() if name not in ("pass_to_pass", "weakly_checked")}
+    row = instance_from({**record, "PASS_TO_PASS": value})
+    assert row.pass_to_pass == ["tests/test_a.py::test_a[x y]"]
+    assert not row.weakly_checked
+    assert json.loads(swe_perf(row)["PASS_TO_PASS"]) == row.pass_to_pass
+    assert instance_from({**record, "weakly_checked": False}).weakly_checked  # without tests whatever it says
+    for bad in (["", "x"], [1], {"a": 1}, ["x" * 3000]):
+        assert str(instance_from({**record, "pass_to_pass": bad})).startswith("pass_to_pass: ")

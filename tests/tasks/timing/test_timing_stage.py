@@ -17,7 +17,7 @@ def arm(name: str, arm_id: str = "1", checkout: str = "c") -> Arm:
 PARAMETERS = {
     "repo": "a/b", "instance_id": None, "arms": [arm("base"), arm("human", "2")], "test_id": "t", "script": "x = 1",
     "dialect": "isobench", "timing": TimingConfig(), "scoring": ScoringConfig(), "sandbox": SandboxConfig(),
-    "store": "/s",
+    "store": "/s", "results_compared": True,
 }  # fmt: skip
 
 
@@ -48,6 +48,7 @@ def test_paths_order_and_what_timing_does_not_use_leave_the_key(same):
         {"scoring": ScoringConfig(min_speedup=1.5)},
         {"sandbox": SandboxConfig(memory_mb=100)},
         {"instance_id": "i"},
+        {"results_compared": False},
     ],
 )
 def test_content_changes_the_key(other):
