@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from markupsafe import Markup
 
 from storage.scripts import PerfTestText
 from storage.store import Store
@@ -24,7 +23,7 @@ class StripView:
     """One arm: all numbers as text."""
 
     label: str
-    picture: Markup
+    picture: str
     call: str
     """Median seconds per call."""
     charge: str
@@ -42,7 +41,7 @@ class TestView:
     name: str
     script: str
     rows: list[StripView]
-    axis: Markup | None
+    axis: str | None
     charged: bool
     """Whether some arm is charged."""
     asked: str
