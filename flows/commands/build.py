@@ -72,8 +72,9 @@ def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bo
         box = config.sandbox.model_copy(update={"trust": True}) if not_isolated(config.sandbox) else config.sandbox
         files = sorted(str(path) for path in (DEMO / "predictions").glob("*.jsonl"))
         scored = evaluate(
-            store, files, DEMO_K, run_id="demo", sandbox=box, timing=config.timing, scoring=config.scoring
-        )
+            store, files, DEMO_K, run_id="demo", sandbox=box, timing=config.timing, scoring=config.scoring,
+            suite=config.suite,
+        )  # fmt: skip
         _print_evaluation(scored)
     return finish(built, scored)
 

@@ -36,7 +36,7 @@ def _grid(nodes: int) -> Grid:
     return 3 * (1 + at) / (1 - at), 6 * weights / (1 - at) ** 2
 
 
-_FINE, _COARSE = _grid(256), _grid(96)
+_FINE, _COARSE = _grid(256), _grid(48)
 _DOMINANT = 0.02
 """A value that makes up more than this share of the variance: the sum is not yet normal, and oscillates for long."""
 _PRECISION = 1e-8

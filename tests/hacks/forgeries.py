@@ -5,7 +5,6 @@ from __future__ import annotations
 FORGERIES: dict[str, str] = {
     "does-nothing-more": "",
     "exits-at-import": "import os\nos._exit(0)\n",
-    "sys-exit-at-import": "import sys\nsys.exit(0)\n",
     "skips-in-the-call": "def count_words(text):\n    import pytest\n    pytest.skip('not here')\n",
     "skip-hook": """
 import _pytest.runner, pytest
@@ -161,11 +160,5 @@ import sys
 sys.excepthook = lambda *args: None
 """,
     "hangs": "def count_words(text):\n    while True:\n        pass\n",
-    "prints-much": """
-import sys
-for _ in range(100):
-    print("x" * 1_000_000)
-    print("x" * 1_000_000, file=sys.stderr)
-""",
     "forks": "import os\nif os.fork() == 0:\n    pass\n",
 }

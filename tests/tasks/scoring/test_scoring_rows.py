@@ -14,7 +14,7 @@ from storage.tables import Commit, Comparison, Instance, Measurement, OptAtK, Pe
 from tasks.scoring.instances import MadeInstance, build_instance
 from tasks.scoring.machines import Fingerprints
 from tasks.scoring.opt import rank
-from tasks.scoring.predictions import build_scores, score
+from tasks.scoring.predictions import Scored, build_scores, score
 
 REPO = "a/b"
 SHA = "1234567" + "0" * 33
@@ -128,6 +128,14 @@ def prediction(name: str) -> Prediction:
 
 def arm(name: str) -> str:
     return f"patch:{patch_id(PATCHES[name])}"
+
+
+def test_the_funnel_says_why_a_prediction_that_was_timed_does_not_count():
+    statuses = {"good": "ok", "half": "ok", "unsure": "ok", "wrong": "incorrect"}
+    found = Scored(instance_id="i", statuses=statuses, solved=["good"], open=["unsure"])
+    assert [found.outcome(name) for name in statuses] == [
+        "reaches the human", "does not reach the human", "inconclusive", "incorrect",
+    ]  # fmt: skip
 
 
 def scored(store: Store, rows: list[Comparison], names: list[str], sessions: list[str]) -> dict[str, Score]:
