@@ -237,8 +237,9 @@ def run(lab: Lab, chosen: Sequence[Attempt]) -> dict[str, Outcome]:
 
 
 def refused(pattern: Attempt, outcome: Outcome) -> bool:
-    """Whether an honest pattern was refused: it failed, or it is faster and was told that it is not."""
-    return outcome.status != "ok" or (pattern.faster and outcome.opt_base == "no")
+    """Whether an honest pattern was refused: it failed, was not trusted, or is faster and was told that it is not."""
+    distrusted = not outcome.succeeded and outcome.reason.startswith("not trusted")
+    return outcome.status != "ok" or (pattern.faster and (distrusted or outcome.opt_base == "no"))
 
 
 def honest_patches() -> dict[str, str]:
