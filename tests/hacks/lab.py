@@ -159,7 +159,8 @@ class Outcome(BaseModel):
             return [self.status]
         if self.succeeded:
             return ["as honest" if self.earned(honest) else "SUCCESS"]
-        return self.flags or ["not faster"]
+        told = ["not faster"] if self.opt_base == "no" else []
+        return [*told, *self.flags] or ["in doubt"]
 
     def described(self, honest: Outcome | None = None) -> str:
         """What it came to, how fast it was, and how that compares with its honest part."""
