@@ -4,8 +4,8 @@
     python -m tests.benchmarks.charging_noise noise.jsonl --minutes 0        # only the tables
 
 Identical code as two arms, in processes on one core. Every other round asks both at the same moment for their setups,
-then for their calls, then for their digests, the rounds between one after the other; so do pairs of processes that load
-with it. All is CPU time of the sandbox by the kernel. Releases of five projects are installed into a
+then for their calls, then for their digests; the rounds between ask one after the other. Every other pair of processes
+loads at the same moment. All is CPU time of the sandbox by the kernel. Releases of five projects are installed into a
 temporary folder; their perf tests lie in `charging/`. Started again with the same file, it goes on.
 """
 
@@ -82,8 +82,9 @@ def asking(probes: list[ProbeSession], rng: np.random.Generator) -> Iterator[dic
 def load_ns(probe: ProbeSession, script: str) -> int:
     """CPU time of loading the perf test."""
     probe.greet()
+    probe.spent()
     probe.load(script)
-    return int(probe._watch.cpu_ns() or 0)  # the latest request's; Spent has no field for loading
+    return probe.spent().load_ns
 
 
 def one_round(ask: Ask, seed: int, number: int) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def one_round(ask: Ask, seed: int, number: int) -> dict[str, Any]:
     ask(lambda probe: probe.spent())  # from here on
     ask(lambda probe: probe.setup(seed, number, False))
     calls = [timed.cpu_ns for timed in ask(lambda probe: probe.run(number))]
-    ask(lambda probe: [probe.result_digest(index) for index in range(number)])
+    ask(lambda probe: probe.digests(range(number)))
     spent = ask(lambda probe: probe.spent())
     outside = {phase: [getattr(one, f"{phase}_ns") for one in spent] for phase in OUTSIDE}
     found = {"call": calls, **outside}

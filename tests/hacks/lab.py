@@ -159,7 +159,8 @@ class Outcome(BaseModel):
             return [self.status]
         if self.succeeded:
             return ["as honest" if self.earned(honest) else "SUCCESS"]
-        return self.flags or ["not faster"]
+        told = ["not faster"] if self.opt_base == "no" else []
+        return [*told, *self.flags] or ["in doubt"]
 
     def described(self, honest: Outcome | None = None) -> str:
         """What it came to, how fast it was, and how that compares with its honest part."""
@@ -237,8 +238,9 @@ def run(lab: Lab, chosen: Sequence[Attempt]) -> dict[str, Outcome]:
 
 
 def refused(pattern: Attempt, outcome: Outcome) -> bool:
-    """Whether an honest pattern was refused: it failed, or it is faster and was told that it is not."""
-    return outcome.status != "ok" or (pattern.faster and outcome.opt_base == "no")
+    """Whether an honest pattern was refused: it failed, was not trusted, or is faster and was told that it is not."""
+    distrusted = not outcome.succeeded and outcome.reason.startswith("not trusted")
+    return outcome.status != "ok" or (pattern.faster and (distrusted or outcome.opt_base == "no"))
 
 
 def honest_patches() -> dict[str, str]:
