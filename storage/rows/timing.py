@@ -45,7 +45,7 @@ class Measurement(Row):
     """Nanoseconds of one call as comparisons count them: without waits for the core, no less than the driver's clock
     allows. None for what no comparison counts (warm-up, an incorrect result), and in older rows."""
     load_ns: int = 0
-    """CPU time of loading the perf test in this process. This and the next four are of the whole sandbox, read from
+    """CPU time of loading the perf test in this process. This and the next six are of the whole sandbox, read from
     outside by the session's `meter`."""
     setup_ns: int = 0
     """CPU time of building `setups` workloads."""
@@ -55,6 +55,10 @@ class Measurement(Row):
     """CPU time of handing out one result, where it was not equal to base's."""
     idle_ns: int = 0
     """CPU time between requests of this round, when nothing was asked of the arm."""
+    ping_ns: int = 0
+    """CPU time of an empty request, which any request uses by itself."""
+    release_ns: int = 0
+    """CPU time of freeing the results of the batch."""
     setups: int = 1
     """Workloads that setup built for this round."""
     hashed: int = 1

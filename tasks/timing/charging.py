@@ -29,6 +29,8 @@ PROCESS_S = 1.0
 """Seconds of base's calls among which loading is shared."""
 OUTSIDE_SD = 0.003
 """Before any data: setups of equal code differ between processes by about this share of their CPU time."""
+SURE = 0.95
+"""Confidence at which the human counts as saving something beside its calls."""
 MOST_CREDIT = 0.9
 """Share of a call that noise may take off a single round, so that logarithms exist."""
 
@@ -43,9 +45,24 @@ class Charge:
 
 
 def charges(samples: Sequence[Sample], arm: str) -> dict[int, float]:
-    """Signed charge of each counted round that the arm and base have in common; base's own are 0."""
+    """Signed charge of each counted round that the arm and base have in common; base's own are 0.
+
+    Where the human's change makes setup faster, since setup calls what was changed, that is no purse for others: what
+    it surely saves there is added to the charge of every patch.
+    """
     if arm == "base":
         return dict.fromkeys(counted(samples, "base"), 0.0)
+    purse = saved_by_human(samples) if arm != "human" else 0.0
+    return {number: charge + purse for number, charge in _against_base(samples, arm).items()}
+
+
+def saved_by_human(samples: Sequence[Sample]) -> float:
+    """What the human's change surely saves beside the calls, per call: the near end of its interval, or 0."""
+    found = np.array(list(_against_base(samples, "human").values()))
+    return max(0.0, -signed_rank_interval(found, SURE)[2]) if len(found) > 1 else 0.0
+
+
+def _against_base(samples: Sequence[Sample], arm: str) -> dict[int, float]:
     load = _load_shares(samples, arm)
     return {
         ours.round: _beside(ours, base) + load.get(ours.process, 0.0)
@@ -88,12 +105,15 @@ def process_sd(samples: Sequence[Sample], arm: str) -> float:
 
 def _beside(ours: Sample, base: Sample) -> float:
     """What the arm used beside the calls of a round beyond base. The fixed part of each request is in both alike, so
-    totals are compared before they are shared among workloads, results, or calls."""
+    totals are compared before they are shared among workloads, results, or calls. Only freeing results grows with the
+    calls of each arm: it is compared per call, less what an empty request of base's takes."""
     travelled = ours.result_ns > 0 and base.result_ns > 0
     shown = ours.digest_ns - base.digest_ns * ours.hashed / base.hashed
     shown += (ours.result_ns - base.result_ns) * travelled * ours.hashed
     setup = ours.setup_ns - base.setup_ns * ours.setups / base.setups
-    return setup / ours.setups + shown / ours.hashed + (ours.idle_ns - base.idle_ns) / ours.number
+    idle = ours.idle_ns + ours.ping_ns - base.idle_ns - base.ping_ns
+    freed = (ours.release_ns - base.ping_ns) / ours.number - (base.release_ns - base.ping_ns) / base.number
+    return setup / ours.setups + shown / ours.hashed + idle / ours.number + freed
 
 
 def _load_shares(samples: Sequence[Sample], arm: str) -> dict[int, float]:
@@ -123,22 +143,27 @@ def _loads(samples: Sequence[Sample], arm: str) -> dict[int, float]:
 
 @dataclass(frozen=True)
 class _Usual:
-    """Medians of an arm's rounds: CPU time of a call, of a setup, of a hash, and between calls."""
+    """Medians of an arm's rounds: CPU time of a call, of a setup, of a hash, between calls, of freeing a result."""
 
     call: float
     setup: float
     digest: float
     idle: float
+    freed: float
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> _Usual | None:
         """None without samples."""
         if not samples:
             return None
-        rows = [(s.cpu_ns / s.number, s.setup_ns / s.setups, s.digest_ns / s.hashed, s.idle_ns) for s in samples]
+        rows = [
+            (s.cpu_ns / s.number, s.setup_ns / s.setups, s.digest_ns / s.hashed, s.idle_ns, s.release_ns / s.number)
+            for s in samples
+        ]
         return cls(*np.median(np.array(rows, dtype=np.float64), axis=0))
 
     def excess(self, sample: Sample) -> float:
         """What a round used beyond a usual one of its size; the result that travelled is left out."""
-        expected = self.call * sample.number + self.setup * sample.setups + self.digest * sample.hashed + self.idle
-        return float(sample.cpu_ns + sample.setup_ns + sample.digest_ns + sample.idle_ns - expected)
+        used = sample.cpu_ns + sample.setup_ns + sample.digest_ns + sample.idle_ns + sample.release_ns
+        expected = (self.call + self.freed) * sample.number + self.setup * sample.setups
+        return float(used - expected - self.digest * sample.hashed - self.idle)

@@ -29,12 +29,22 @@ def counted(samples: Sequence[Sample], arm: str) -> dict[int, Sample]:
 
 
 def clock_flags(samples: Sequence[Sample], arm: str) -> list[str]:
-    """`clocks_disagree`, if so: the driver saw more time pass than the probe reports, or less, by more than the pipe
-    explains; or the arm claims to have waited for its core far more than base did in the same rounds."""
+    """Names of what is wrong with an arm's clocks, measured against base in the same rounds.
+
+    `clocks_disagree`: the driver saw less time pass than the probe reports, which is impossible; or the arm claims to
+    have waited for its core far more than base did in the same rounds.
+    `late_answers`: the driver saw more time pass than the probe reports, by more than the pipe explains. Nothing is
+    gained by it, since the driver's clock bounds the time (`call_times`); threads that go on after a call do this, too.
+    """
     one, other = common(samples, arm)
     if arm == "base" or len(one) < FEWEST:
         return []
-    return ["clocks_disagree"] if _clocks_disagree(one, other) else []
+    hidden, usual = (_column([s.outside_ns - s.wall_ns for s in samples]) for samples in (one, other))
+    waited, usually = (_column([_strange(s) / max(1, s.wall_ns) for s in samples]) for samples in (one, other))
+    slack = max(CLOCK_SLACK_NS, CLOCK_TOLERANCE * float(np.median([s.wall_ns for s in one])))
+    impossible = _surely_above(usual, hidden, slack) or _surely_above(waited, usually, 3 * WAIT_MARGIN)
+    late = _surely_above(hidden, usual, slack)
+    return ["clocks_disagree"] * impossible + ["late_answers"] * late
 
 
 def common(samples: Sequence[Sample], arm: str) -> tuple[list[Sample], list[Sample]]:
@@ -42,18 +52,6 @@ def common(samples: Sequence[Sample], arm: str) -> tuple[list[Sample], list[Samp
     ours, base = counted(samples, arm), counted(samples, "base")
     rounds = sorted(set(ours) & set(base))
     return [ours[number] for number in rounds], [base[number] for number in rounds]
-
-
-def _clocks_disagree(ours: Sequence[Sample], base: Sequence[Sample]) -> bool:
-    wall = float(np.median([s.wall_ns for s in ours]))
-    hidden, usual = (_column([s.outside_ns - s.wall_ns for s in samples]) for samples in (ours, base))
-    waited, usually = (_column([_strange(s) / max(1, s.wall_ns) for s in samples]) for samples in (ours, base))
-    slack = max(CLOCK_SLACK_NS, CLOCK_TOLERANCE * wall)
-    return (
-        _surely_above(hidden, usual, slack)
-        or _surely_above(usual, hidden, slack)
-        or _surely_above(waited, usually, 3 * WAIT_MARGIN)
-    )
 
 
 def _column(values: Sequence[float]) -> Floats:

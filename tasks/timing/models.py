@@ -57,6 +57,10 @@ class Sample:
     """Whether one thread did it all and never slept, by the kernel: CPU time is then all that the call needs."""
     company_ns: int = 0
     """CPU time, while this call ran, of those that shared the core with it; 0 if it had it to itself."""
+    ping_ns: int = 0
+    """An empty request: what any request uses by itself."""
+    release_ns: int = 0
+    """Letting go of the results of all calls."""
     load_ns: int = 0
     """What loading the perf test used in this process."""
     setups: int = 1

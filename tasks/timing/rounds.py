@@ -35,6 +35,8 @@ class Heat:
     offset: int = 0
     compared: Sequence[int] = (0,)
     """Which of base's results are compared; no arm knows them, nor `offset`, while it runs."""
+    keeps: bool = False
+    """Whether base's result is fetched, for whoever asks for it after the round."""
     before: bool = False
     """Whether the workloads are looked at before the calls, to learn whether setup makes the same for all arms."""
     inputs: bool = True
@@ -180,6 +182,9 @@ def play(
             if race.alive(name):
                 found[name] = timed, judged
                 race.drop(name, judged.status, judged.reason)
+    if heat.keeps:
+        reference.fetch()
+    played.end([name for name in found if race.alive(name)])
     spent = {name: processes.probes[name].spent(since=before[name]) for name in found}
     used = {name: timed.cpu_ns for name, timed in timings.items() if isinstance(timed, Timed)}
     for position, name in enumerate(heat.order):
@@ -230,6 +235,19 @@ class _Played:
         if self.infos[name] is not None:
             self._run(name)
             self.digests[name] = self._hash(name)
+
+    def end(self, names: Sequence[str]) -> None:
+        """Let go of all results, after an empty request that tells what a request costs."""
+        if self._heat.apart:
+            for name in names:
+                with self._processes.alone(name):
+                    self._let_go(name)
+        else:
+            at_once(names, self._let_go)
+
+    def _let_go(self, name: str) -> None:
+        self._processes.ask(name, "ping")
+        self._processes.ask(name, "release")
 
     def _setup(self, name: str) -> object:
         return self._processes.ask(name, "setup", self._heat.seed, self._heat.setups, self._heat.before)
@@ -346,6 +364,8 @@ def _sample(
         digest_ns=spent.digest_ns,
         result_ns=spent.result_ns,
         idle_ns=spent.idle_ns,
+        ping_ns=spent.ping_ns,
+        release_ns=spent.release_ns,
         load_ns=load_ns,
         setups=heat.setups,
         hashed=len(batch.compared),

@@ -78,6 +78,8 @@ class Report:
             digest_ns=sample.digest_ns,
             result_ns=sample.result_ns,
             idle_ns=sample.idle_ns,
+            ping_ns=sample.ping_ns,
+            release_ns=sample.release_ns,
             setups=sample.setups,
             hashed=sample.hashed,
             charge_ns=charge_ns,

@@ -140,6 +140,10 @@ class Spent(BaseModel):
     """Of all results that travelled."""
     idle_ns: int
     """While nothing was asked; 0 where it cannot be seen."""
+    ping_ns: int
+    """Of all empty requests: what any request costs by itself."""
+    release_ns: int
+    """Of letting go of results."""
 
 
 class ProbeSession:
@@ -272,6 +276,8 @@ class ProbeSession:
             setup_ns=self._spent["setup"],
             digest_ns=self._spent["digests"],
             result_ns=self._spent["result"],
+            ping_ns=self._spent["ping"],
+            release_ns=self._spent["release"],
             idle_ns=self._watch.idle_ns + (since.idle_ns if since else 0),
         )
         self._spent.clear()
@@ -336,6 +342,10 @@ class ProbeSession:
         lines = field(self._ask("trace", seed=seed, with_setup=with_setup), "lines", dict)
         self._bound.most = SMALL
         return {str(path): [int(number) for number in numbers] for path, numbers in lines.items()}
+
+    def release(self) -> None:
+        """Let go of the last run's results."""
+        self._ask("release")
 
     def ping(self) -> int:
         """Nanoseconds of an empty request, by the driver's clock: what `outside_ns` costs by itself."""

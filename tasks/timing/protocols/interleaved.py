@@ -184,6 +184,7 @@ class Runner:
                 numbers=race.numbers,
                 offset=int(self.rng.integers(spare + 1)),
                 compared=self._compared(race.number),
+                keeps=self._played == 0,
                 before=self._played == 0,
                 inputs=warmup or bool(self.rng.random() < INPUTS_SHARE),
                 warmup=warmup,
@@ -194,8 +195,6 @@ class Runner:
             )
             self._rounds += 1
             reference = play(used, race, heat, self.referee, self.track.timing.device)
-            if self._played == 0 and reference is not None:
-                reference.fetch()  # for calibrate; a group's processes may end with it
         self._played += 1
         self.counted += not warmup
         return reference

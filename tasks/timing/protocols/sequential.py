@@ -22,11 +22,9 @@ def sequential(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
             for run, seed in enumerate(seeds):
                 if not race.alive(name):
                     break
-                heat = Heat(process=run, round=run, seed=seed, order=[name])
+                heat = Heat(process=run, round=run, seed=seed, order=[name], keeps=True)
                 with ProcessSet(track, race, [name], None, run) as processes:
                     found = play(processes, race, heat, referee, track.timing.device, references[run])
-                    if found is not None:
-                        found.fetch()  # while base's process lives
                     references[run] = found
     needed(race, track.timing.confidence)
     return race

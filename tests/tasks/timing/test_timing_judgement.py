@@ -31,7 +31,7 @@ def test_a_flag_that_settled_a_question_stays():
     assert judgement.open_arms(found, 0.95) == set()
     found.samples += race(40, lies=0).samples[16:]
     assert judgement.answer(found, AGAINST_BASE)[1] == "no"
-    assert judgement.flags(found, "patch:a") == ["clocks_disagree"]
+    assert judgement.flags(found, "patch:a") == ["late_answers"]
     assert Judgement([AGAINST_BASE], TimingConfig()).flags(found, "patch:a") == []  # by all rounds alone it is clear
 
 
