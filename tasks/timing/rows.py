@@ -156,3 +156,15 @@ class Report:
 def _median_s(race: Race, arm: str) -> float | None:
     times = list(call_times(race.samples, arm).values())
     return median(times) / 1e9 if times else None
+
+
+def samples_of(rows: Sequence[Measurement], cores: int = 1) -> list[Sample]:
+    """Samples as they were, so that a verdict can be checked from the store alone.
+
+    `rows`: of one session, without those that confirm, in the order of rounds; `cores`: those that each process had.
+    """
+    same = set(Sample.__dataclass_fields__) & set(Measurement.model_fields)
+    return [
+        Sample(**{**{name: getattr(row, name) for name in same}, "flags": tuple(row.flags), "cores": cores})
+        for row in rows
+    ]
