@@ -26,8 +26,8 @@ from tasks.timing.models import Sample
 from tasks.timing.stats import PROCESS_SD, signed_rank_interval
 
 PROCESS_S = 10.0
-"""Seconds of base's calls among which loading is shared. First calls meet cold caches: what a process uses until it is warm
-varies by some milliseconds, and in one second of calls that would hide a twentieth of a fast one."""
+"""Seconds of base's calls among which loading is shared. First calls meet cold caches: what a process uses until it is
+warm varies by some milliseconds, and in one second of calls that would hide a twentieth of a fast one."""
 OUTSIDE_SD = 0.003
 """Before any data: setups of equal code differ between processes by about this share of their CPU time."""
 SURE = 0.95

@@ -193,13 +193,10 @@ def test_equal_code_is_never_told_apart():
 def test_results_are_freed_at_the_expense_of_the_calls_that_made_them():
     """Base makes one call of a round and the patch fifteen; freeing a result takes 2 ms, an empty request 0.1 ms."""
     found = [sample("base", turn, 25, setups=15, ping_ns=0.1, release_ns=0.1 + 2) for turn in range(8)]
-    alike = [
-        sample("patch:a", turn, 5 * 15, number=15, setups=15, ping_ns=0.1, release_ns=0.1 + 30) for turn in range(8)
-    ]
+    more = {"number": 15, "setups": 15, "ping_ns": 0.1}
+    alike = [sample("patch:a", turn, 5 * 15, release_ns=0.1 + 30, **more) for turn in range(8)]
     assert list(charges([*found, *alike], "patch:a").values()) == pytest.approx([0.0] * 8)
-    slow = [
-        sample("patch:a", turn, 5 * 15, number=15, setups=15, ping_ns=0.1, release_ns=0.1 + 330) for turn in range(8)
-    ]
+    slow = [sample("patch:a", turn, 5 * 15, release_ns=0.1 + 330, **more) for turn in range(8)]
     assert ratio([*found, *slow]) == pytest.approx(1.0)
 
 

@@ -6,11 +6,11 @@ from logkit import Record, group_by_source
 
 
 def setup(seed):
-    """Eight thousand records of 150 sources, in random order."""
+    """Eight thousand records of 150 sources, in random order; nine hundred different ones."""
     rng = random.Random(seed)
     sources = [f"service-{rng.randrange(10**6):06d}.api" for _ in range(150)]
-    chosen = rng.choices(sources, k=8000)
-    return [Record(time, "INFO", source, "event", {}) for time, source in enumerate(chosen)]
+    records = [Record(time, "INFO", sources[time % 150], "event", {}) for time in range(900)]
+    return rng.choices(records, k=8000)
 
 
 def experiment(state):
