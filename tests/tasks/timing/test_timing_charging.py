@@ -201,7 +201,7 @@ def test_results_are_freed_at_the_expense_of_the_calls_that_made_them():
 
 
 def test_what_the_human_saves_in_setup_is_no_purse_for_others():
-    """Setup calls what was changed: the human saves 9 of 10 ms there, and the patch spends them on its call's answer."""
+    """Setup calls what was changed: the human saves 9 of 10 ms there, which the patch spends on its call."""
     found = [sample("base", turn, 10, setup_ns=10) for turn in range(8)]
     found += [sample("human", turn, 1, setup_ns=1) for turn in range(8)]
     found += [sample("patch:a", turn, 0.1, setup_ns=10) for turn in range(8)]
