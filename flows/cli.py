@@ -127,6 +127,9 @@ def evaluate(
     k: Annotated[int, typer.Option(min=1, help="Report Opt@1 to Opt@K.")] = 1,
     run_id: Annotated[str | None, typer.Option(help="Name of this evaluation. Default: from its content.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds for one call of one arm.")] = None,
+    tests: Annotated[
+        float | None, typer.Option(min=0, help="Seconds of the repository's own tests per patch; 0: none.")
+    ] = None,
     store: Annotated[str | None, typer.Option(help="Where results go. Default: the dataset, if it is a store.")] = None,
     sandbox: SandboxOption = None,
     trust: Annotated[
@@ -137,7 +140,8 @@ def evaluate(
     """Time predictions beside the human's patch and report Opt@K."""
     from flows.commands.build import run_evaluation
 
-    return run_evaluation(dataset, [*predictions, *(more or [])], k, run_id, timeout, store, sandbox, trust, verbose)
+    files = [*predictions, *(more or [])]
+    return run_evaluation(dataset, files, k, run_id, timeout, tests, store, sandbox, trust, verbose)
 
 
 @app.command(epilog="Example: `isobench report ./store --out ./report`")

@@ -104,13 +104,14 @@ def run_evaluation(
     k: int,
     run_id: str | None,
     timeout_s: float | None,
+    tests_s: float | None,
     store: str | None,
     sandbox: Literal["local", "docker"] | None,
     trust: bool,
     verbose: bool,
 ) -> int:
     """Run `evaluate`; on a terminal the user is asked for what needs their trust."""
-    from configs.models import SandboxConfig, TimingConfig
+    from configs.models import SandboxConfig, SuiteConfig, TimingConfig
     from storage.exchange.read import is_file
 
     missing = [str(path) for path in predictions if not path.is_file()]
@@ -121,6 +122,7 @@ def run_evaluation(
     require(box)
     box = _trusted_evaluation(dataset, results, box)
     timing = TimingConfig() if timeout_s is None else TimingConfig(call_timeout_s=timeout_s)
+    suite = SuiteConfig() if tests_s is None else SuiteConfig(check_s=tests_s)
     with running(results, verbose):
         from flows.evaluation import evaluate
 
@@ -132,6 +134,7 @@ def run_evaluation(
             run_id=run_id,
             sandbox=box,
             timing=timing,
+            suite=suite,
         )
     _print_evaluation(summary)
     return finish(summary)
