@@ -23,7 +23,7 @@ import numpy as np
 
 from tasks.timing.clocks import call_times, common, counted
 from tasks.timing.models import Sample
-from tasks.timing.stats import PROCESS_SD, signed_rank_interval
+from tasks.timing.stats import PROCESS_SD, Estimator, median_interval, signed_rank_interval
 
 PROCESS_S = 10.0
 """Seconds of base's calls among which loading is shared. First calls meet cold caches: what a process uses until it is
@@ -45,6 +45,12 @@ class Charge:
     high: float
 
 
+def estimator(samples: Sequence[Sample]) -> Estimator:
+    """How charged rounds are summed up: by signed ranks where arms shared a core at the same moment, and their noise is
+    small and even; else by the median, since a core that changes its speed between two calls makes wild rounds."""
+    return signed_rank_interval if any(sample.company_ns for sample in samples) else median_interval
+
+
 def charges(samples: Sequence[Sample], arm: str) -> dict[int, float]:
     """Signed charge of each counted round that the arm and base have in common; base's own are 0.
 
@@ -60,7 +66,7 @@ def charges(samples: Sequence[Sample], arm: str) -> dict[int, float]:
 def saved_by_human(samples: Sequence[Sample]) -> float:
     """What the human's change surely saves beside the calls, per call: the near end of its interval, or 0."""
     found = np.array(list(_against_base(samples, "human").values()))
-    return max(0.0, -signed_rank_interval(found, SURE)[2]) if len(found) > 1 else 0.0
+    return max(0.0, -estimator(samples)(found, SURE)[2]) if len(found) > 1 else 0.0
 
 
 def _against_base(samples: Sequence[Sample], arm: str) -> dict[int, float]:
@@ -76,7 +82,7 @@ def charge_of(samples: Sequence[Sample], arm: str, confidence: float) -> Charge 
     found = np.array(list(charges(samples, arm).values()))
     if len(found) < 2:
         return None
-    centre, low, high = signed_rank_interval(found, confidence)
+    centre, low, high = estimator(samples)(found, confidence)
     return Charge(max(0.0, centre), max(0.0, low), max(0.0, high))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.timing.charging import charged_times, due_times, process_sd
+from tasks.timing.charging import charged_times, due_times, estimator, process_sd
 from tasks.timing.clocks import call_times, wall_times
 from tasks.timing.commands.compare import compare_metric
 from tasks.timing.models import Question, Race, Sample, Verdict
@@ -21,7 +21,6 @@ from tasks.timing.stats import (
     interval,
     median_interval,
     ratio_of_means,
-    signed_rank_interval,
     slower,
 )
 
@@ -98,15 +97,15 @@ def compare(
         walls = [np.array(list(wall_times(race.samples, name).values())) for name in (against, arm)]
         return _alone(ratio_of_means(walls[0], walls[1], confidence))
 
-    def estimate(times: Times, process_sd: float, estimator: Estimator) -> Interval | None:
+    def estimate(times: Times, process_sd: float, by: Estimator) -> Interval | None:
         sets = log_ratios(race.samples, arm, against, times)
         sets = [both_sides(part) for part in sets] if protocol == "duet" else sets
-        return interval(sets, confidence, process_sd, estimator)
+        return interval(sets, confidence, process_sd, by)
 
     calls = estimate(call_times, PROCESS_SD, median_interval)
     if not charging:
         return _alone(calls)
-    charged = estimate(charged_times, process_sd(race.samples, arm), signed_rank_interval)
+    charged = estimate(charged_times, process_sd(race.samples, arm), estimator(race.samples))
     if calls is None or charged is None:
         return None
     return Compared(slower(calls, charged), calls)
