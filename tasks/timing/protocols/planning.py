@@ -17,9 +17,9 @@ SHARED_S = 0.05
 """Length of a batch whose arms share a core: a dozen turns of about 3 ms each. Shorter experiments are batched too."""
 MAX_BATCH = 200
 """Calls of a batch at most."""
-BATCH_SETUP_S = 0.04
-"""Time that setting up one batch may take, in each arm. What setups of equal code differ by in a round hardly shrinks
-with their number: more rounds tell more than larger batches."""
+BATCH_SETUP_S = 0.1
+"""Time that setting up one batch may take, in each arm. Charges are averaged over its workloads: with two of them where
+twelve fit, patches as fast as the human took 242 rounds in the demo instead of 35."""
 ALIKE = 4.0
 """Arms up to this many times as slow as the human share its batches: with them a comparison may be close."""
 FEWEST_ROUNDS = 3

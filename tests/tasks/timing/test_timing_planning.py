@@ -31,6 +31,6 @@ def test_batches():
     fast = {"base": 0.5, "human": 0.002, "patch:a": 0.007, "patch:b": 0.5}
     assert batches(fast, setup) == (1, {"human": 10, "patch:a": 10})
     assert batches({"base": 0.001, "human": 0.001}, setup) == (20, {})
-    assert batches({"base": 0.001, "human": 0.0001}, setup) == (20, {"human": 40})  # no more than 0.04 s of setup
+    assert batches({"base": 0.001, "human": 0.0001}, setup) == (20, {"human": 100})  # no more than 0.1 s of setup
     assert batches({"base": 0.5, "patch:a": 0.002}, setup) == (1, {"patch:a": 10})
     assert batches({"base": 0.5}, setup) == (1, {})
