@@ -36,7 +36,7 @@ class Judgement:
                 found.add(question.arm)
             else:
                 self._settled[question] = compared, verdict
-                self._flags.setdefault(question.arm, set()).update(clock_flags(race.samples, question.arm))
+                self._flags.setdefault(question.arm, set()).update(arm_flags(race, question.arm))
         return found
 
     def flags(self, race: Race, arm: str) -> list[str]:
@@ -64,4 +64,4 @@ class Judgement:
 def arm_flags(race: Race, arm: str) -> list[str]:
     """Everything suspicious about an arm: what its samples say, and what its clocks say."""
     found = {flag for sample in race.samples if sample.arm == arm for flag in sample.flags}
-    return sorted(found | set(clock_flags(race.samples, arm)))
+    return sorted(found | set([] if race.primary else clock_flags(race.samples, arm)))  # a command has one clock only

@@ -18,7 +18,7 @@ OPENING = {
 }  # fmt: skip
 """Names of functions and methods that open, look at, make or change a file by its name."""
 ARCHIVES = {"zipfile", "tarfile", "shutil", "glob", "gzip", "bz2", "lzma", "pickle", "fileinput", "linecache"}
-OURS = {"INSIDE", "WATCH", "__file__"}
+OURS = {"INSIDE", "STRUCTURE", "WATCH", "__file__"}
 """A path that begins with one of these is a file of this project."""
 ALLOWED = {
     # folders and files that isobench names and makes itself, before or after a stranger's turn
