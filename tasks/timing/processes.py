@@ -124,10 +124,14 @@ class ProcessSet:
             self._race.base_load_s = taken_s["base"]
         charge(self._race, beyond(taken_s, self._race.base_load_s), self._timing.budget_s, at_once=True)
         self.taken_s.clear()
-        for name in names:
+        self.add_to_load()
+
+    def add_to_load(self) -> None:
+        """Count as loading what was used since this was last asked."""
+        for name, probe in self.probes.items():
             if self._race.alive(name):
-                spent = self.probes[name].spent()
-                self.load_ns[name] = spent.load_ns + spent.idle_ns
+                spent = probe.spent()
+                self.load_ns[name] = self.load_ns.get(name, 0) + spent.load_ns + spent.setup_ns + spent.idle_ns
 
     def __enter__(self) -> ProcessSet:
         return self
