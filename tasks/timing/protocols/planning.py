@@ -18,8 +18,8 @@ SHARED_S = 0.05
 MAX_BATCH = 200
 """Calls of a batch at most."""
 BATCH_SETUP_S = 0.1
-"""Time that setting up one batch may take, in each arm. Charges are averaged over its workloads: with two of them where
-twelve fit, patches as fast as the human took 242 rounds in the demo instead of 35."""
+"""Time that setting up one batch may take, in each arm. Charges are averaged over its workloads: with few of them many
+more rounds are needed."""
 ALIKE = 4.0
 """Arms up to this many times as slow as the human share its batches: with them a comparison may be close."""
 FEWEST_ROUNDS = 3
