@@ -38,10 +38,9 @@ MOST_CREDIT = 0.9
 
 @dataclass(frozen=True)
 class Charge:
-    """Nanoseconds per call with their interval; all of them 0 or more."""
+    """Nanoseconds per call, and the upper end of their interval; both 0 or more."""
 
     ns: float
-    low: float
     high: float
 
 
@@ -82,8 +81,8 @@ def charge_of(samples: Sequence[Sample], arm: str, confidence: float) -> Charge 
     found = np.array(list(charges(samples, arm).values()))
     if len(found) < 2:
         return None
-    centre, low, high = estimator(samples)(found, confidence)
-    return Charge(max(0.0, centre), max(0.0, low), max(0.0, high))
+    centre, _, high = estimator(samples)(found, confidence)
+    return Charge(max(0.0, centre), max(0.0, high))
 
 
 def charged_times(samples: Sequence[Sample], arm: str) -> dict[int, float]:
