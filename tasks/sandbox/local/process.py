@@ -221,7 +221,9 @@ class LocalProcess:
         Raises SandboxError if it was abandoned.
         """
         completed = self._completed or self._close(timeout_s)
-        if self.abandoned:
+        # Commands die with the thread that starts them, which ends before this process tells that it abandons them.
+        died = completed.returncode in (None, 137) and not threading.main_thread().is_alive()
+        if self.abandoned or died:
             raise SandboxError(ABANDONED)
         return completed
 
