@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
+from tasks.sandbox.joined import joined
 from tasks.sandbox.models import ARM_DIR, WORK_DIR, Arm, Limits, Mount, Process, Sandbox, SandboxError
 from tasks.sandbox.probe.protocol import Bound, Line, read_lines, text_of, write_all
 from tasks.suites.models import Outcome, Ran
@@ -26,15 +26,6 @@ LONG_LINE = 1 << 22
 _PRIVATE = (WORK_DIR, "/tmp", "/dev/shm")
 """Folders that tests may write to; they are emptied after each process, so that none leaves word for the next."""
 _FILES = ("canaries", "child", "below", "server")
-_BOOT = """import sys, types
-sys.modules["tasks"] = sys.modules["tasks.suites"] = types.ModuleType("tasks")
-package = sys.modules["tasks.suites.inside"] = types.ModuleType("inside")
-for name, text in {sources!r}:
-    module = sys.modules["tasks.suites.inside." + name] = types.ModuleType("tasks.suites.inside." + name)
-    setattr(package, name, module)
-    exec(compile(text, "<suite>", "exec"), module.__dict__)
-sys.modules["tasks.suites.inside.server"].main()
-"""
 
 
 class SuiteError(Exception):
@@ -240,8 +231,6 @@ def _texts(answer: dict[str, Any], name: str) -> list[str]:
     return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
-@lru_cache
 def program() -> str:
-    """Python source that defines what runs inside from its files and starts it."""
-    folder = Path(__file__).parent / "inside"
-    return _BOOT.format(sources=[(name, (folder / f"{name}.py").read_text()) for name in _FILES])
+    """Python source of what runs inside: its files, and their start."""
+    return joined("tasks.suites.inside", Path(__file__).parent / "inside", _FILES, "<suite>")

@@ -20,7 +20,7 @@ from tasks.timing.protocols.common import Needed
 
 NOT_CONFIRMED = "not_confirmed"
 """Flag of an arm that is fast enough only while other patches are timed beside it."""
-ROUNDS = 4
+ROUNDS = 3
 """Rounds after which a confirmation is looked at first: they suffice where the estimate reaches the threshold again."""
 BUDGET_SHARE = 0.5
 """Of a session's budget, for one confirmation."""
@@ -37,9 +37,14 @@ class Confirmation:
 
 
 def confirm(
-    play: Play, track: Track, cores: tuple[int, ...], questions: Sequence[Question], worker: WorkerGroup | None
+    play: Play,
+    track: Track,
+    cores: tuple[int, ...],
+    won: Race,
+    questions: Sequence[Question],
+    worker: WorkerGroup | None,
 ) -> Confirmation:
-    """Time one arm anew with base and human alone. All questions are about that arm, and were answered `yes`.
+    """Time one arm anew with base and human alone. All questions are about that arm, and `won` answered them `yes`.
 
     A question is confirmed if the estimate reaches its threshold. Where it does not, rounds go on until the interval
     says `yes` or `no`, or rounds and time are up.
@@ -49,6 +54,7 @@ def confirm(
     alone = replace(
         track,
         worker=worker,
+        like=won,
         arms={name: track.arms[name] for name in ("base", "human", arm) if name in track.arms},
         timing=timing.model_copy(
             update={

@@ -35,6 +35,8 @@ class Track:
     limits: Limits
     worker: WorkerGroup | None = None
     """Where no sandbox is counted whole: the group of all, for rounds that have one arm at a time."""
+    like: Race | None = None
+    """A race of these arms and others, whose batches and ways are taken over instead of being found out again."""
 
     def probe(self, name: str, cpus: tuple[int, ...] | None, hash_seed: int, checker: bool = False) -> ProbeSession:
         """A process of one arm, not yet started."""
@@ -139,6 +141,7 @@ class ProcessSet:
     def __exit__(self, *_: object) -> None:
         if self.crossed is not None:
             self._stack.push(self.crossed.__exit__)
+        at_once(list(self.probes), lambda name: self.probes[name].close())  # each waits for its namespaces to go
         self._stack.close()
 
     @property

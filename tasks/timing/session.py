@@ -152,7 +152,7 @@ def _confirmed(
         if (question.arm != "human" or not whole) and judgement.answer(race, question)[1] == "yes":
             found.setdefault(question.arm, []).append(question)
     worker = None if whole else WorkerGroup.find()
-    return {arm: confirm(play, track, cores, asked, worker) for arm, asked in found.items()}
+    return {arm: confirm(play, track, cores, race, asked, worker) for arm, asked in found.items()}
 
 
 def _outcome(race: Race, arm: str, comparisons: Sequence[Comparison], flags: list[str]) -> ArmOutcome:

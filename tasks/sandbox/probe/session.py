@@ -10,10 +10,10 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from tasks.sandbox.joined import joined
 from tasks.sandbox.metering.models import IN_TURN, WHOLE
 from tasks.sandbox.models import ARM_DIR, Arm, Limits, Process, Sandbox
 from tasks.sandbox.probe.accounting import Watch
@@ -80,12 +80,6 @@ _FILES = (
     "tracing",
     "probe",
 )
-_BOOT = """import sys, types
-for name, text in {sources!r}:
-    module = sys.modules["tasks.sandbox.probe.inside." + name] = types.ModuleType(name)
-    exec(compile(text, "<probe>", "exec"), module.__dict__)
-sys.modules["tasks.sandbox.probe.inside.probe"].main()
-"""
 
 
 class ProbeSession:
@@ -400,8 +394,6 @@ class ProbeSession:
         return ProbeError("protocol", message)
 
 
-@lru_cache
 def probe_text() -> str:
-    """Python source that defines the probe from its files and runs it."""
-    folder = Path(__file__).parent / "inside"
-    return _BOOT.format(sources=[(name, (folder / f"{name}.py").read_text()) for name in _FILES])
+    """Python source of the probe: its files, and their start."""
+    return joined("tasks.sandbox.probe.inside", Path(__file__).parent / "inside", _FILES, "<probe>")

@@ -110,7 +110,11 @@ class Runner:
         timing, race = self.track.timing, self.race
         processes = self._start_set()
         try:
-            race.fresh = self.track.dialect == "gso" or self._same_for_all_seeds(processes)
+            like = self.track.like
+            if like is not None:
+                race.fresh, race.number, race.numbers = like.fresh, like.number, like.numbers
+            else:
+                race.fresh = self.track.dialect == "gso" or self._same_for_all_seeds(processes)
             start = self._clock()
             reference = self.play(processes, warmup=True)
             round_s = self._clock() - start
@@ -121,7 +125,9 @@ class Runner:
                 if status != "ok":
                     race.base_failure = f"check_equivalence rejects base's own result: {reason}"
             race.one_core = self._shares(race.samples)
-            if not race.fresh and not self.out:
+            if like is not None:
+                race.one_core = like.one_core and self._sharing
+            elif not race.fresh and not self.out:
                 round_s = self._choose_batches(processes, round_s)
         except BaseException:
             processes.__exit__(None)
