@@ -126,11 +126,11 @@ class Tally:
         if self.forged:
             return f"forges the outcomes of tests: {self.forged}"
         if not self.failed:
-            return f"{self.not_run} of {self.total} tests were not run for lack of time" if self.not_run else ""
+            return f"no time for all tests: {self.not_run} of {self.total} were not run" if self.not_run else ""
         names = list(self.failed)
         more = f" (and {len(names) - NAMED} more)" if len(names) > NAMED else ""
         return (
-            f"fails {len(names)} of {self.total} tests that base and human pass: {', '.join(names[:NAMED])}{more}; "
+            f"fails tests that base and human pass: {len(names)} of {self.total}, {', '.join(names[:NAMED])}{more}; "
             f"the first: {self.failed[names[0]].why or self.failed[names[0]].outcome}"
         )
 

@@ -89,7 +89,7 @@ def test_evaluate_needs_no_earlier_store(files: tuple[Path, Path], tmp_path: Pat
     assert [scores[n].status for n in range(5)] == ["ok", "empty_patch", "patch_failed", "incorrect", "incorrect"]
     assert scores[0].opt_base == "yes"
     assert scores[3].reason.startswith(
-        "fails 1 of 3 tests that base and human pass: tests/test_masking.py::MaskingTest::test_twice_is_the_identity; "
+        "fails tests that base and human pass: 1 of 3, tests/test_masking.py::MaskingTest::test_twice_is_the_identity; "
     )
     assert scores[4].reason.startswith("forges the outcomes of tests: ")
     assert not any(row.weakly_checked for row in scores.values())

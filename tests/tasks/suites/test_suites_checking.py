@@ -39,14 +39,14 @@ def test_a_patch_that_fails_is_incorrect_with_names(desk: Desk, reference: Refer
         "tests/test_words.py::TopCase::test_top_of_case",
     ]
     assert checked.reason.startswith(
-        "fails 2 of 5 tests that base and human pass: tests/test_words.py::test_count_words, "
+        "fails tests that base and human pass: 2 of 5, tests/test_words.py::test_count_words, "
     )
 
 
 def test_what_there_is_no_time_for_is_no_failure(desk: Desk, reference: Reference) -> None:
     checked, tally = desk.check("late", HONEST, reference, check_s=0)
     assert (checked.correct, tally.not_run) == (None, 5)
-    assert checked.reason == "5 of 5 tests were not run for lack of time"
+    assert checked.reason == "no time for all tests: 5 of 5 were not run"
 
 
 def test_a_test_that_takes_much_longer_than_the_humans_fails(
