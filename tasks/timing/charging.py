@@ -51,28 +51,26 @@ def estimator(samples: Sequence[Sample]) -> Estimator:
 
 
 def charges(samples: Sequence[Sample], arm: str) -> dict[int, float]:
-    """Signed charge of each counted round that the arm and base have in common; base's own are 0.
+    """Signed charge of each counted round that the arm has in common with its measure; base's own are 0.
 
-    Where the human's change makes setup faster, since setup calls what was changed, that is no purse for others: what
-    it surely saves there is added to the charge of every patch.
+    The measure is base, or, for a patch, the human where that surely uses less beside its calls: setup calls what was
+    changed, then, and what the change saves there is no purse for others to spend on the call's work.
     """
     if arm == "base":
         return dict.fromkeys(counted(samples, "base"), 0.0)
-    purse = saved_by_human(samples) if arm != "human" else 0.0
-    return {number: charge + purse for number, charge in _against_base(samples, arm).items()}
+    return _beyond(samples, arm, "human" if arm != "human" and _human_saves(samples) else "base")
 
 
-def saved_by_human(samples: Sequence[Sample]) -> float:
-    """What the human's change surely saves beside the calls, per call: the near end of its interval, or 0."""
-    found = np.array(list(_against_base(samples, "human").values()))
-    return max(0.0, -estimator(samples)(found, SURE)[2]) if len(found) > 1 else 0.0
+def _human_saves(samples: Sequence[Sample]) -> bool:
+    found = np.array(list(_beyond(samples, "human", "base").values()))
+    return len(found) > 1 and estimator(samples)(found, SURE)[2] < 0
 
 
-def _against_base(samples: Sequence[Sample], arm: str) -> dict[int, float]:
-    load = _load_shares(samples, arm)
+def _beyond(samples: Sequence[Sample], arm: str, measure: str) -> dict[int, float]:
+    load = _load_shares(samples, arm, measure)
     return {
-        ours.round: _beside(ours, base) + load.get(ours.process, 0.0)
-        for ours, base in zip(*common(samples, arm), strict=True)
+        ours.round: _beside(ours, theirs) + load.get(ours.process, 0.0)
+        for ours, theirs in zip(*common(samples, arm, measure), strict=True)
     }
 
 
@@ -109,28 +107,28 @@ def process_sd(samples: Sequence[Sample], arm: str) -> float:
     return float(np.hypot(PROCESS_SD, OUTSIDE_SD * beside / max(1.0, float(np.median(charged)))))
 
 
-def _beside(ours: Sample, base: Sample) -> float:
-    """What the arm used beside the calls of a round beyond base. The fixed part of each request is in both alike, so
-    totals are compared before they are shared among workloads, results, or calls. Only freeing results grows with the
-    calls of each arm: it is compared per call, less what an empty request of base's takes."""
-    travelled = ours.result_ns > 0 and base.result_ns > 0
-    shown = ours.digest_ns - base.digest_ns * ours.hashed / base.hashed
-    shown += (ours.result_ns - base.result_ns) * travelled * ours.hashed
-    setup = ours.setup_ns - base.setup_ns * ours.setups / base.setups
-    idle = ours.idle_ns + ours.ping_ns - base.idle_ns - base.ping_ns
-    freed = (ours.release_ns - base.ping_ns) / ours.number - (base.release_ns - base.ping_ns) / base.number
+def _beside(ours: Sample, theirs: Sample) -> float:
+    """What an arm used beside the calls of a round beyond its measure. The fixed part of each request is in both alike,
+    so totals are compared before they are shared among workloads, results, or calls. Only freeing results grows with
+    the calls of each arm: it is compared per call, less what an empty request of the measure takes."""
+    travelled = ours.result_ns > 0 and theirs.result_ns > 0
+    shown = ours.digest_ns - theirs.digest_ns * ours.hashed / theirs.hashed
+    shown += (ours.result_ns - theirs.result_ns) * travelled * ours.hashed
+    setup = ours.setup_ns - theirs.setup_ns * ours.setups / theirs.setups
+    idle = ours.idle_ns + ours.ping_ns - theirs.idle_ns - theirs.ping_ns
+    freed = (ours.release_ns - theirs.ping_ns) / ours.number - (theirs.release_ns - theirs.ping_ns) / theirs.number
     return setup / ours.setups + shown / ours.hashed + idle / ours.number + freed
 
 
-def _load_shares(samples: Sequence[Sample], arm: str) -> dict[int, float]:
-    """What loading took beyond base's, per call, by process."""
-    mine, base = _loads(samples, arm), _loads(samples, "base")
+def _load_shares(samples: Sequence[Sample], arm: str, measure: str) -> dict[int, float]:
+    """What loading took beyond the measure's, per call, by process."""
+    mine, theirs = _loads(samples, arm), _loads(samples, measure)
     times = list(call_times(samples, "base").values())
     if not times:
         return {}
     calls = max(1.0, PROCESS_S * 1e9 / float(np.median(times)))
     warmed = {s.process for s in samples if s.arm == "base" and s.warmup}
-    return {p: (mine[p] - base[p]) / (calls if p in warmed else 1.0) for p in mine if p in base}
+    return {p: (mine[p] - theirs[p]) / (calls if p in warmed else 1.0) for p in mine if p in theirs}
 
 
 def _loads(samples: Sequence[Sample], arm: str) -> dict[int, float]:

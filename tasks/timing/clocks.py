@@ -47,11 +47,11 @@ def clock_flags(samples: Sequence[Sample], arm: str) -> list[str]:
     return ["clocks_disagree"] * impossible + ["late_answers"] * late
 
 
-def common(samples: Sequence[Sample], arm: str) -> tuple[list[Sample], list[Sample]]:
-    """The arm's and base's samples of the rounds that both have, in order."""
-    ours, base = counted(samples, arm), counted(samples, "base")
-    rounds = sorted(set(ours) & set(base))
-    return [ours[number] for number in rounds], [base[number] for number in rounds]
+def common(samples: Sequence[Sample], arm: str, against: str = "base") -> tuple[list[Sample], list[Sample]]:
+    """The samples of an arm and of another of the rounds that both have, in order."""
+    ours, others = counted(samples, arm), counted(samples, against)
+    rounds = sorted(set(ours) & set(others))
+    return [ours[number] for number in rounds], [others[number] for number in rounds]
 
 
 def _column(values: Sequence[float]) -> Floats:

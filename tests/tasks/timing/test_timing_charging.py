@@ -207,3 +207,11 @@ def test_what_the_human_saves_in_setup_is_no_purse_for_others():
     found += [sample("patch:a", turn, 0.1, setup_ns=10) for turn in range(8)]
     assert ratio(found, arm="human") == pytest.approx(10)
     assert ratio(found) == pytest.approx(10 / 9.1)
+
+
+def test_the_humans_noise_in_setup_is_no_purse_either():
+    """What the human saves there varies from round to round, with the patch's: they met the same core."""
+    found = [sample("base", turn, 10, setup_ns=20) for turn in range(8)]
+    found += [sample("human", turn, 1, setup_ns=5 + turn) for turn in range(8)]
+    found += [sample("patch:a", turn, 0.1, setup_ns=5 + turn + 3) for turn in range(8)]
+    assert ratio(found) == pytest.approx(10 / 3.1)
