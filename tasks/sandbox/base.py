@@ -23,6 +23,11 @@ class OpenSandbox(ABC, Generic[P]):
     gpus = False
     """Whether commands see the machine's NVIDIA GPUs."""
 
+    @property
+    def isolated(self) -> bool:
+        """Whether commands are hidden from the machine, and it from them."""
+        return True
+
     def __init__(self) -> None:
         self._running: weakref.WeakSet[P] = weakref.WeakSet()
         self._lock = threading.Lock()

@@ -117,6 +117,10 @@ class Sandbox(Protocol):
     kind: Literal["local", "docker"]
 
     @property
+    def isolated(self) -> bool:
+        """Whether commands see other paths than this machine's: without, those of mounts are rewritten."""
+
+    @property
     def meter(self) -> MeterName:
         """What counts CPU time here, decided once: sessions with different meters are not compared."""
 
@@ -180,6 +184,10 @@ class Arm(Frozen):
     import_paths: tuple[str, ...] = (".",)
     """Folders of the checkout that go on PYTHONPATH, in order."""
     environment: Environment
+
+    def seen_at(self, work: Path, sandbox: Sandbox) -> str:
+        """Folder of the files as its own code names it in a sandbox: in tracebacks, and in code objects."""
+        return ARM_DIR if sandbox.isolated else str(work / self.checkout)
 
     def command(
         self,

@@ -44,6 +44,11 @@ class Bench:
     patch: str = ""
     """The human's unified diff."""
 
+    @property
+    def root(self) -> str:
+        """Folder of base's files as its code names it."""
+        return self.base.seen_at(self.work, self.sandbox)
+
     def session(self, arm: Arm, clock: Clock, checker: bool = False) -> ProbeSession:
         """A process of an arm, not yet started."""
         return ProbeSession(self.sandbox, arm, self.work, limits=self.limits, timeout_s=clock.left_s, checker=checker)

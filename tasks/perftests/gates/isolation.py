@@ -12,7 +12,6 @@ from tasks.perftests.gates.context import INSIDE, WATCH, Bench, Clock, GateFaile
 from tasks.perftests.gates.telling import without_the_change
 from tasks.perftests.models import Proposal
 from tasks.perftests.sources.workloads import spans
-from tasks.sandbox.models import ARM_DIR
 from tasks.sandbox.probe.inside import structure
 from tasks.sandbox.probe.inside.encoding import decode
 from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession
@@ -71,7 +70,7 @@ def world(
     watching = [WATCH.read_text(), (INSIDE / "world.py").read_text()]
     with bench.session(bench.base, clock) as fresh:
         try:
-            fresh.load("\n".join([*watching, f"begin({targets!r}, {ARM_DIR!r})\n"]))
+            fresh.load("\n".join([*watching, f"begin({targets!r}, {bench.root!r})\n"]))
             fresh.load(once(proposal), proposal.dialect)
         except ProbeError as error:
             raise GateFailed("order", f"in a second process it fails: {error}") from None

@@ -12,7 +12,6 @@ from tasks.perftests.gates.behaviour import First
 from tasks.perftests.gates.context import INSIDE, SEED, STUB_SEED, WATCH, Bench, Clock, GateFailed, once, varies
 from tasks.perftests.models import Proposal
 from tasks.perftests.sources.workloads import spans
-from tasks.sandbox.models import ARM_DIR
 from tasks.sandbox.probe.inside.encoding import Record, decode
 from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession
 
@@ -81,7 +80,7 @@ def without_the_change(
         return None
     clock.check("trivial")
     limit_s = max(STUB_S, STUB_TIMES * first.seconds)
-    begin = f"begin({spans(bench.targets.functions)!r}, {ARM_DIR!r}, {limit_s!r})\n"
+    begin = f"begin({spans(bench.targets.functions)!r}, {bench.root!r}, {limit_s!r})\n"
     with ExitStack() as stack:
         probe = used if varies(proposal) else stack.enter_context(bench.session(bench.base, clock))
         try:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from configs.models import PerfTestConfig
 from tasks.perftests.inside.values import differs
 from tasks.perftests.targets import Place
-from tasks.sandbox.models import ARM_DIR, Arm, Limits, Sandbox
+from tasks.sandbox.models import Arm, Limits, Sandbox
 
 SHARED = Path(__file__).parents[1] / "inside"
 SEEING = (SHARED / "values.py", SHARED / "observing.py")
@@ -77,7 +77,7 @@ def try_inside(
     request = {
         **question,
         "targets": spans(targets),
-        "root": ARM_DIR,
+        "root": arm.seen_at(work, sandbox),
         "test_s": min(TEST_S, config.max_duration_s),
         "total_s": min(ALL_TESTS_S, config.gate_timeout_s * 0.8),
     }

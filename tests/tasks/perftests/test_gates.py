@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from configs.models import PerfTestConfig, SandboxConfig
 from tasks.perftests.gates import Bench, judge, screen
 from tasks.perftests.models import Proposal
+from tasks.perftests.sources.pytest.source import from_tests
 from tasks.perftests.targets import Targets, find_targets
 from tasks.sandbox import Environment, open_sandbox
+from tasks.sandbox.local.sandbox import LocalSandbox
 from tests.speed import sized
+from tests.tasks.perftests.conftest import Kit
 from tests.tasks.perftests.gate_scripts import BAD, GOOD, GSO, WITHOUT, WORDS, changed
 
 
@@ -30,6 +35,22 @@ def test_good_scripts_pass_with_what_they_cover(text: str, dialect: str, bench: 
     assert seen.screen_speedup is not None
     assert seen.flags == []
     assert verdict.results_compared
+
+
+def test_without_bubblewrap_gates_and_sources_see_the_changed_functions(
+    kit: Kit, bench: Bench, config: PerfTestConfig
+) -> None:
+    """There the checkout lies where it is on this machine, and not at a path of the sandbox."""
+    with LocalSandbox(use_bubblewrap=False) as sandbox:
+        plain = replace(bench, sandbox=sandbox)
+        verdict = judge(script(GOOD), plain, config.model_copy(update={"screen_rounds": 0}))
+        offered = from_tests(
+            kit.commit, [script("").api], PerfTestConfig(tests_per_commit=1), sandbox=sandbox, work=kit.work,
+            base=kit.base, human=kit.human, limits=bench.limits,
+        )  # fmt: skip
+    assert verdict.accepted, verdict.reason
+    assert verdict.evidence.line_share_base == 6 / 8
+    assert len(offered) == 1
 
 
 @pytest.mark.parametrize("gate", BAD)
