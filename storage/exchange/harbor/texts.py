@@ -33,7 +33,7 @@ ENV PATH=/env/bin:$PATH
 WORKDIR {workspace}
 """
 
-TESTS = """# What judges: isobench, the perf tests, the same repository and environment; apart from the agent's container.
+TESTS = """# What judges: isobench, the perf tests, repository and environment; apart from the agent's container.
 FROM {image}
 {tools}
 COPY . /tests
