@@ -26,6 +26,7 @@ IGNORING = ".gitignore"
 _IGNORING_BYTES = 256 * 1024
 _WHO = "base"
 _SETTINGS = {
+    "core.bare": "false",
     "user.name": "agent",
     "user.email": "agent@localhost",
     "core.logAllRefUpdates": "true",
@@ -104,7 +105,7 @@ class BaseTree:
         """
         folder.mkdir(parents=True)
         made = git_in(folder.parent, quiet({"safe.directory": "*"}))
-        made.update_environment(GIT_DIR=str(folder), GIT_WORK_TREE=str(folder.parent))
+        made.update_environment(GIT_DIR=str(folder))
         form = _run(self._git, "rev-parse", "--show-object-format").decode().strip()
         _run(made, "init", "-q", "--initial-branch=main", f"--object-format={form}")
         tree = self._tree
@@ -216,7 +217,7 @@ def _run(command: git.Git, *arguments: str, istream: object = None, fine: tuple[
     status, output, errors = command.execute(
         ["git", *arguments], istream=istream, stdout_as_string=False, strip_newline_in_stdout=False,
         with_extended_output=True, with_exceptions=False,
-    )  # type: ignore[call-overload,misc]  # fmt: skip
+    )  # type: ignore[call-overload]  # fmt: skip
     if status not in fine:
         lines = [line for line in str(errors).splitlines() if line.strip()]
         raise BaseTreeError(re.sub(r"^(fatal|error): ", "", lines[-1]) if lines else f"git {arguments[0]} failed")

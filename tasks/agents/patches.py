@@ -1,4 +1,4 @@
-"""The patch of an attempt, taken from outside: its workspace held against the commit, as git would write the difference.
+"""The patch of an attempt, taken from outside: its workspace held against the commit, as git writes differences.
 
 Nothing that the agent says or did to its `.git` has a part in it.
 """
