@@ -9,7 +9,7 @@ import pytest
 
 from storage.store import Store, StoreError
 from tasks.llm.cache import Reply, ReplyCache
-from tasks.llm.gateway import cache_folder
+from tasks.llm.structured_output import cache_folder
 from tasks.llm.requests import Request, Requests
 
 KEY = "a" * 40
