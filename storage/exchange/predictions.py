@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ def export_predictions(store: Store, path: str | Path, repo: str | None = None) 
 
     Raises UserError if the file cannot be written; the old file stays then.
     """
-    rows = store.rows(Prediction, repo)
+    return write_predictions(store.rows(Prediction, repo), path)
+
+
+def write_predictions(rows: Iterable[Prediction], path: str | Path) -> int:
+    """Write these; see `export_predictions`."""
     return write_lines(path, map(swe_bench, sorted(rows, key=_order)))
 
 

@@ -19,10 +19,11 @@ from configs.errors import UserError
 from storage.exchange.harbor import task_name
 from storage.exchange.read import Refused, first_problem, long_text, problem_of_name
 from storage.files import TRAJECTORIES, put
-from storage.ids import content_hash, prediction_id
+from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import NO_ANSWER, Attempt, AttemptStatus, Instance, Prediction
 from tasks.agents.harbor import atif
+from tasks.agents.recording import prediction_of
 from tasks.code.leaks import find_leaks
 from tasks.sandbox import foreign
 
@@ -232,20 +233,8 @@ def _numbered(trials: Iterable[_Trial], store: Store) -> tuple[list[Attempt], li
         taken.add(sample)
         row = row.model_copy(update={"sample": sample})
         if row.status not in NO_ANSWER:
-            made = _prediction(row, trial.patch)
+            made = prediction_of(row, trial.patch, told=True)
             predictions.append(made)
             row = row.model_copy(update={"prediction_id": made.prediction_id})
         attempts.append(row)
     return attempts, predictions
-
-
-def _prediction(row: Attempt, patch: str) -> Prediction:
-    return Prediction(
-        prediction_id=prediction_id(row.instance_id, row.model, row.agent, row.sample, patch),
-        instance_id=row.instance_id, repo=row.repo, model=row.model, agent=row.agent, sample=row.sample,
-        model_patch=patch, cost_usd=row.told_cost_usd, tokens_in=row.told_tokens_in, tokens_out=row.told_tokens_out,
-        tokens_cache_read=row.tokens_cache_read or None, steps=row.steps, duration_s=row.duration_s,
-        status=row.status, reason=row.reason, agent_version=row.agent_version, attempt_id=row.attempt_id,
-        trajectory=row.trajectory, trajectory_sha=row.trajectory_sha, prompt_leak_rate=row.prompt_leak_rate,
-        tool_leak_rate=row.tool_leak_rate,
-    )  # fmt: skip

@@ -1,0 +1,196 @@
+"""Run coding agents: instances x agents x models x samples, each attempt once, side by side."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import flow
+
+from configs.agent_files import AgentFile, load_agent
+from configs.agent_runs import AgentsConfig
+from configs.errors import UserError
+from configs.models import RepositoryConfig
+from flows.engine.run import Run
+from flows.engine.task_runner import Workers
+from flows.stages.checkouts import ArmWanted, build_environments, check_out_arms, cloned
+from flows.summaries import AgentsSummary
+from flows.trust import environment_of, must_be_trusted, needs_trust
+from storage.exchange.export import complete_instances
+from storage.exchange.predictions import write_predictions
+from storage.exchange.read import read_instances
+from storage.records import is_file
+from storage.store import Store
+from storage.tables import NO_ANSWER, Instance, Prediction
+from tasks.agents.planning import Plan, Planned, answered, make_plan
+from tasks.agents.recording import Attempted
+from tasks.agents.stage import run_attempt
+from tasks.sandbox.models import Arm
+
+STAGE = "attempts"
+
+
+class PlanError(UserError):
+    """What is planned cannot run as planned: the message says why."""
+
+
+def run_agents(
+    config: AgentsConfig, plan: Plan | None = None, resume: bool = False, run_id: str | None = None
+) -> AgentsSummary:
+    """Make every attempt of a configuration, or of a plan, that the store does not have; report what they came to.
+
+    An attempt that ended with an answer is in the store and never made, or paid for, again; one that was under way when
+    its run was killed, or ended through no fault of agent or model, is. `resume`: start nothing unless the store has
+    some of them, so that a wrong store or a changed setting does not pay for all again. Predictions also go to
+    `<store>/agents/<run id>.jsonl`.
+
+    Raises PlanError for a plan that no longer fits or nothing to resume, ConfigError for an agent's file, NotTrusted
+    for a dataset that asks for what no sandbox holds. An attempt that fails is recorded and does not stop the others.
+    """
+    agents, instances, problems = wanted(config)
+    made = make_plan(config, agents, instances, Store(config.store))
+    if plan is not None:
+        _must_fit(plan, made)
+    if resume and not made.done:
+        raise PlanError(
+            f"nothing to resume: {config.store} has none of these {len(made.attempts)} attempts. Without --resume they "
+            "are made, and paid for; `isobench agents plan` says what differs"
+        )
+    runner = Workers(config.max_workers)
+    return _run_agents.with_options(task_runner=runner)(made, agents, instances, problems, run_id or made.run_id)
+
+
+def wanted(config: AgentsConfig) -> tuple[list[AgentFile], list[Instance], list[str]]:
+    """(agents, instances, what is wrong with the dataset). Raises ConfigError, DatasetError, PlanError."""
+    agents = [load_agent(name) for name in config.agents]
+    names = [agent.name for agent in agents]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise PlanError(f"two agents have the name {twice[0]!r}: results could not be told apart")
+    source = config.dataset or config.store
+    found, problems = read_instances(source)
+    if not is_file(source):  # statements are in a table of their own
+        told = {row.instance_id: row for row in complete_instances(Store(source))}
+        found = [told.get(row.instance_id, row) for row in found]
+    by_id = {row.instance_id: row for row in found}
+    if unknown := sorted(set(config.instances) - set(by_id)):
+        raise PlanError(f"{source} has no instance {unknown[0]}; `isobench show instances` lists them")
+    chosen = [by_id[key] for key in config.instances] if config.instances else list(by_id.values())
+    if not chosen:
+        raise PlanError(f"{source} holds no instance that can be used: `isobench build CONFIG` makes them")
+    return agents, chosen, problems
+
+
+def _must_fit(plan: Plan, made: Plan) -> None:
+    """Raises PlanError unless a plan's attempts are what its configuration comes to now."""
+    now = {planned.attempt_id for planned in made.attempts}
+    gone = [planned for planned in plan.attempts if planned.attempt_id not in now]
+    if gone or len(now) != len(plan.attempts):
+        what = f", such as {gone[0].label}" if gone else ""
+        raise PlanError(
+            f"the plan is out of date: {len(gone)} of its {len(plan.attempts)} attempts are no longer what would run"
+            f"{what}. An agent's file, an instance or a setting changed since: plan again"
+        )
+
+
+@flow(name="run-agents", validate_parameters=False)
+def _run_agents(
+    plan: Plan, agents: Sequence[AgentFile], instances: Sequence[Instance], problems: Sequence[str], run_id: str
+) -> AgentsSummary:
+    config = plan.config
+    run = Run(Store(config.store, run="agents"), run_id)
+    source = config.dataset or config.store
+    if not config.sandbox.trust and (asked := needs_trust(instances, source, config.sandbox, run.store)):
+        raise must_be_trusted(source, asked)
+    try:
+        done = _attempts(run, plan, agents, instances)
+        return _summary(run, plan, done, problems)
+    finally:
+        run.close()
+
+
+def _attempts(run: Run, plan: Plan, agents: Sequence[AgentFile], instances: Sequence[Instance]) -> dict[str, Attempted]:
+    """Attempt id -> how it ended, of those that were made now."""
+    by_instance: dict[str, list[Planned]] = defaultdict(list)
+    for planned in plan.open:
+        by_instance[planned.instance_id].append(planned)
+    rows = {row.instance_id: row for row in instances if row.instance_id in by_instance}
+    arms = _arms(run, list(rows.values()), plan.config)
+    files = {agent.name: agent for agent in agents}
+    models = {model.name: model for model in plan.config.models}
+    ready = [planned for planned in plan.open if planned.instance_id in arms]
+    made = run.map(
+        STAGE,
+        run_attempt,
+        {
+            planned.label: {
+                "label": planned.label, "planned": planned, "agent": files[planned.agent],
+                "model": models[planned.model], "config": plan.config, "instance": rows[planned.instance_id],
+                "arm": arms[planned.instance_id], "run_id": run.run_id,
+            }
+            for planned in ready
+        },
+        tags={planned.label: [f"provider:{_host(models[planned.model].answered_by.base_url)}"] for planned in ready},
+    )  # fmt: skip
+    for label, ended in made.items():
+        without = ended.status in NO_ANSWER
+        outcome = "failed" if without else "kept" if ended.status == "submitted" else "dropped"
+        run.note(STAGE, label, outcome, f"{ended.status}: {ended.reason}" if ended.reason else ended.status)
+    return {ended.attempt_id: ended for ended in made.values()}
+
+
+def _arms(run: Run, instances: list[Instance], config: AgentsConfig) -> dict[str, Arm]:
+    """Instance -> base, checked out in its environment. Those that cannot be had are noted as failed."""
+    repositories = {row.instance_id: RepositoryConfig(name=row.repo, url=row.repo_url) for row in instances}
+    rows = cloned(run, instances, repositories, anonymous=not config.sandbox.trust)
+    settings = {row.instance_id: environment_of(row) for row in rows}
+    environments = build_environments(
+        run,
+        {
+            row.instance_id: {
+                "repository": repositories[row.instance_id], "environment": settings[row.instance_id],
+                "sandbox": config.sandbox, "base_sha": row.base_commit, "head_sha": row.head_commit,
+                "date": row.created_at, "foreign": True,
+            }
+            for row in rows
+        },
+        lacking="failed",
+    )  # fmt: skip
+    wanted = [
+        ArmWanted(
+            row.instance_id, "base", repositories[row.instance_id], settings[row.instance_id],
+            environments[row.instance_id], row.base_commit,
+        )
+        for row in rows
+        if row.instance_id in environments
+    ]  # fmt: skip
+    found, failed = check_out_arms(run, config.sandbox, wanted)
+    for (instance_id, name), reason in failed.items():
+        run.note("environments", instance_id, "failed", f"{name}: {reason}")
+    return {key: arms["base"] for key, arms in found.items()}
+
+
+def _host(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0] or "other"
+
+
+def _summary(run: Run, plan: Plan, done: dict[str, Attempted], problems: Sequence[str]) -> AgentsSummary:
+    ids = {planned.attempt_id for planned in plan.attempts}
+    rows = answered(run.store, ids)
+    without = [ended for ended in done.values() if ended.status in NO_ANSWER]
+    wanted = [row.prediction_id for row in rows.values() if row.prediction_id]
+    file = ""
+    if run.store.is_local and wanted:
+        file = str(Path(run.store.root) / "agents" / f"{run.run_id}.jsonl")
+        write_predictions(run.store.rows(Prediction, prediction_id=wanted), file)
+    missing = len(ids) - len(rows)
+    run.publish_report()
+    return AgentsSummary(
+        run_id=run.run_id, store=run.store.root, executed=run.executed, cached=run.cached, failures=run.failures(),
+        attempts=len(ids), made=len(done), before=len(plan.done),
+        statuses=dict(Counter(row.status for row in [*rows.values(), *without])),
+        cost_usd=sum(row.cost_usd or 0.0 for row in rows.values()),
+        cost_now_usd=sum(ended.cost_usd or 0.0 for ended in done.values()),
+        predictions=file, problems=[*problems, *plan.left_out],
+        missing=[*run.missing, *([f"{missing} of {len(ids)} attempts have no answer yet"] if missing else [])],
+    )  # fmt: skip
