@@ -53,12 +53,12 @@ ALLOWED = {
         "(folder / 'shims' / name).write_text", "(folder / 'shims' / name).chmod",
     },
     # interpreters, programs and the user's own settings on this machine
-    "environments/interpreters.py": {
+    "interpreters.py": {
         "versions.glob", "(folder / 'bin/python').exists", "home.glob", "(home / 'bin' / f'python{version}').exists",
         "(Path(os.environ.get('PYENV_ROOT', Path.home() / '.pyenv')) / 'versions').glob",
         "Path(os.environ.get('UV_PYTHON_INSTALL_DIR') or data / 'uv' / 'python').glob",
     },
-    "environments/registry.py": {"path.read_text", "path.exists", "(folder / name).exists"},
+    "registry.py": {"path.read_text", "path.exists", "(folder / name).exists"},
     "environments/images.py": {"import shutil", "shutil.copyfile", "os.path.isfile", "mount.source.resolve"},
     "sandbox/local/bubblewrap.py": {
         "import glob", "import shutil", "filter_file.write_bytes", "os.open", "os.path.isdir", "glob.glob",
@@ -85,6 +85,7 @@ def _watched() -> list[str]:
     found = [path for package in ("environments", "perftests", "apis") for path in (tasks / package).rglob("*.py")]
     found += [tasks / "sandbox" / name for name in ("local/bubblewrap.py", "docker/sandbox.py", "base.py")]
     found += [tasks / "llm" / name for name in ("cache.py", "requests.py")]
+    found += [tasks / name for name in ("registry.py", "interpreters.py")]
     names = sorted(path.relative_to(tasks).as_posix() for path in found)
     return [name for name in names if "/inside/" not in name]
 
