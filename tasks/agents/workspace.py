@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tasks.agents.base_tree import BaseTree, BaseTreeError
+from tasks.agents.gateway.inside import forwarder
 from tasks.agents.inside import measure
 from tasks.own_pytest import TOOLS_DIR, tools_folder
 from tasks.sandbox import foreign
@@ -32,6 +33,7 @@ TESTS_DIR = "/perf_tests"
 """Perf tests that the agent may see, read-only."""
 OWN_DIR = "/opt/workspace"
 """`bin` with the repository's own Python, and whatever else of ours is needed inside."""
+FORWARDER = f"{OWN_DIR}/forwarder.py"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FILLING = "/filling"
 _PREPARED = "/prepared"
@@ -226,6 +228,7 @@ def _prepare(made: Workspace, files: Mapping[str, str]) -> None:
     for name, text in {"python": shim, "python3": shim, "pytest": _PYTEST.format(own=OWN_DIR, tools=TOOLS_DIR)}.items():
         with foreign.created(made.folder, f"own/bin/{name}", executable=True) as file:
             file.write(text.encode())
+    foreign.write(made.folder, "own/forwarder.py", Path(forwarder.__file__).read_bytes())
     if made.shown:
         foreign.write(made.folder, "perf_tests/measure.py", Path(measure.__file__).read_bytes())
     for name, text in made.shown.items():
