@@ -164,8 +164,7 @@ class Exchanger:
                 raise Unanswered("cut", "the answer went on beyond its cap")
         await self._give(response, passing, reader.feed(scrubber.end()) + reader.end())
         if passing.begun:
-            self._judge(passing, answer)
-        await response.write_eof()
+            self._judge(passing, answer)  # the answer's end is written when all is booked
 
     async def _give(self, response: web.StreamResponse, passing: Passing, data: bytes) -> None:
         if not data:
