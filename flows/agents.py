@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from prefect import flow
 
@@ -13,7 +14,7 @@ from configs.agent_runs import AgentsConfig
 from configs.errors import UserError
 from configs.models import RepositoryConfig
 from flows.engine.run import Run
-from flows.engine.task_runner import Workers
+from flows.engine.task_runner import task_runner
 from flows.stages.checkouts import ArmWanted, build_environments, check_out_arms, cloned
 from flows.summaries import AgentsSummary
 from flows.trust import environment_of, must_be_trusted, needs_trust
@@ -57,7 +58,7 @@ def run_agents(
             f"nothing to resume: {config.store} has none of these {len(made.attempts)} attempts. Without --resume they "
             "are made, and paid for; `isobench agents plan` says what differs"
         )
-    runner = Workers(config.max_workers)
+    runner = task_runner(config.max_workers)
     return _run_agents.with_options(task_runner=runner)(made, agents, instances, problems, run_id or made.run_id)
 
 
@@ -133,10 +134,14 @@ def _attempts(run: Run, plan: Plan, agents: Sequence[AgentFile], instances: Sequ
         tags={planned.label: [f"provider:{_host(models[planned.model].answered_by.base_url)}"] for planned in ready},
     )  # fmt: skip
     for label, ended in made.items():
-        without = ended.status in NO_ANSWER
-        outcome = "failed" if without else "kept" if ended.status == "submitted" else "dropped"
-        run.note(STAGE, label, outcome, f"{ended.status}: {ended.reason}" if ended.reason else ended.status)
+        run.note(STAGE, label, _outcome(ended), f"{ended.status}: {ended.reason}" if ended.reason else ended.status)
     return {ended.attempt_id: ended for ended in made.values()}
+
+
+def _outcome(ended: Attempted) -> Literal["kept", "dropped", "failed"]:
+    if ended.status in NO_ANSWER:
+        return "failed"
+    return "kept" if ended.status == "submitted" else "dropped"
 
 
 def _arms(run: Run, instances: list[Instance], config: AgentsConfig) -> dict[str, Arm]:
@@ -177,7 +182,7 @@ def _host(url: str) -> str:
 def _summary(run: Run, plan: Plan, done: dict[str, Attempted], problems: Sequence[str]) -> AgentsSummary:
     ids = {planned.attempt_id for planned in plan.attempts}
     rows = answered(run.store, ids)
-    without = [ended for ended in done.values() if ended.status in NO_ANSWER]
+    without = [ended.status for ended in done.values() if ended.status in NO_ANSWER]
     wanted = [row.prediction_id for row in rows.values() if row.prediction_id]
     file = ""
     if run.store.is_local and wanted:
@@ -188,7 +193,7 @@ def _summary(run: Run, plan: Plan, done: dict[str, Attempted], problems: Sequenc
     return AgentsSummary(
         run_id=run.run_id, store=run.store.root, executed=run.executed, cached=run.cached, failures=run.failures(),
         attempts=len(ids), made=len(done), before=len(plan.done),
-        statuses=dict(Counter(row.status for row in [*rows.values(), *without])),
+        statuses=dict(Counter([*(row.status for row in rows.values()), *without])),
         cost_usd=sum(row.cost_usd or 0.0 for row in rows.values()),
         cost_now_usd=sum(ended.cost_usd or 0.0 for ended in done.values()),
         predictions=file, problems=[*problems, *plan.left_out],

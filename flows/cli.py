@@ -17,6 +17,16 @@ import typer  # noqa: E402
 from typer.core import TyperCommand  # noqa: E402
 
 from configs.errors import UserError  # noqa: E402
+from flows.cli_agents import agents  # noqa: E402
+from flows.cli_exchange import harbor, importing  # noqa: E402
+from flows.options import (  # noqa: E402
+    ConfigArgument,
+    SandboxOption,
+    SetOption,
+    StoreOption,
+    StoreOverride,
+    VerboseOption,
+)
 
 app = typer.Typer(
     help="Mines real performance commits, proves their speedups in sandboxes, and scores coding agents against them.",
@@ -31,28 +41,16 @@ batch = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(batch, name="batch")
-importing = typer.Typer(help="Take in what other harnesses made.", no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(agents, name="agents")
 app.add_typer(importing, name="import")
-harbor = typer.Typer(
-    help="What the containers of exported Harbor tasks run.", no_args_is_help=True, rich_markup_mode="markdown"
-)
 app.add_typer(harbor, name="harbor")
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
-StoreOption = Annotated[str, typer.Option("--store", help="Folder or fsspec URL of the store.")]
-StoreOverride = Annotated[str | None, typer.Option("--store", help="Store to use instead of the one in CONFIG.")]
-ConfigArgument = Annotated[Path, typer.Argument(help="YAML file, e.g. configs/more-itertools.yaml.", metavar="CONFIG")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Override one setting, e.g. `--set sandbox.kind=docker`. May be repeated."),
-]
 NoKeywordsOption = Annotated[
     bool, typer.Option("--no-keywords", help="Judge changes by what they do, whatever they say: by their score.")
 ]
-SandboxOption = Annotated[Literal["local", "docker"] | None, typer.Option(help="Where code runs.")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log.")]
 
 
 @app.command(epilog="Example: `isobench demo --store /tmp/demo --sandbox docker`")
@@ -191,49 +189,6 @@ def export(
     if layout == "predictions":
         return run_export_predictions(store, out or Path("./predictions.jsonl"), repo)
     return run_export(store, out or Path("./instances.jsonl"), layout, repo)
-
-
-@importing.command("harbor", epilog="Example: `isobench import harbor jobs/2026-11-28__01-02-03 --store ./store`")
-def import_harbor(
-    job: Annotated[Path, typer.Argument(help="Folder of a Harbor job.", metavar="JOBDIR")],
-    store: StoreOption = "./store",
-) -> int:
-    """Take the trials of a Harbor job as attempts and predictions, with their trajectories (ATIF)."""
-    from flows.commands.harbor import run_import_harbor
-
-    return run_import_harbor(job, store)
-
-
-TaskArgument = Annotated[Path, typer.Argument(help="The task's folder environment/ or tests/.", metavar="FOLDER")]
-TaskStore = Annotated[str, typer.Option("--store", help="Where clone, environment and results lie.")]
-
-
-@harbor.command("prepare", epilog="Example: `isobench harbor prepare /tests`, in tests/Dockerfile")
-def harbor_prepare(
-    folder: TaskArgument,
-    workspace: Annotated[Path | None, typer.Option(help="Write the agent's workspace there.")] = None,
-    environment: Annotated[Path | None, typer.Option(help="Write the agent's environment there.")] = None,
-    store: TaskStore = "/var/lib/isobench",
-) -> int:
-    """Build a task's environment while its image is built, since judging has no network."""
-    from flows.commands.harbor import run_prepare
-
-    return run_prepare(folder, store, workspace, environment)
-
-
-@harbor.command("judge", epilog="Example: `isobench harbor judge /tests`, in tests/test.sh")
-def harbor_judge(
-    folder: TaskArgument,
-    workspace: Annotated[Path, typer.Option(help="What the agent left.")] = Path("/workspace"),
-    out: Annotated[Path, typer.Option(help="Folder for reward.json, model.patch, scores.json.")] = Path(
-        "/logs/verifier"
-    ),
-    store: TaskStore = "/var/lib/isobench",
-) -> int:
-    """Time base, human and a workspace's change in one session, and write Harbor's reward."""
-    from flows.commands.harbor import run_judge
-
-    return run_judge(folder, workspace, out, store)
 
 
 @app.command(epilog="Example: `HF_TOKEN=... isobench publish configs/mine.yaml --set publishing.hub_dataset=me/fast`")
@@ -384,8 +339,10 @@ class _Command(TyperCommand):
         return super().invoke(ctx)
 
 
-for _declared in (command for group in (app, batch, importing, harbor) for command in group.registered_commands):
-    _declared.cls = _Command
+for _declared in (
+    command for group in (app, batch, agents, importing, harbor) for command in group.registered_commands
+):
+        _declared.cls = _Command
 
 
 def main() -> None:

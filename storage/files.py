@@ -10,7 +10,8 @@ import fsspec
 
 from storage.store import Store, StoreError
 
-TRAJECTORIES = "trajectories"
+TRAJECTORIES, LOGS = "trajectories", "logs"
+"""Folders."""
 
 
 def put(store: Store, folder: str, content: bytes, suffix: str) -> tuple[str, str]:

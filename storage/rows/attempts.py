@@ -55,6 +55,8 @@ class Attempt(Row):
     tokens_out: int = 0
     """Tokens of answers, those of reasoning included."""
     tokens_reasoning: int = 0
+    estimated_requests: int = 0
+    """Requests whose counts are, in part, an estimate: the provider did not come to say them."""
     cost_usd: float | None = None
     """By the prices of the configuration or of litellm's table. None: no price is known."""
     faults: list[str] = Field(default_factory=list)
@@ -70,6 +72,8 @@ class Attempt(Row):
     told_cost_usd: float | None = None
     told_tokens_in: int | None = None
     told_tokens_out: int | None = None
+    prompt_sha: str = ""
+    """Hash of the prompt."""
     prompt_leak_rate: float | None = None
     """Share of the human's added lines in the first prompt, from 0 to 1. None: nothing could be compared."""
     tool_leak_rate: float | None = None
@@ -82,5 +86,5 @@ class Attempt(Row):
     """The agent's own record, beside it."""
     log: str | None = None
     """What the agent printed, as a path relative to the store."""
-    exchange: str | None = None
-    """Requests and answers as the gateway kept them, as a path relative to the store."""
+    exchanges: str | None = None
+    """Requests and answers as the gateway kept them, as a path relative to the store's work folder."""
