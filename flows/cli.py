@@ -342,7 +342,7 @@ class _Command(TyperCommand):
 for _declared in (
     command for group in (app, batch, agents, importing, harbor) for command in group.registered_commands
 ):
-        _declared.cls = _Command
+    _declared.cls = _Command
 
 
 def main() -> None:

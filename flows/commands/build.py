@@ -145,7 +145,7 @@ def _trusted_build(file: Path, config: Config) -> SandboxConfig:
     from tasks.environments.building import not_isolated
 
     unheld = bool(not_isolated(config.sandbox))
-    return _agreed(file, build_lines(config.repository.clone_url, config.environment) if unheld else [], config.sandbox)
+    return agreed(file, build_lines(config.repository.clone_url, config.environment) if unheld else [], config.sandbox)
 
 
 def _trusted_evaluation(dataset: str, store: str, sandbox: SandboxConfig) -> SandboxConfig:
@@ -156,10 +156,10 @@ def _trusted_evaluation(dataset: str, store: str, sandbox: SandboxConfig) -> San
     if sandbox.trust:
         return sandbox
     instances, _ = read_instances(dataset)
-    return _agreed(dataset, needs_trust(instances, dataset, sandbox, Store(store)), sandbox)
+    return agreed(dataset, needs_trust(instances, dataset, sandbox, Store(store)), sandbox)
 
 
-def _agreed(source: str | Path, asked: list[str], sandbox: SandboxConfig) -> SandboxConfig:
+def agreed(source: str | Path, asked: list[str], sandbox: SandboxConfig) -> SandboxConfig:
     """The sandbox, with the user's consent if any is needed. Raises UserError if they do not give it."""
     from flows.trust import must_be_trusted, told
 
