@@ -9,31 +9,23 @@ from typing import Literal
 
 from prefect import flow
 
-from configs.agent_files import AgentFile, load_agent
+from configs.agent_files import AgentFile
 from configs.agent_runs import AgentsConfig
-from configs.errors import UserError
 from configs.models import RepositoryConfig
 from flows.engine.run import Run
 from flows.engine.task_runner import task_runner
 from flows.stages.checkouts import ArmWanted, build_environments, check_out_arms, cloned
 from flows.summaries import AgentsSummary
 from flows.trust import environment_of, must_be_trusted, needs_trust
-from storage.exchange.export import complete_instances
 from storage.exchange.predictions import write_predictions
-from storage.exchange.read import read_instances
-from storage.records import is_file
 from storage.store import Store
 from storage.tables import NO_ANSWER, Instance, Prediction
-from tasks.agents.planning import Plan, Planned, answered, make_plan
+from tasks.agents.planning import Plan, PlanError, Planned, answered, make_plan, must_fit, wanted
 from tasks.agents.recording import Attempted
 from tasks.agents.stage import run_attempt
 from tasks.sandbox.models import Arm
 
 STAGE = "attempts"
-
-
-class PlanError(UserError):
-    """What is planned cannot run as planned: the message says why."""
 
 
 def run_agents(
@@ -52,7 +44,7 @@ def run_agents(
     agents, instances, problems = wanted(config)
     made = make_plan(config, agents, instances, Store(config.store))
     if plan is not None:
-        _must_fit(plan, made)
+        must_fit(plan, made)
     if resume and not made.done:
         raise PlanError(
             f"nothing to resume: {config.store} has none of these {len(made.attempts)} attempts. Without --resume they "
@@ -60,38 +52,6 @@ def run_agents(
         )
     runner = task_runner(config.max_workers)
     return _run_agents.with_options(task_runner=runner)(made, agents, instances, problems, run_id or made.run_id)
-
-
-def wanted(config: AgentsConfig) -> tuple[list[AgentFile], list[Instance], list[str]]:
-    """(agents, instances, what is wrong with the dataset). Raises ConfigError, DatasetError, PlanError."""
-    agents = [load_agent(name) for name in config.agents]
-    names = [agent.name for agent in agents]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise PlanError(f"two agents have the name {twice[0]!r}: results could not be told apart")
-    source = config.dataset or config.store
-    found, problems = read_instances(source)
-    if not is_file(source):  # statements are in a table of their own
-        told = {row.instance_id: row for row in complete_instances(Store(source))}
-        found = [told.get(row.instance_id, row) for row in found]
-    by_id = {row.instance_id: row for row in found}
-    if unknown := sorted(set(config.instances) - set(by_id)):
-        raise PlanError(f"{source} has no instance {unknown[0]}; `isobench show instances` lists them")
-    chosen = [by_id[key] for key in config.instances] if config.instances else list(by_id.values())
-    if not chosen:
-        raise PlanError(f"{source} holds no instance that can be used: `isobench build CONFIG` makes them")
-    return agents, chosen, problems
-
-
-def _must_fit(plan: Plan, made: Plan) -> None:
-    """Raises PlanError unless a plan's attempts are what its configuration comes to now."""
-    now = {planned.attempt_id for planned in made.attempts}
-    gone = [planned for planned in plan.attempts if planned.attempt_id not in now]
-    if gone or len(now) != len(plan.attempts):
-        what = f", such as {gone[0].label}" if gone else ""
-        raise PlanError(
-            f"the plan is out of date: {len(gone)} of its {len(plan.attempts)} attempts are no longer what would run"
-            f"{what}. An agent's file, an instance or a setting changed since: plan again"
-        )
 
 
 @flow(name="run-agents", validate_parameters=False)

@@ -199,9 +199,8 @@ def must_have_keys(config: AgentsConfig) -> None:
 
 
 def _planned(config: AgentsConfig) -> Plan:
-    from flows.agents import wanted
     from storage.store import Store
-    from tasks.agents.planning import make_plan
+    from tasks.agents.planning import make_plan, wanted
 
     agents, instances, problems = wanted(config)
     for problem in problems:

@@ -6,13 +6,21 @@ from collections.abc import Collection, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from configs.agent_files import AgentFile
+from configs.agent_files import AgentFile, load_agent
 from configs.agent_runs import AgentModelConfig, AgentsConfig
+from configs.errors import UserError
+from storage.exchange.export import complete_instances
+from storage.exchange.read import read_instances
 from storage.ids import content_hash
+from storage.records import is_file
 from storage.store import Store
 from storage.tables import NO_ANSWER, Attempt, Instance
 
 VERSION = 1
+
+
+class PlanError(UserError):
+    """What is planned cannot run as planned: the message says why."""
 
 
 class Planned(BaseModel):
@@ -56,6 +64,26 @@ class Plan(BaseModel):
         return [planned for planned in self.attempts if planned.attempt_id not in done]
 
 
+def wanted(config: AgentsConfig) -> tuple[list[AgentFile], list[Instance], list[str]]:
+    """(agents, instances, what is wrong with the dataset). Raises ConfigError, DatasetError, PlanError."""
+    agents = [load_agent(name) for name in config.agents]
+    names = [agent.name for agent in agents]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise PlanError(f"two agents have the name {twice[0]!r}: results could not be told apart")
+    source = config.dataset or config.store
+    found, problems = read_instances(source)
+    if not is_file(source):  # statements are in a table of their own
+        told = {row.instance_id: row for row in complete_instances(Store(source))}
+        found = [told.get(row.instance_id, row) for row in found]
+    by_id = {row.instance_id: row for row in found}
+    if unknown := sorted(set(config.instances) - set(by_id)):
+        raise PlanError(f"{source} has no instance {unknown[0]}; `isobench show instances` lists them")
+    chosen = [by_id[key] for key in config.instances] if config.instances else list(by_id.values())
+    if not chosen:
+        raise PlanError(f"{source} holds no instance that can be used: `isobench build CONFIG` makes them")
+    return agents, chosen, problems
+
+
 def make_plan(config: AgentsConfig, agents: Sequence[AgentFile], instances: Sequence[Instance], store: Store) -> Plan:
     """All attempts of a configuration, those that the store has included. `instances` are those that are meant."""
     pairs, left_out = _pairs(config, agents)
@@ -77,6 +105,18 @@ def make_plan(config: AgentsConfig, agents: Sequence[AgentFile], instances: Sequ
         done=[planned.attempt_id for planned in attempts if planned.attempt_id in done],
         most_usd=0.0 if not left else most,
     )  # fmt: skip
+
+
+def must_fit(plan: Plan, made: Plan) -> None:
+    """Raises PlanError unless a plan's attempts are what its configuration comes to now."""
+    now = {planned.attempt_id for planned in made.attempts}
+    gone = [planned for planned in plan.attempts if planned.attempt_id not in now]
+    if gone or len(now) != len(plan.attempts):
+        what = f", such as {gone[0].label}" if gone else ""
+        raise PlanError(
+            f"the plan is out of date: {len(gone)} of its {len(plan.attempts)} attempts are no longer what would run"
+            f"{what}. An agent's file, an instance or a setting changed since: plan again"
+        )
 
 
 def answered(store: Store, attempt_ids: Collection[str]) -> Mapping[str, Attempt]:
