@@ -152,7 +152,7 @@ def _summary(run: Run, plan: Plan, done: dict[str, Attempted], problems: Sequenc
     run.publish_report()
     return AgentsSummary(
         run_id=run.run_id, store=run.store.root, executed=run.executed, cached=run.cached, failures=run.failures(),
-        attempts=len(ids), made=len(done), before=len(plan.done),
+        attempts=len(ids), attempt_ids=sorted(ids), made=len(done), before=len(plan.done),
         statuses=dict(Counter([*(row.status for row in rows.values()), *without])),
         cost_usd=sum(row.cost_usd or 0.0 for row in rows.values()),
         cost_now_usd=sum(ended.cost_usd or 0.0 for ended in done.values()),

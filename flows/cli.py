@@ -17,7 +17,7 @@ import typer  # noqa: E402
 from typer.core import TyperCommand  # noqa: E402
 
 from configs.errors import UserError  # noqa: E402
-from flows.cli_agents import agents  # noqa: E402
+from flows.cli_agents import agents as agent_commands  # noqa: E402
 from flows.cli_exchange import harbor, importing  # noqa: E402
 from flows.options import (  # noqa: E402
     ConfigArgument,
@@ -41,7 +41,7 @@ batch = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(batch, name="batch")
-app.add_typer(agents, name="agents")
+app.add_typer(agent_commands, name="agents")
 app.add_typer(importing, name="import")
 app.add_typer(harbor, name="harbor")
 
@@ -54,11 +54,20 @@ NoKeywordsOption = Annotated[
 
 
 @app.command(epilog="Example: `isobench demo --store /tmp/demo --sandbox docker`")
-def demo(store: StoreOption = "./store", sandbox: SandboxOption = None, verbose: VerboseOption = False) -> int:
-    """Build a benchmark from the embedded demo repository and score three sets of predictions. Needs no network."""
+def demo(
+    store: StoreOption = "./store",
+    sandbox: SandboxOption = None,
+    agents: Annotated[
+        bool, typer.Option("--agents", help="Run mini-swe-agent with scripted models, and score what it does.")
+    ] = False,
+    verbose: VerboseOption = False,
+) -> int:
+    """Build a benchmark from the embedded demo repository and score three sets of predictions, or an agent's. Needs no
+    network; with `--agents` once, to install the agent.
+    """
     from flows.commands.build import run_demo
 
-    return run_demo(store, sandbox, verbose)
+    return run_demo(store, sandbox, verbose, agents)
 
 
 @app.command(epilog="Example: `isobench build configs/more-itertools.yaml --set mining.max_candidates=10`")
@@ -340,7 +349,7 @@ class _Command(TyperCommand):
 
 
 for _declared in (
-    command for group in (app, batch, agents, importing, harbor) for command in group.registered_commands
+    command for group in (app, batch, agent_commands, importing, harbor) for command in group.registered_commands
 ):
     _declared.cls = _Command
 

@@ -73,6 +73,7 @@ class AgentsSummary(Summary):
 
     attempts: int
     """All that are wanted."""
+    attempt_ids: list[str]
     made: int
     """In this run."""
     before: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +13,7 @@ from flows.commands.terminal import note, say, table, warn
 if TYPE_CHECKING:
     from configs.agent_runs import AgentsConfig
     from flows.summaries import AgentsSummary
+    from storage.tables import Attempt
     from tasks.agents.planning import Plan
 
 _MARKS = {True: "ok", False: "--", None: "?"}
@@ -113,7 +115,10 @@ def print_agents(summary: AgentsSummary) -> None:
     """How the attempts ended."""
     for problem in summary.problems:
         warn(problem)
-    _print_report(summary.store, None, summary.run_id)
+    from storage.store import Store
+    from storage.tables import Attempt
+
+    _print_attempts(Store(summary.store).rows(Attempt, attempt_id=summary.attempt_ids))
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
     say(
         f"{summary.attempts} attempts: {summary.made} made now, {summary.before} were there. {statuses}. "
@@ -128,20 +133,19 @@ def run_agents_report(store: str, run_id: str | None) -> int:
     from storage.store import Store
     from storage.tables import Attempt
 
-    if Store(store).frame(Attempt, columns=()).is_empty():
+    rows = Store(store).rows(Attempt, **({} if run_id is None else {"run_id": run_id}))
+    if not rows:
         raise UserError(f"no attempts in {store}: `isobench agents run CONFIG` makes them")
-    _print_report(store, run_id, run_id)
+    _print_attempts(rows)
     return 0
 
 
-def _print_report(store: str, run_id: str | None, titled: str | None) -> None:
-    from storage.store import Store
-    from tasks.reporting.attempts import attempts_table, unanswered_table
+def _print_attempts(rows: Sequence[Attempt]) -> None:
+    from tasks.reporting.attempts import attempts_table, unanswered_table, usage_table
 
-    opened = Store(store)
-    named = f" of {titled}" if titled else ""
-    table(f"Attempts{named}: means per attempt, as the gateway counted", attempts_table(opened, run_id))
-    if without := unanswered_table(opened, run_id):
+    table("Attempts", attempts_table(rows))
+    table("Used per attempt, on the average, as the gateway counted", usage_table(rows))
+    if without := unanswered_table(rows):
         table("Attempts that did not submit a patch", without)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +18,7 @@ from storage.store import Store
 from storage.tables import NO_ANSWER, Attempt, Instance
 
 VERSION = 1
+_LOOPBACK = re.compile(r"https?://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:|/|$)")
 
 
 class PlanError(UserError):
@@ -129,8 +131,10 @@ def attempt_id(config: AgentsConfig, agent: AgentFile, model: AgentModelConfig, 
     """Name of an attempt, of all that decides what the agent gets: no path, no key, no time."""
     shown = row.efficiency_test if config.attempt.perf_tests != "none" else []
     task = (row.instance_id, row.base_commit, row.problem_statement, row.api, row.environment, shown)
-    provider = model.answered_by.model_dump(mode="json", exclude={"key"})
-    asked = (model.name, model.asked_upstream, model.small, provider)
+    said = model.answered_by
+    # a server of this machine is what its model's name says, wherever its port is today
+    place = "" if _LOOPBACK.match(said.base_url) else said.base_url
+    asked = (model.name, model.asked_upstream, model.small, said.protocol, said.translate, place)
     limits = (config.attempt, config.budget, sorted(config.extra_hosts), config.sandbox.kind)
     return content_hash("attempt", *task, agent, *asked, *limits, sample)
 

@@ -46,7 +46,7 @@ class TaskFiles:
 
 def task_name(instance_id: str) -> str:
     """The folder's name, and the task's below `isobench/`."""
-    name = re.sub(r"\\.{2,}", ".", for_file_name(instance_id))
+    name = re.sub(r"\.{2,}", ".", for_file_name(instance_id))
     return name if name[0].isalnum() else f"i{name}"
 
 
@@ -61,12 +61,12 @@ def write_task(out: Path, row: Instance, files: TaskFiles) -> Path:
         "instruction.md": instruction(row),
         "task.toml": texts.toml(task_toml(row, files)),
         "environment/Dockerfile": texts.environment_dockerfile(files.image, wheel),
-        "environment/instance.jsonl": for_json_line(_for_agents(row).model_dump(mode="json")) + "\\n",
+        "environment/instance.jsonl": for_json_line(_for_agents(row).model_dump(mode="json")) + "\n",
         "environment/constraints.txt": files.constraints,
         "tests/Dockerfile": texts.tests_dockerfile(files.image, wheel),
         "tests/test.sh": texts.TEST_SH.format(workspace=texts.WORKSPACE),
-        "tests/instance.jsonl": for_json_line(row.model_dump(mode="json")) + "\\n",
-        "tests/timing.json": TIMING.model_dump_json(exclude_unset=True) + "\\n",
+        "tests/instance.jsonl": for_json_line(row.model_dump(mode="json")) + "\n",
+        "tests/timing.json": TIMING.model_dump_json(exclude_unset=True) + "\n",
         "tests/constraints.txt": files.constraints,
         "solution/solve.sh": texts.SOLVE_SH.format(workspace=texts.WORKSPACE),
         "solution/human.patch": row.patch,

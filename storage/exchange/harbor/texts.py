@@ -11,16 +11,18 @@ _PROGRAMS = (
     "RUN {{ command -v {last} && command -v git; }} >/dev/null || {{ apt-get update -q && apt-get install -q -y "
     "--no-install-recommends {names} && rm -rf /var/lib/apt/lists/*; }}"
 )
-_ISOBENCH = """RUN python3 -m venv /opt/isobench \\
- && /opt/isobench/bin/pip install -q --no-cache-dir -c {folder}/constraints.txt {folder}/{wheel}
+_ISOBENCH = """# the same layers in every task
+COPY constraints.txt {wheel} /opt/
+RUN python3 -m venv /opt/isobench \\
+ && /opt/isobench/bin/pip install -q --no-cache-dir -c /opt/constraints.txt /opt/{wheel}
 ENV UV_PYTHON_INSTALL_DIR=/opt/pythons PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1"""
 
 ENVIRONMENT = """# The repository at its base commit, without a past or a future, in the environment of its day.
 # isobench builds it in the first stage and stays there, as do tests and human patch, which are in tests/ only.
 FROM {image} AS builder
 {tools}
-COPY . /build
 {isobench}
+COPY . /build
 RUN git clone -q /build/repository.bundle /repository && mkdir -p /opt/pythons \\
  && /opt/isobench/bin/isobench harbor prepare /build --workspace {workspace} --environment /env
 
@@ -36,8 +38,8 @@ WORKDIR {workspace}
 TESTS = """# What judges: isobench, the perf tests, repository and environment; apart from the agent's container.
 FROM {image}
 {tools}
-COPY . /tests
 {isobench}
+COPY . /tests
 RUN git clone -q /tests/repository.bundle /repository && mkdir -p /opt/pythons \\
  && chmod 755 /tests/test.sh && /opt/isobench/bin/isobench harbor prepare /tests
 """
@@ -71,16 +73,16 @@ does not count.
 
 def environment_dockerfile(image: str, wheel: str) -> str:
     """Of the agent's container."""
-    return _dockerfile(ENVIRONMENT, image, wheel, "/build")
+    return _dockerfile(ENVIRONMENT, image, wheel)
 
 
 def tests_dockerfile(image: str, wheel: str) -> str:
     """Of the container that judges."""
-    return _dockerfile(TESTS, image, wheel, "/tests")
+    return _dockerfile(TESTS, image, wheel)
 
 
-def _dockerfile(text: str, image: str, wheel: str, folder: str) -> str:
-    isobench = _ISOBENCH.format(folder=folder, wheel=wheel)
+def _dockerfile(text: str, image: str, wheel: str) -> str:
+    isobench = _ISOBENCH.format(wheel=wheel)
     tools = _PROGRAMS.format(last="bwrap", names="git bubblewrap")
     git = _PROGRAMS.format(last="git", names="git")
     return text.format(image=image, git=git, tools=tools, isobench=isobench, workspace=WORKSPACE)
