@@ -6,7 +6,6 @@ with Gateway(models, Budget(usd=1.0), Recorder(folder_of(store), attempt), LeakW
 gateway.usage, gateway.ended, gateway.faults, gateway.leak
 """
 
-from tasks.agents.gateway.leading import led_out
 from tasks.agents.gateway.models import AllowedModel, Budget, Fault, LeakSeen, Prices, Provider, Usage
 from tasks.agents.gateway.recording import Recorder, folder_of
 from tasks.agents.gateway.server import Gateway, GatewayError
@@ -25,5 +24,4 @@ __all__ = [
     "Recorder",
     "Usage",
     "folder_of",
-    "led_out",
 ]

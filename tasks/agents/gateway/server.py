@@ -22,7 +22,6 @@ from tasks.agents.gateway.doorway import Doorway
 from tasks.agents.gateway.exchanging import Exchanger
 from tasks.agents.gateway.faults import Faults
 from tasks.agents.gateway.handling import Handler
-from tasks.agents.gateway.leading import FORWARDER, INSIDE, SOCKET
 from tasks.agents.gateway.models import AllowedModel, Budget, Fault, LeakSeen, Usage
 from tasks.agents.gateway.prices import with_prices
 from tasks.agents.gateway.protocols import call_of
@@ -81,8 +80,8 @@ class Gateway:
 
     @property
     def socket(self) -> Path:
-        """The unix socket. Its folder holds the forwarder too, and is mounted into the sandbox (see `led_out`)."""
-        return self._folder / "door" / SOCKET
+        """The unix socket, alone in a folder that is mounted into the sandbox, where `inside/forwarder.py` leads to it."""
+        return self._folder / "door" / "gateway.sock"
 
     @property
     def usage(self) -> Usage:
@@ -157,7 +156,6 @@ class Gateway:
                 )  # fmt: skip
                 door = Doorway(http, self._extra_hosts, self._refused)
                 self.socket.parent.mkdir(mode=0o755)
-                shutil.copyfile(INSIDE / FORWARDER, self.socket.parent / FORWARDER)
                 server = await self._loop.create_unix_server(door, str(self.socket))
                 os.chmod(self.socket, 0o666)  # whoever runs in the sandbox; nobody else gets to the folder
                 self._started.set()
@@ -189,7 +187,7 @@ class Gateway:
 def _short_folder() -> Path:
     """A folder of this user's own, whose name leaves room for a socket's."""
     folder = private_folder()
-    if len(os.fsencode(folder)) + len(f"/door/{SOCKET}") <= LONGEST_PATH:
+    if len(os.fsencode(folder)) + len("/door/gateway.sock") <= LONGEST_PATH:
         return folder
     folder.rmdir()
     return Path(tempfile.mkdtemp(prefix="isobench-", dir="/tmp"))

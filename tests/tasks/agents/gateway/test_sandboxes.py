@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.agents.gateway import led_out
+from tasks.agents.gateway.inside import forwarder
 from tasks.agents.scripted import Script, ScriptedModel, Turn
-from tasks.sandbox import Command, Completed, Limits, Sandbox
+from tasks.sandbox import Command, Completed, Limits, Mount, Sandbox
 from tasks.sandbox.docker.sandbox import DockerSandbox
 from tasks.sandbox.local.sandbox import LocalSandbox
 from tests.tasks.agents.gateway.wire import KEY, allowed, body, noted, wired
@@ -53,8 +53,12 @@ def python(sandbox: Sandbox) -> str:
 
 
 def run(sandbox: Sandbox, socket: Path, *argv: str, stdin: bytes = b"") -> Completed:
-    command = Command(argv=argv, limits=Limits(timeout_s=60))
-    return sandbox.run(led_out(command, socket, PORT, python(sandbox)), stdin)
+    mounts = (
+        Mount(source=socket.parent, target="/gateway"),
+        Mount(source=Path(forwarder.__file__), target="/opt/forwarder.py"),
+    )
+    way = (python(sandbox), "-I", "-S", "/opt/forwarder.py", "/gateway/gateway.sock", str(PORT), "--")
+    return sandbox.run(Command(argv=(*way, *argv), mounts=mounts, limits=Limits(timeout_s=60)), stdin)
 
 
 def test_an_agent_reaches_its_model_from_a_sandbox(sandbox: Sandbox) -> None:
@@ -67,7 +71,7 @@ def test_an_agent_reaches_its_model_from_a_sandbox(sandbox: Sandbox) -> None:
         assert (done.returncode, done.stderr) == (7, b"")
         said = json.loads(done.stdout)
         assert said["status"] == [200, 200, 200]
-        assert said["gateway"] == ["forwarder.py", "gateway.sock"]
+        assert said["gateway"] == ["gateway.sock"]
         assert said["stdin"] == "a prompt"
         assert "forwarder.py" in said["found"]
         assert KEY not in said["found"]
@@ -75,21 +79,27 @@ def test_an_agent_reaches_its_model_from_a_sandbox(sandbox: Sandbox) -> None:
         assert wire.gateway.usage.requests == 3
 
 
-def test_a_command_that_is_not_there_says_so(sandbox: Sandbox) -> None:
+@pytest.fixture(scope="module")
+def local() -> Iterator[Sandbox]:
+    with LocalSandbox(use_bubblewrap=True) as sandbox:
+        yield sandbox
+
+
+def test_a_command_that_is_not_there_says_so(local: Sandbox) -> None:
     with wired([allowed("messages", "http://127.0.0.1:1")]) as wire:
-        done = run(sandbox, wire.gateway.socket, "no-such-agent")
+        done = run(local, wire.gateway.socket, "no-such-agent")
         assert (done.returncode, done.stderr) == (127, b"no-such-agent: No such file or directory\n")
 
 
-def test_an_agent_that_waits_for_all_its_children_does_not_wait_for_the_forwarder(sandbox: Sandbox) -> None:
+def test_an_agent_that_waits_for_all_its_children_does_not_wait_for_the_forwarder(local: Sandbox) -> None:
     waits = "import os\ntry:\n    print(os.wait())\nexcept ChildProcessError:\n    print('none')"
     with wired([allowed("messages", "http://127.0.0.1:1")]) as wire:
-        done = run(sandbox, wire.gateway.socket, python(sandbox), "-c", waits)
+        done = run(local, wire.gateway.socket, python(local), "-c", waits)
         assert (done.returncode, done.stdout) == (0, b"none\n")
 
 
-def test_a_port_that_is_taken_is_told(sandbox: Sandbox) -> None:
+def test_a_port_that_is_taken_is_told(local: Sandbox) -> None:
     with wired([allowed("messages", "http://127.0.0.1:1")]) as wire:
-        inner = [python(sandbox), "/gateway/forwarder.py", "/gateway/gateway.sock", str(PORT), "--", "true"]
-        done = run(sandbox, wire.gateway.socket, *inner)
+        inner = [python(local), "/opt/forwarder.py", "/gateway/gateway.sock", str(PORT), "--", "true"]
+        done = run(local, wire.gateway.socket, *inner)
         assert (done.returncode, done.stderr) == (125, b"forwarder: port 8931 of the sandbox: Address already in use\n")
