@@ -16,7 +16,7 @@ from configs.models import SandboxConfig
 from tasks.agents.base_tree import BaseTreeError
 from tasks.agents.installed.installing import Installed
 from tasks.agents.installed.launching import Launch, Words, launch
-from tasks.agents.installed.reading import OUTPUT, read
+from tasks.agents.installed.reading import read
 from tasks.agents.installed.told import Told
 from tasks.agents.judging import Asked, judge
 from tasks.agents.models import Attempt, AttemptTask, ModelGateway
@@ -45,12 +45,12 @@ BASE_URL = f"http://127.0.0.1:{PORT}"
 GATEWAY_DIR = "/gateway"
 PROMPT_FILE = f"{HOME_DIR}/task.md"
 OUT = "out"
-"""Below the folder where an attempt is kept: the agent's out folder, with what it printed."""
+"""Below the folder where an attempt is kept: the agent's out folder."""
+LOG = "stdout.txt"
 ERRORS = "stderr.txt"
 TRAJECTORY = "trajectory.json"
 KEPT_BYTES = 1024 * MEBIBYTE
 KEPT_FILES = 5000
-_PRINTED = "printed"
 _NOT_ISOLATED = (
     "agents run only where they are confined: install bubblewrap (`apt install bubblewrap`) or use the docker sandbox; "
     "`isobench doctor` says what this machine has"
@@ -128,23 +128,22 @@ class _Run:
                 with self.gateway as gateway:
                     command = _command(workspace, self.agent, started, gateway.socket, self.settings, opened.kind)
                     bounds = _bounds(workspace, self.settings)
-                    log = self.keep / _PRINTED
+                    log = self.keep / LOG
                     ended = run_agent(opened, command, started.stdin, log, bounds, lambda: gateway.ended)
                 self.ended = ended
                 (self.keep / ERRORS).write_bytes(ended.stderr)
                 take_back(workspace, opened)
                 self.keep_out(workspace)
-                return self.judged(ended, _taken(workspace), read(self.agent.file, self.keep / OUT))
+                return self.judged(ended, _taken(workspace), read(self.agent.file, self.keep / OUT, self.keep / LOG))
 
     def keep_out(self, workspace: Workspace) -> None:
-        """Keep the regular files of its out folder, as far as there is room, and what it printed among them."""
+        """Keep the regular files of its out folder, as far as there is room."""
         out = self.keep / OUT
         out.mkdir()
         try:
-            copy_files(workspace.out, out, Budget(KEPT_BYTES, KEPT_FILES), wanted=lambda entry: entry.name != OUTPUT)
+            copy_files(workspace.out, out, Budget(KEPT_BYTES, KEPT_FILES))
         except foreign.Refused as error:
             self.notes.append(f"not all of its out folder is kept: {error}")
-        (self.keep / _PRINTED).rename(out / OUTPUT)
 
     def failed(self, reason: str) -> Attempt:
         """No result."""
@@ -165,7 +164,7 @@ class _Run:
         dropped = [f"{ended.dropped_bytes} bytes that it printed are not kept"] if ended and ended.dropped_bytes else []
         if told.trajectory is not None:
             (self.keep / TRAJECTORY).write_text(json.dumps(told.trajectory), encoding="utf-8")
-        paths = {"log": f"{OUT}/{OUTPUT}", "errors": ERRORS, "trajectory": TRAJECTORY}
+        paths = {"log": LOG, "errors": ERRORS, "trajectory": TRAJECTORY}
         if told.original is not None:
             paths["original"] = f"{OUT}/{told.original}"
         return Attempt.model_validate(

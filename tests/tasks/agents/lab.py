@@ -87,7 +87,7 @@ class Lab:
 
     def printed(self) -> str:
         """What the last agent printed."""
-        return (self.kept[-1] / "out" / "stdout.txt").read_text()
+        return (self.kept[-1] / "stdout.txt").read_text()
 
     def applied(self, patch: str) -> Path:
         """Base with a patch, as our own reader of patches applies it, without having to forgive anything."""

@@ -1,4 +1,4 @@
-"""The patch that is taken from a workspace, whatever was done there: it applies to base; notes say what is not in it."""
+"""The patch that is taken from a workspace, whatever was done there: it applies to base; notes say what is left out."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_git_of_the_workspace_decides_nothing(games: str, lab: Lab, workspace: P
         (workspace / ".git/info/exclude").write_text("*\n")
         git(workspace, "update-index", "--assume-unchanged", "src/tinylib/core.py")
     else:
-        (workspace / ".git/config").write_text('[core]\n\tfsmonitor = "touch /tmp/owned"\n[include]\n\tpath = /dev/full\n')
+        (workspace / ".git/config").write_text('[core]\n\tfsmonitor = "false"\n[include]\n\tpath = /dev/full\n')
         (workspace / ".gitattributes").write_text("* filter=x diff=y text eol=crlf\n")
     taken = take()
     assert (lab.applied(taken.patch) / "src/tinylib/core.py").read_text() == FAST
