@@ -2,90 +2,100 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from configs.agent_files import AgentFile
 from configs.attempts import AttemptConfig
 from configs.models import SandboxConfig
 from tasks.agents.base_tree import BaseTreeError
+from tasks.agents.installed.installing import Installed
+from tasks.agents.installed.launching import Launch, Words, launch
+from tasks.agents.installed.reading import read
+from tasks.agents.installed.told import Told
 from tasks.agents.judging import Asked, judge
-from tasks.agents.models import Attempt, AttemptTask, Launch, ModelGateway, Told
+from tasks.agents.models import Attempt, AttemptTask, ModelGateway
 from tasks.agents.patches import TakenPatch, take_patch
-from tasks.agents.prompt import AgentPrompt, PromptError, write_prompt
+from tasks.agents.prompt import PromptError, write_prompt
 from tasks.agents.running import Bounds, Ended, run_agent
 from tasks.agents.workspace import (
     FORWARDER,
+    HOME_DIR,
+    OUT_DIR,
     REPOSITORY_DIR,
     Workspace,
     WorkspaceError,
     make_workspace,
     take_back,
 )
-from tasks.sandbox import open_sandbox
-from tasks.sandbox.foreign import MEBIBYTE, is_host_fault
-from tasks.sandbox.models import ABANDONED, Command, Limits, Mount, Sandbox, SandboxError
+from tasks.sandbox import foreign, open_sandbox
+from tasks.sandbox.foreign import MEBIBYTE, Budget, is_host_fault
+from tasks.sandbox.foreign_folders import copy_files
+from tasks.sandbox.models import ABANDONED, Command, Limits, Mount, SandboxError
 
 PORT = 47_831
 """Of the forwarder, on the loopback of the agent's own network."""
 BASE_URL = f"http://127.0.0.1:{PORT}"
 """Where the model is, as an agent sees it: the paths of all protocols are below."""
 GATEWAY_DIR = "/gateway"
-LOG = "printed.log"
-ERRORS = "errors.log"
+PROMPT_FILE = f"{HOME_DIR}/task.md"
+OUT = "out"
+"""Below the folder where an attempt is kept: the agent's out folder."""
+LOG = "stdout.txt"
+ERRORS = "stderr.txt"
+TRAJECTORY = "trajectory.json"
+KEPT_BYTES = 1024 * MEBIBYTE
+KEPT_FILES = 5000
 _NOT_ISOLATED = (
     "agents run only where they are confined: install bubblewrap (`apt install bubblewrap`) or use the docker sandbox; "
     "`isobench doctor` says what this machine has"
 )
 
-Launcher = Callable[[Workspace, AgentPrompt], Launch]
-"""Writes what the agent wants to find, and says how it is started."""
-Reader = Callable[[Workspace, Path], Told]
-"""Reads what the agent left in its folders and printed (a file), and keeps its trajectory."""
+
+@dataclass(frozen=True)
+class AgentUsed:
+    """An agent, installed, and the models that it asks."""
+
+    file: AgentFile
+    installed: Installed
+    model: str
+    """Its name of the main model."""
+    small_model: str = ""
+    """Its name of the model for small things; empty: the same."""
 
 
 def run_attempt(
     task: AttemptTask,
-    launch: Launcher,
+    agent: AgentUsed,
     gateway: ModelGateway,
     settings: AttemptConfig,
     sandbox: SandboxConfig,
     work: Path,
     keep: Path,
-    read: Reader | None = None,
 ) -> Attempt:
-    """Let an agent try an instance. Whatever it does, this is an `Attempt` with a status and a reason.
+    """Let an agent try an instance. Whatever it does, the result is an `Attempt` with a status and a reason.
 
-    `keep` is a new folder for what it printed; `gateway` is entered here. Raises SandboxError only if this process is
-    ending: then nothing was found out. A machine or sandbox that fails is `setup_failed`, whose reason says so.
+    `keep` is a new folder for its out folder, what it printed, and its trajectory; `gateway` is entered here. Raises
+    SandboxError only if this process is ending: then nothing was found out. A machine or a sandbox that fails is
+    `setup_failed`, with what failed.
     """
-    run = _Run(task, settings, gateway, keep)
-    keep.mkdir(parents=True)
+    run = _Run(task, agent, settings, gateway, keep)
     try:
-        prompt = write_prompt(task.instance, settings)
-        run.notes += prompt.notes
-        run.prompt_sha = prompt.sha
-        with open_sandbox(sandbox) as opened:
-            if not getattr(opened, "isolated", True):
-                return run.failed(_NOT_ISOLATED)
-            shown = {test.name: test.text for test in prompt.perf_tests}
-            with gateway, make_workspace(task.arm, task.base, work, opened, shown) as workspace:
-                started = launch(workspace, prompt)
-                run.ended = ended = _run(opened, workspace, started, gateway, settings, keep)
-                (keep / ERRORS).write_bytes(ended.stderr)
-                take_back(workspace, opened)
-                taken = _taken(workspace)
-                told = read(workspace, keep / LOG) if read is not None else Told()
-                return run.judged(ended, taken, told)
+        keep.mkdir(parents=True)
+        return run.through(sandbox, work)
     except (PromptError, WorkspaceError) as error:
         return run.failed(str(error))
-    except (SandboxError, BaseTreeError) as error:
+    except SandboxError as error:
         if str(error) == ABANDONED:
             raise
         return run.failed(f"the sandbox failed: {error}")
+    except BaseTreeError as error:
+        return run.failed(f"the clone of {task.instance.repo} failed: {error}")
     except OSError as error:
         what = "this machine failed" if is_host_fault(error) else "the attempt's files cannot be had"
         return run.failed(f"{what}: {error.strerror or error}")
@@ -94,66 +104,108 @@ def run_attempt(
 class _Run:
     """What is known of an attempt while it goes on."""
 
-    def __init__(self, task: AttemptTask, settings: AttemptConfig, gateway: ModelGateway, keep: Path) -> None:
+    def __init__(
+        self, task: AttemptTask, agent: AgentUsed, settings: AttemptConfig, gateway: ModelGateway, keep: Path
+    ) -> None:
+        self.task, self.agent, self.settings, self.gateway, self.keep = task, agent, settings, gateway, keep
         self.started_at = datetime.now(UTC)
         self.notes: list[str] = []
         self.prompt_sha = ""
         self.ended: Ended | None = None
-        self._gateway, self._keep = gateway, keep
+
+    def through(self, sandbox: SandboxConfig, work: Path) -> Attempt:
+        """From the prompt to the result."""
+        prompt = write_prompt(self.task.instance, self.settings)
+        self.notes += prompt.notes
+        self.prompt_sha = prompt.sha
+        started = launch(self.agent.file, _words(self.agent, prompt.text))
+        files = {**started.files, PROMPT_FILE: prompt.text}
+        shown = {test.name: test.text for test in prompt.perf_tests}
+        with open_sandbox(sandbox) as opened:
+            if not getattr(opened, "isolated", True):
+                return self.failed(_NOT_ISOLATED)
+            with make_workspace(self.task.arm, self.task.base, work, opened, shown, files) as workspace:
+                with self.gateway as gateway:
+                    command = _command(workspace, self.agent, started, gateway.socket, self.settings, opened.kind)
+                    bounds = _bounds(workspace, self.settings)
+                    log = self.keep / LOG
+                    ended = run_agent(opened, command, started.stdin, log, bounds, lambda: gateway.ended)
+                self.ended = ended
+                (self.keep / ERRORS).write_bytes(ended.stderr)
+                take_back(workspace, opened)
+                self.keep_out(workspace)
+                return self.judged(ended, _taken(workspace), read(self.agent.file, self.keep / OUT, self.keep / LOG))
+
+    def keep_out(self, workspace: Workspace) -> None:
+        """Keep the regular files of its out folder, as far as there is room."""
+        out = self.keep / OUT
+        out.mkdir()
+        try:
+            copy_files(workspace.out, out, Budget(KEPT_BYTES, KEPT_FILES))
+        except foreign.Refused as error:
+            self.notes.append(f"not all of its out folder is kept: {error}")
 
     def failed(self, reason: str) -> Attempt:
         """No result."""
-        return self._attempt("setup_failed", reason, TakenPatch(patch="", files=0))
+        return self.attempt("setup_failed", reason, TakenPatch(patch="", files=0), Told())
 
     def judged(self, ended: Ended, taken: TakenPatch | str, told: Told) -> Attempt:
         """The result; `taken` is a text where no patch could be taken, which says why."""
         if isinstance(taken, str):
-            return self._attempt("crashed", f"its files cannot be read: {taken}", TakenPatch(patch="", files=0))
-        gateway = self._gateway
-        asked = Asked(gateway.usage, gateway.ended, gateway.faults, gateway.last_ok, getattr(gateway, "refused", ()))
-        status, reason = judge(ended, taken, asked, told.denied, told.reason)
-        return self._attempt(status, reason, taken)
+            return self.attempt("crashed", f"its files cannot be read: {taken}", TakenPatch(patch="", files=0), told)
+        gateway = self.gateway
+        asked = Asked(gateway.usage, gateway.ended, gateway.faults, gateway.last_ok, gateway.refused_hosts)
+        status, reason = judge(ended, taken, asked, len(told.denied), told.failed or told.stopped or "")
+        return self.attempt(status, reason, taken, told)
 
-    def _attempt(self, status: str, reason: str, taken: TakenPatch) -> Attempt:
-        gateway, ended = self._gateway, self.ended
-        dropped = (
-            [f"{ended.dropped_bytes} bytes that it printed were not kept"] if ended and ended.dropped_bytes else []
-        )
+    def attempt(self, status: str, reason: str, taken: TakenPatch, told: Told) -> Attempt:
+        """The result, with all that is known."""
+        gateway, ended = self.gateway, self.ended
+        dropped = [f"{ended.dropped_bytes} bytes that it printed are not kept"] if ended and ended.dropped_bytes else []
+        if told.trajectory is not None:
+            (self.keep / TRAJECTORY).write_text(json.dumps(told.trajectory), encoding="utf-8")
+        paths = {"log": LOG, "errors": ERRORS, "trajectory": TRAJECTORY}
+        if told.original is not None:
+            paths["original"] = f"{OUT}/{told.original}"
         return Attempt.model_validate(
             {
                 "status": status, "reason": reason, "patch": taken.patch, "files": taken.files,
                 "notes": [*self.notes, *taken.notes, *dropped], "started_at": self.started_at,
                 "seconds": ended.seconds if ended else 0.0, "exit_code": ended.returncode if ended else None,
                 "usage": gateway.usage, "faults": gateway.faults, "leak": gateway.leak, "prompt_sha": self.prompt_sha,
-                "log": LOG if (self._keep / LOG).exists() else None,
-                "errors": ERRORS if (self._keep / ERRORS).exists() else None,
+                "told": told.model_copy(update={"trajectory": None}),
+                **{name: path for name, path in paths.items() if foreign.is_file(self.keep, path)},
             }
         )  # fmt: skip
 
 
-def _run(
-    sandbox: Sandbox, workspace: Workspace, launch: Launch, gateway: ModelGateway, settings: AttemptConfig, keep: Path
-) -> Ended:
-    bounds = Bounds(
+def _words(agent: AgentUsed, prompt: str) -> Words:
+    return Words(
+        prompt=prompt, prompt_file=PROMPT_FILE, model=agent.model, small_model=agent.small_model or agent.model,
+        base_url=BASE_URL, home=HOME_DIR, workspace=REPOSITORY_DIR, out=OUT_DIR,
+    )  # fmt: skip
+
+
+def _bounds(workspace: Workspace, settings: AttemptConfig) -> Bounds:
+    return Bounds(
         seconds=settings.minutes * 60,
         folder=workspace.inside,
         disk_bytes=settings.disk_mb * MEBIBYTE,
         output_bytes=settings.output_mb * MEBIBYTE,
     )
-    command = _command(workspace, launch, gateway.socket, settings, sandbox.kind)
-    stdin = (launch.stdin or "").encode("utf-8", "surrogateescape")
-    return run_agent(sandbox, command, stdin, keep / LOG, bounds, lambda: gateway.ended)
 
 
-def _command(workspace: Workspace, launch: Launch, socket: Path, settings: AttemptConfig, kind: str) -> Command:
+def _command(
+    workspace: Workspace, agent: AgentUsed, started: Launch, socket: Path, settings: AttemptConfig, kind: str
+) -> Command:
     """The forwarder, which becomes the agent."""
     limits = Limits(memory_mb=settings.memory_mb, pids=settings.pids, tmp_mb=settings.tmp_mb, output_mb=1)
     argv = (_python(workspace, kind), "-I", "-S", FORWARDER, f"{GATEWAY_DIR}/{socket.name}", str(PORT), "--")
-    path = ":".join([*launch.path, workspace.path])
+    path = ":".join([*agent.installed.path, workspace.path])
     return workspace.command(
-        [*argv, *launch.argv],
-        mounts=[*launch.mounts, Mount(source=socket.parent, target=GATEWAY_DIR)],
-        variables={**launch.variables, "PATH": path, "PWD": REPOSITORY_DIR},
+        [*argv, *started.argv],
+        mounts=[*agent.installed.mounts, Mount(source=socket.parent, target=GATEWAY_DIR)],
+        variables={**started.variables, "PATH": path, "PWD": REPOSITORY_DIR},
         limits=limits,
     )
 

@@ -54,7 +54,7 @@ def judge(ended: Ended, taken: TakenPatch, asked: Asked, denied: int = 0, told: 
         kind, _, rest = asked.ended.partition(": ")
         return ("budget", rest or kind) if kind == "budget" else ("refused", asked.ended)
     well = ended.how == "itself" and ended.returncode == 0 and bool(taken.patch)
-    if not well and (faults := asked.since_ok(_PROVIDER)):
+    if (faults := asked.since_ok(_PROVIDER)) and not (well and asked.last_ok):
         return "model_unreachable", f"{_listed(faults)}{'' if asked.last_ok else ', and no answer at all'}"
     if ended.how == "clock":
         return "timeout", f"still at work after {ended.seconds / 60:.3g} minutes{_unasked(asked)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, Self
@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from storage.tables import Instance
 from tasks.agents.base_tree import BaseTree
 from tasks.agents.gateway.models import Fault, LeakSeen, Usage
+from tasks.agents.installed.told import Told
 from tasks.agents.judging import AttemptStatus
-from tasks.sandbox.models import Arm, Mount
+from tasks.sandbox.models import Arm
 
 
 class ModelGateway(Protocol):
@@ -40,6 +41,10 @@ class ModelGateway(Protocol):
         """When a provider last answered as it should."""
 
     @property
+    def refused_hosts(self) -> list[str]:
+        """Hosts that were asked for in vain."""
+
+    @property
     def leak(self) -> LeakSeen | None:
         """How much of the human's change the agent was shown; None if nobody looked."""
 
@@ -58,31 +63,6 @@ class AttemptTask:
     arm: Arm
     """Base's checkout in the environment of its day."""
     base: BaseTree
-
-
-@dataclass(frozen=True)
-class Launch:
-    """An agent's command, ready to run in a workspace."""
-
-    argv: tuple[str, ...]
-    stdin: str | None = None
-    """None: closed at once."""
-    variables: dict[str, str] = field(default_factory=dict)
-    mounts: tuple[Mount, ...] = ()
-    """What is installed of it."""
-    path: tuple[str, ...] = ()
-    """Folders for PATH, before all others."""
-
-
-class Told(BaseModel):
-    """What an agent says of its attempt: kept beside what was measured, never instead."""
-
-    model_config = ConfigDict(frozen=True)
-
-    reason: str = ""
-    """Why it stopped."""
-    denied: int = 0
-    """Tool calls that it did not allow itself."""
 
 
 class Attempt(BaseModel):
@@ -107,6 +87,12 @@ class Attempt(BaseModel):
     faults: list[Fault] = []
     leak: LeakSeen | None = None
     prompt_sha: str = ""
+    told: Told = Told()
+    """What the agent says itself; its trajectory is in the file."""
+    trajectory: str | None = None
+    """ATIF, as JSON, where the agent's own record could be read as such."""
+    original: str | None = None
+    """The agent's own record."""
     log: str | None = None
     """What it printed."""
     errors: str | None = None

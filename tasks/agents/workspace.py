@@ -8,6 +8,7 @@ the sandbox, so that their files belong to who works in them; and are taken back
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ HOME_DIR = "/home/agent"
 """Fresh for every attempt, and outside of /tmp, where some agents refuse to run their helpers."""
 OUT_DIR = "/out"
 """For trajectories and other files that we want to have."""
+_ROOTS = {HOME_DIR: "home", OUT_DIR: "out"}
+"""Folder inside -> its name among those that are filled."""
 TESTS_DIR = "/perf_tests"
 """Perf tests that the agent may see, read-only."""
 OWN_DIR = "/opt/workspace"
@@ -44,7 +47,7 @@ mkdir repository home out
 cp -a {ARM_DIR}/. repository/
 cp -a {_PREPARED}/git repository/.git
 chmod -R u+w repository/.git
-if [ -d {_PREPARED}/home ]; then cp -a {_PREPARED}/home/. home/; fi
+for folder in home out; do if [ -d {_PREPARED}/$folder ]; then cp -a {_PREPARED}/$folder/. $folder/; fi; done
 """
 _HAND_BACK = f"chmod -R a+rwX {_FILLING}; exit 0"
 _MOVING = Limits(memory_mb=1024, pids=64, timeout_s=900)
@@ -163,8 +166,8 @@ def make_workspace(
 ) -> Iterator[Workspace]:  # fmt: skip
     """A workspace for the time of the block. `arm` is base's checkout, so what is compiled is there, too.
 
-    `shown`: perf tests to be seen, file name -> text; `files`: what its home begins with, path below it -> text.
-    Raises WorkspaceError, SandboxError, OSError.
+    `shown`: perf tests to be seen, file name -> text; `files`: what its home and its out folder begin with, path
+    inside -> text. Raises WorkspaceError, SandboxError, OSError.
     """
     _sweep(work)
     folder = work / "attempts" / f"{OWNER}-{next(_numbers)}"
@@ -221,9 +224,16 @@ def _prepare(made: Workspace, files: Mapping[str, str]) -> None:
     made.base.write_history(prepared / "git", sorted(made.built))
     foreign.write(prepared, "home/.profile", _PROFILE.format(path=made.path).encode())
     for name, text in files.items():
-        foreign.replace(prepared, f"home/{name}", text.encode("utf-8", "surrogateescape"))
+        root = next((root for root in _ROOTS if name.startswith(f"{root}/")), None)
+        if root is None:
+            raise WorkspaceError(
+                f"a file of the agent would lie at {foreign.shown(name)}, not in its home or out folder"
+            )
+        foreign.replace(prepared, _ROOTS[root] + name.removeprefix(root), text.encode("utf-8", "surrogateescape"))
     paths = ":".join(REPOSITORY_DIR if path == "." else f"{REPOSITORY_DIR}/{path}" for path in made.arm.import_paths)
     python = made.arm.environment.python
+    if not python.startswith("/"):  # a name, which our own folder on PATH must not answer to again
+        python = f'"$(PATH="{SYSTEM_PATH}" command -v {shlex.quote(python)})"'
     shim = _PYTHON.format(repository=REPOSITORY_DIR, paths=paths, python=python)
     for name, text in {"python": shim, "python3": shim, "pytest": _PYTEST.format(own=OWN_DIR, tools=TOOLS_DIR)}.items():
         with foreign.created(made.folder, f"own/bin/{name}", executable=True) as file:

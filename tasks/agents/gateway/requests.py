@@ -56,6 +56,10 @@ def read(call: Call, data: bytes, models: dict[str, AllowedModel]) -> Asked:
         raise NotAllowed(f"{name} is asked by the protocol {model.provider.protocol}, and this is {call.protocol}")
     if call.kind == "generate":
         _is_usual(values)
+    for member in ("messages", "contents", "system"):
+        _fetches_nothing(values.get(member))
+    for item in parts(values, "input"):
+        _fetches_nothing(item)
     streams = bool(values.get("stream")) if call.streams is None else call.streams
     asks_usage = part(values, "stream_options").get("include_usage") is True
     return Asked(model, body, streams, call.shape == "chat" and streams and not asks_usage, _wanted(call, values))
@@ -80,6 +84,31 @@ def _is_usual(values: dict[str, Any]) -> None:
         raise NotAllowed("background answers are not counted: leave `background` out")
     if values.get("service_tier") not in USUAL_TIERS or values.get("speed") not in (None, "standard"):
         raise NotAllowed("dearer service tiers are not allowed: leave `service_tier` and `speed` out")
+
+
+MEDIA = ("image_url", "source", "file", "file_url", "fileData", "file_data", "video_url", "input_audio")
+"""Members of a message that hold a picture or a file, or say where one is."""
+PLACES = ("url", "uri", "fileUri", "file_uri", "image_url", "file_url", "video_url")
+PRIVATE = ("input", "arguments", "args", "response", "output", "functionResponse", "functionCall")
+"""Members in which agents' tools are given and say what they like."""
+
+
+def _fetches_nothing(value: Any, is_media: bool = False, depth: int = 0) -> None:
+    """Raises NotAllowed for pictures and files by their address: what looks them up is outside of the sandbox."""
+    if isinstance(value, list) and depth < DEEPEST:
+        for item in value:
+            _fetches_nothing(item, is_media, depth + 1)
+    if not isinstance(value, dict) or depth >= DEEPEST:
+        return
+    for name, inner in value.items():
+        media = is_media or name in MEDIA
+        if media and name in PLACES and isinstance(inner, str) and not inner.startswith("data:"):
+            raise NotAllowed(f"{inner[:100]!r} would be fetched by the provider, outside of the sandbox")
+        if name not in PRIVATE:
+            _fetches_nothing(inner, media, depth + 1)
+
+
+DEEPEST = 20
 
 
 def _wanted(call: Call, values: dict[str, Any]) -> Wanted:

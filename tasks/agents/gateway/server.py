@@ -80,7 +80,7 @@ class Gateway:
 
     @property
     def socket(self) -> Path:
-        """The unix socket, alone in a folder that is to be mounted into the sandbox, read-only."""
+        """The unix socket, alone in a folder that is mounted into the sandbox, where `inside/forwarder.py` leads to it."""
         return self._folder / "door" / "gateway.sock"
 
     @property
