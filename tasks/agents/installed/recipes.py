@@ -78,10 +78,10 @@ def variables(found: Registry, environ: Mapping[str, str] = os.environ, home: Pa
         "HOME": f"{BUILD}/home",
         "TMPDIR": f"{BUILD}/tmp",
         "LANG": "C.UTF-8",
-        "UV_CACHE_DIR": f"{BUILD}/uv",
+        "UV_CACHE_DIR": f"{BUILD}/uv-cache",
         "UV_LINK_MODE": "copy",
         "UV_PYTHON_DOWNLOADS": "never",
-        "NPM_CONFIG_CACHE": f"{BUILD}/npm",
+        "NPM_CONFIG_CACHE": f"{BUILD}/npm-cache",
         "NPM_CONFIG_UPDATE_NOTIFIER": "false",
     }
 
@@ -117,9 +117,8 @@ def _npm(install: InstallConfig) -> list[str]:
         f"ln -s ../node/bin/node {AGENT}/bin/node",
         f"export PATH={AGENT}/bin:$PATH",
         _step(f"npm install {wanted}"),
-        # no scripts of packages: none of ours needs one, and what they fetch is on no registry
         f"{node} {AGENT}/node/lib/node_modules/npm/bin/npm-cli.js install --prefix {AGENT} --no-audit --no-fund "
-        f"--ignore-scripts --loglevel=error{before} {wanted}",
+        f"--loglevel=error{before} {wanted}",
         f"rm -rf {AGENT}/node/lib/node_modules {AGENT}/node/include",
     ]
 
