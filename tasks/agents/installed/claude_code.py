@@ -18,7 +18,7 @@ _MODEL_PROMPT = ("inputTokens", "cacheReadInputTokens", "cacheCreationInputToken
 def read(left: Left) -> Told:
     """See `reading.read`. `subtype` may be `success` with `is_error`, and success says nothing of denied edits."""
     printed = list(left.objects(left.output()))
-    result = next((event for event in reversed(printed) if event.get("type") == "result"), {})
+    result: dict[str, Any] = next((event for event in reversed(printed) if event.get("type") == "result"), {})
     events = list(left.objects(left.record())) or printed
     steps, trajectory = _steps(events)
     models = at(result, "modelUsage")
