@@ -17,6 +17,8 @@ from tasks.code.paths import is_compiled_name
 from tasks.sandbox import foreign
 from tasks.sandbox.foreign import MEBIBYTE, Entry
 
+PATCH_CHARACTERS = 16 * MEBIBYTE
+"""Longest patch: what a prediction may have. No file can grow by more."""
 MAX_FILE_BYTES = 64 * MEBIBYTE
 """Of one changed file: what a patch may add to an arm at most."""
 _CHUNK = 256 * 1024
@@ -168,7 +170,7 @@ class _Comparison:
             if blob.name == before.blob:
                 self.kept.add(entry.name)
                 return
-        if entry.size > MAX_FILE_BYTES:
+        if entry.size > MAX_FILE_BYTES or entry.size - (before.size if before else 0) > PATCH_CHARACTERS:
             self.keep(LARGE, entry.name)
         elif before is None and self.is_shown(entry):
             self.found.leave(SHOWN, entry.name)

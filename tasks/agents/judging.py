@@ -62,8 +62,7 @@ def judge(ended: Ended, taken: TakenPatch, asked: Asked, denied: int = 0, told: 
         took = f": {ended.disk_bytes >> 20} MiB" if ended.how == "disk" else _words(ended)
         return "crashed", f"{_CUT[ended.how]}{took}"
     if taken.patch:
-        hint = f"it ended with exit code {ended.returncode}{_words(ended)}" if ended.returncode else ""
-        return "submitted", "; ".join(filter(None, [hint, *taken.notes]))
+        return "submitted", f"it ended with exit code {ended.returncode}{_words(ended)}" if ended.returncode else ""
     return _without_a_patch(ended, taken, asked, denied, told)
 
 

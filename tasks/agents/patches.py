@@ -12,12 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from storage.texts import storable
 from tasks.agents.base_tree import BaseTree, Changed
-from tasks.agents.comparing import GIT, LARGE, Compared, Difference, compare
+from tasks.agents.comparing import GIT, LARGE, PATCH_CHARACTERS, Compared, Difference, compare
 from tasks.sandbox import foreign
 from tasks.sandbox.foreign import MEBIBYTE, Budget
 
-PATCH_CHARACTERS = 16 * MEBIBYTE
-"""Longest patch: what a prediction may have."""
 COPIED_BYTES = 256 * MEBIBYTE
 """Of all changed files together."""
 _NAMED = 3

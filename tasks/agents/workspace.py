@@ -57,9 +57,11 @@ case ":$PYTHONPATH:" in
   *":{paths}:"*) ;;
   *) export PYTHONPATH="{paths}${{PYTHONPATH:+:$PYTHONPATH}}" ;;
 esac
+if [ "$1 $2" = "-m pytest" ]; then shift 2; exec {own}/bin/pytest "$@"; fi
 exec {python} "$@"
 """
 _PYTEST = """#!/bin/sh
+# the environment's pytest; where it has none, another
 exec {own}/bin/python -c 'import sys; sys.path[0] = ""; sys.path.append("{tools}"); import pytest; \
 sys.exit(pytest.main())' "$@"
 """
@@ -234,7 +236,7 @@ def _prepare(made: Workspace, files: Mapping[str, str]) -> None:
     python = made.arm.environment.python
     if not python.startswith("/"):  # a name, which our own folder on PATH must not answer to again
         python = f'"$(PATH="{SYSTEM_PATH}" command -v {shlex.quote(python)})"'
-    shim = _PYTHON.format(repository=REPOSITORY_DIR, paths=paths, python=python)
+    shim = _PYTHON.format(repository=REPOSITORY_DIR, paths=paths, python=python, own=OWN_DIR)
     for name, text in {"python": shim, "python3": shim, "pytest": _PYTEST.format(own=OWN_DIR, tools=TOOLS_DIR)}.items():
         with foreign.created(made.folder, f"own/bin/{name}", executable=True) as file:
             file.write(text.encode())

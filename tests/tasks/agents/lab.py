@@ -143,3 +143,37 @@ def gateway_to(url: str, budget: Budget | None = None) -> Gateway:
     provider = Provider(protocol="openai", base_url=url)
     return Gateway([AllowedModel(asked="main", upstream="main", provider=provider, prices=Prices(input=0, output=0))],
                    budget or Budget())  # fmt: skip
+
+
+ASKING = """
+import json, subprocess, sys, time, urllib.request
+said = [{"role": "user", "content": sys.argv[1]}]
+tool = {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}
+while True:
+    tools = [{"type": "function", "function": {"name": "bash", "parameters": tool}}]
+    body = {"model": "main", "messages": said, "tools": tools}
+    request = urllib.request.Request(sys.argv[2] + "/v1/chat/completions", json.dumps(body).encode(),
+                                     {"content-type": "application/json", "authorization": "Bearer none"})
+    try:
+        message = json.load(urllib.request.urlopen(request))["choices"][0]["message"]
+    except OSError as error:
+        if sys.argv[3] == "once":
+            sys.exit(f"the model says {error}")
+        time.sleep(0.1)
+        continue
+    said.append(message)
+    if not message.get("tool_calls"):
+        break
+    for call in message["tool_calls"]:
+        command = json.loads(call["function"]["arguments"])["command"]
+        done = subprocess.run(command, shell=True, capture_output=True, text=True)
+        print(command, done.stdout, done.stderr, flush=True)
+        said.append({"role": "tool", "tool_call_id": call["id"], "content": done.stdout + done.stderr})
+"""
+"""A small agent: asks its model, runs what it says, tells it what came out."""
+
+
+def asking(patience: str = "once") -> AgentFile:
+    """The small agent. `patience`: `once` gives up at the first fault, `ever` never does."""
+    argv = ["python3", "-c", ASKING, "{prompt}", "{base_url}", patience]
+    return AgentFile.model_validate({"name": "asking", "install": {"kind": "none"}, "argv": argv, "protocol": "openai"})

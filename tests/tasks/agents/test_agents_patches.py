@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.agents.comparing import MAX_FILE_BYTES
-from tasks.agents.patches import PATCH_CHARACTERS, TakenPatch, take_patch
+from tasks.agents.comparing import PATCH_CHARACTERS
+from tasks.agents.patches import TakenPatch, take_patch
 from tasks.environments.trees import write_tree
 from tests.tasks.agents.lab import FAST, FILES, PERF_TEST, Lab, make_lab
 
@@ -167,13 +167,16 @@ def test_ignore_files_of_the_agent_add_to_those_of_base(workspace: Path, take: T
     assert "b/.gitignore" in taken.patch
 
 
-def test_a_patch_has_room_for_what_a_prediction_may_hold(lab: Lab, workspace: Path, take: Take) -> None:
+def test_a_patch_has_room_for_what_a_prediction_may_hold(
+    lab: Lab, workspace: Path, take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.agents.patches.PATCH_CHARACTERS", 500_000)
     (workspace / "src/tinylib/core.py").write_text(FAST)
     (workspace / "huge.bin").touch()
-    os.truncate(workspace / "huge.bin", MAX_FILE_BYTES + 1)
-    (workspace / "noise.bin").write_bytes(os.urandom(PATCH_CHARACTERS))
+    os.truncate(workspace / "huge.bin", PATCH_CHARACTERS + 1)
+    (workspace / "noise.bin").write_bytes(os.urandom(1_000_000))
     taken = take()
-    assert len(taken.patch) < PATCH_CHARACTERS
+    assert len(taken.patch) < 500_000
     assert taken.notes == ["left out: 2 files that are too large for a patch (huge.bin, noise.bin)"]
     assert (lab.applied(taken.patch) / "src/tinylib/core.py").read_text() == FAST
 
