@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,7 +12,7 @@ from configs.attempts import AttemptConfig
 from configs.loading import load_section
 from configs.models import SandboxConfig, Section
 
-PROVIDERS: dict[str, tuple[Literal["anthropic", "openai", "gemini"], str, str]] = {
+PROVIDERS = {
     "anthropic": ("anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY"),
     "openai": ("openai", "https://api.openai.com", "OPENAI_API_KEY"),
     "gemini": ("gemini", "https://generativelanguage.googleapis.com", "GEMINI_API_KEY"),
@@ -70,9 +70,9 @@ class AgentModelConfig(Section):
     """What results call it, and the name that agents ask for."""
     upstream: str | None = None
     """The provider's name for it. Default: `name`."""
-    provider: Literal["anthropic", "openai", "gemini"] | ProviderConfig
-    """Who answers: one of these three, with the key in ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY; or
-    `{protocol, base_url, key, translate}`."""
+    provider: ProviderConfig
+    """Who answers: `anthropic`, `openai` or `gemini`, with the key in ANTHROPIC_API_KEY, OPENAI_API_KEY or
+    GEMINI_API_KEY; or `{protocol, base_url, key, translate}`."""
     small: str | None = None
     """The provider's name of a second model that some agents ask for titles and summaries. Default: the same model."""
     prices: PricesConfig | None = None
@@ -85,13 +85,16 @@ class AgentModelConfig(Section):
             raise ValueError("expected a name that can be printed")
         return value
 
-    @property
-    def answered_by(self) -> ProviderConfig:
-        """The provider, written out."""
-        if isinstance(self.provider, ProviderConfig):
-            return self.provider
-        protocol, url, key = PROVIDERS[self.provider]
-        return ProviderConfig(protocol=protocol, base_url=url, key=key)
+    @field_validator("provider", mode="before")
+    @classmethod
+    def _written_out(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in PROVIDERS:
+            known = ", ".join(PROVIDERS)
+            raise ValueError(f"no known provider ({known}): write {{protocol, base_url, key}}")
+        protocol, url, key = PROVIDERS[value]
+        return {"protocol": protocol, "base_url": url, "key": key}
 
     @property
     def asked_upstream(self) -> str:

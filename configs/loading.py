@@ -105,7 +105,7 @@ class _Loader(Generic[S]):
             line_text = "" if error.line is None else f"{error.line}: "
             raise ConfigError([f"{self.path}:{line_text or ' '}{error}"]) from None
         if tree.data is None:
-            raise ConfigError([f"{self.path}: empty: {_least(self.model)} is needed"])
+            raise ConfigError([f"{self.path}: empty: {_least(self.model)} needed"])
         if not isinstance(tree.data, dict):
             raise ConfigError([f"{self.path}:1: expected sections such as `repository:`, got {show(tree.data)}"])
         self.where = {place: f"{self.path}:{line}" for place, line in tree.lines.items()}
@@ -137,7 +137,7 @@ class _Loader(Generic[S]):
     def _explain(self, problem: ErrorDetails) -> str:
         place: Place = tuple(key for key in problem["loc"] if key != "[key]")
         name = _dotted(place)
-        section = ".".join(str(key) for key in place[:-1])
+        section = ".".join(key for key in place[:-1] if isinstance(key, str))
         kind = problem["type"]
         if kind == "extra_forbidden":
             return f"{self._at(place)}: {name}: unknown option; {suggest(str(place[-1]), self.model, section)}"
@@ -148,7 +148,8 @@ class _Loader(Generic[S]):
         if kind == "value_error" or field is None:
             message = problem["msg"].removeprefix("Value error, ")
             # what was refused may be a password
-            got = "" if re.search(r"://[^/\s]*@", str(problem["input"])) else f", got {show(problem['input'])}"
+            hidden = name.endswith("key") or re.search(r"://[^/\s]*@", str(problem["input"]))
+            got = "" if hidden else f", got {show(problem['input'])}"
             return f"{self._at(place)}: {name}: {message}{got}"
         return f"{self._at(place)}: {name}: expected {expected(field, inside)}, got {show(problem['input'])}"
 
@@ -195,7 +196,10 @@ class _Loader(Generic[S]):
 
 
 def _least(model: type[Section]) -> str:
-    return "at least `repository: {name: owner/name}`" if model is Config else "something"
+    if model is Config:
+        return "at least `repository: {name: owner/name}` is"
+    names = [f"`{name}`" for name, field in model.model_fields.items() if field.is_required()]
+    return f"at least {' and '.join(names)} are"
 
 
 def _is_folder(url: str) -> bool:

@@ -91,7 +91,7 @@ def _attempts(run: Run, plan: Plan, agents: Sequence[AgentFile], instances: Sequ
             }
             for planned in ready
         },
-        tags={planned.label: [f"provider:{_host(models[planned.model].answered_by.base_url)}"] for planned in ready},
+        tags={planned.label: [f"provider:{_host(models[planned.model].provider.base_url)}"] for planned in ready},
     )  # fmt: skip
     for label, ended in made.items():
         run.note(STAGE, label, _outcome(ended), f"{ended.status}: {ended.reason}" if ended.reason else ended.status)

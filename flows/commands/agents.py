@@ -197,7 +197,7 @@ def must_have_keys(config: AgentsConfig) -> None:
 
     load_secrets()
     for model in config.models:
-        name = model.answered_by.key
+        name = model.provider.key
         if name is not None and provider_of(model).api_key is None:
             raise UserError(f"{name} is not set, which model {model.name} needs: put it into .env or the environment")
 

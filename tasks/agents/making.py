@@ -86,7 +86,7 @@ def allowed(model: AgentModelConfig) -> list[AllowedModel]:
 
 def provider_of(model: AgentModelConfig) -> Provider:
     """Who answers, with the key from the environment or `.env`; None where it is not set."""
-    said = model.answered_by
+    said = model.provider
     key = None if said.key is None else os.environ.get(said.key) or dotenv_values(".env").get(said.key)
     return Provider(
         protocol=said.protocol,

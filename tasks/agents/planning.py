@@ -131,7 +131,7 @@ def attempt_id(config: AgentsConfig, agent: AgentFile, model: AgentModelConfig, 
     """Name of an attempt, of all that decides what the agent gets: no path, no key, no time."""
     shown = row.efficiency_test if config.attempt.perf_tests != "none" else []
     task = (row.instance_id, row.base_commit, row.problem_statement, row.api, row.environment, shown)
-    said = model.answered_by
+    said = model.provider
     # a server of this machine is what its model's name says, wherever its port is today
     place = "" if _LOOPBACK.match(said.base_url) else said.base_url
     asked = (model.name, model.asked_upstream, model.small, said.protocol, said.translate, place)
@@ -145,7 +145,7 @@ def _pairs(
     pairs, left_out = [], []
     for agent in agents:
         for model in config.models:
-            provider = model.answered_by
+            provider = model.provider
             if provider.protocol == agent.protocol or provider.translate:
                 pairs.append((agent, model))
             else:

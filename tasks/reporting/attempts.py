@@ -27,8 +27,8 @@ def unanswered_table(rows: Sequence[Attempt]) -> list[dict[str, Any]]:
     without = [row for row in rows if row.status != "submitted"]
     return [
         {
-            "agent": row.agent, "model": row.model, "instance": row.instance_id, "sample": row.sample,
-            "status": row.status, "reason": row.reason,
+            "attempt": f"{row.agent}/{row.model} on {row.instance_id} #{row.sample}", "status": row.status,
+            "reason": row.reason,
         }
         for row in sorted(without, key=lambda row: (row.agent, row.model, row.instance_id, row.sample))[:FEW]
     ]  # fmt: skip
@@ -45,8 +45,7 @@ def _ended(agent: str, model: str, rows: list[Attempt]) -> dict[str, Any]:
     statuses = Counter(row.status for row in rows)
     leaks = [max(row.prompt_leak_rate or 0.0, row.tool_leak_rate or 0.0) for row in rows]
     return {
-        "agent": agent,
-        "model": model,
+        "agent/model": f"{agent}/{model}",
         "attempts": len(rows),
         "ended": ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())),
         "with leaks": sum(leak > 0 for leak in leaks),
@@ -55,8 +54,7 @@ def _ended(agent: str, model: str, rows: list[Attempt]) -> dict[str, Any]:
 
 def _used(agent: str, model: str, rows: list[Attempt]) -> dict[str, Any]:
     return {
-        "agent": agent,
-        "model": model,
+        "agent/model": f"{agent}/{model}",
         "requests": _mean(row.requests for row in rows),
         "tokens in": _mean(row.tokens_in for row in rows),
         "cached": _mean(row.tokens_cache_read for row in rows),
