@@ -109,15 +109,14 @@ def test_a_provider_that_knows_no_cap_is_cut_in_the_middle() -> None:
             connection.sendall(piece)
             time.sleep(0.002)
 
-    with RawProvider(goes_on) as provider:
-        with wired([allowed("chat", provider.url)], Budget(tokens=3000)) as wire:
-            with pytest.raises(httpx.RemoteProtocolError):
-                wire.ask("chat", stream=True)
-            assert "was cut" in str(wire.gateway.ended)
-            usage = wire.gateway.usage
-            assert (usage.requests, usage.estimated_requests) == (1, 1)
-            assert 3000 < usage.tokens_out < 8000
-            assert wire.ask("chat").status_code == 403
+    with RawProvider(goes_on) as provider, wired([allowed("chat", provider.url)], Budget(tokens=3000)) as wire:
+        with pytest.raises(httpx.RemoteProtocolError):
+            wire.ask("chat", stream=True)
+        assert "was cut" in str(wire.gateway.ended)
+        usage = wire.gateway.usage
+        assert (usage.requests, usage.estimated_requests) == (1, 1)
+        assert 3000 < usage.tokens_out < 8000
+        assert wire.ask("chat").status_code == 403
 
 
 def test_what_failed_costs_nothing_of_the_budget() -> None:
