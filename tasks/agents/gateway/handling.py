@@ -11,7 +11,7 @@ from aiohttp import web
 from tasks.agents.gateway.bodies import BadBody
 from tasks.agents.gateway.exchanging import Exchanger, Passing
 from tasks.agents.gateway.models import AllowedModel, Protocol, Usage
-from tasks.agents.gateway.protocols import Call, call_of, models_listed, refusal, speaker
+from tasks.agents.gateway.protocols import Call, Shape, call_of, models_listed, refusal, speaker
 from tasks.agents.gateway.recording import Exchange
 from tasks.agents.gateway.requests import Asked, NotAllowed, UnknownModel, read
 from tasks.agents.gateway.spending import Spent
@@ -23,6 +23,8 @@ BODY_S = 120.0
 """Seconds in which a body must have come."""
 MOST_AT_ONCE = 16
 """Requests under way; further ones wait."""
+FINAL: dict[Shape, int] = {"responses": 400}
+"""HTTP status of a refusal that no further try mends, where it is not 403: Codex tries that five times."""
 Keep = Callable[[Exchange, Asked | None, bytes, bytes], None]
 """Keeps an exchange: with the request as it was read, if it could be, its bytes, and its answer's."""
 
@@ -42,8 +44,9 @@ class Handler:
         """The answer."""
         call = call_of(request.method, request.rel_url.raw_path, request.headers)
         beside = self._beside(request, call)
-        if beside is not None or call is None:
-            return beside or web.Response(status=404)
+        if beside is not None:
+            return beside
+        assert call is not None
         async with self._turns:
             return await self._ask(request, call)
 
@@ -89,9 +92,9 @@ class Handler:
         except UnknownModel as error:
             status, code, reason = 404, "model_not_found", str(error)
         except NotAllowed as error:
-            status, reason = 403, str(error)
+            status, reason = FINAL.get(call.shape, 403), str(error)
         except Spent as error:
-            status, code, reason = 403, "insufficient_quota", f"the attempt is over: {error}"
+            status, code, reason = FINAL.get(call.shape, 403), "insufficient_quota", f"the attempt is over: {error}"
         told = refusal(call.protocol, status, f"isobench gateway: {reason}", code)
         self._keep(_exchange(began, request, status, "refused", Usage()), asked, body, told)
         return web.Response(status=status, body=told, content_type="application/json")

@@ -153,10 +153,10 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("messages", {"model": "other"}, 404, "not allowed in this attempt, which has m"),
     ("chat", {"model": None}, 404, "not allowed"),
     ("messages", {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, 403, "web_search_20250305"),
-    ("responses", {"tools": [{"type": "web_search"}]}, 403, "run by the provider"),
+    ("responses", {"tools": [{"type": "web_search"}]}, 400, "run by the provider"),
     ("gemini", {"tools": [{"googleSearch": {}}]}, 403, "googleSearch"),
     ("messages", {"mcp_servers": [{"url": "https://x"}]}, 403, "mcp_servers"),
-    ("responses", {"background": True}, 403, "background"),
+    ("responses", {"background": True}, 400, "background"),
     ("chat", {"service_tier": "priority"}, 403, "service_tier"),
     ("messages", {"speed": "fast"}, 403, "speed"),
     ("gemini", {"model": "models/dear"}, 403, "another model than the path"),
@@ -168,7 +168,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("chat", {"messages": [{"role": "user", "content": [
         {"type": "image_url", "image_url": {"url": "http://169.254.169.254/"}}]}]}, 403, "fetched by the provider"),
     ("responses", {"input": [{"role": "user", "content": [
-        {"type": "input_file", "file_url": "https://x/commit.patch"}]}]}, 403, "fetched by the provider"),
+        {"type": "input_file", "file_url": "https://x/commit.patch"}]}]}, 400, "fetched by the provider"),
     ("gemini", {"contents": [{"parts": [{"fileData": {"fileUri": "https://x/y"}}]}]}, 403, "fetched by the provider"),
 ]  # fmt: skip
 
