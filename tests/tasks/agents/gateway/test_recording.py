@@ -72,10 +72,10 @@ def test_what_was_refused_and_what_was_cut_is_kept_too(tmp_path: Path) -> None:
 
 def test_no_key_is_in_any_record(tmp_path: Path) -> None:
     said = says(f"you sent {KEY}".encode(), "401 Unauthorized")
-    with RawProvider(said) as provider:
-        with wired([allowed("chat", provider.url)], record=Recorder(tmp_path, "a")) as wire:
-            wire.ask("chat")
-            wire.ask("chat", stream=True)
+    record = Recorder(tmp_path, "a")
+    with RawProvider(said) as provider, wired([allowed("chat", provider.url)], record=record) as wire:
+        wire.ask("chat")
+        wire.ask("chat", stream=True)
     for exchange in exchanges(tmp_path, "a"):
         assert kept(tmp_path, exchange.answer) == b"you sent ***"
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
@@ -84,10 +84,10 @@ def test_no_key_is_in_any_record(tmp_path: Path) -> None:
 
 
 def test_what_is_damaged_says_so_and_harms_nothing_else(tmp_path: Path) -> None:
-    with RawProvider(says(b"{}" * 200)) as provider:
-        with wired([allowed("chat", provider.url)], record=Recorder(tmp_path, "a")) as wire:
-            wire.ask("chat")
-            wire.ask("chat", temperature=1)
+    record = Recorder(tmp_path, "a")
+    with RawProvider(says(b"{}" * 200)) as provider, wired([allowed("chat", provider.url)], record=record) as wire:
+        wire.ask("chat")
+        wire.ask("chat", temperature=1)
     index = tmp_path / "attempts" / "a.jsonl"
     first, second = list(exchanges(tmp_path, "a"))
     (tmp_path / f"pieces/{first.request[0][:2]}/{first.request[0]}.z").write_bytes(b"no zlib")

@@ -33,7 +33,10 @@ def conversation(shape: str, *turns: tuple[str, str]) -> dict[str, Any]:
             blocks: dict[str, Any] = {
                 "user": {"role": "user", "content": [{"type": "text", "text": text}]},
                 "run": {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": text}]},
-                "model": {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "b", "input": call}]},
+                "model": {
+                    "role": "assistant",
+                    "content": [{"type": "tool_use", "id": "1", "name": "b", "input": call}],
+                },
             }
         elif shape == "chat":
             function = {"name": "b", "arguments": json.dumps(call)}
