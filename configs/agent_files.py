@@ -170,8 +170,9 @@ def _validated(path: Path, data: object, lines: Mapping[Place, int]) -> AgentFil
             at = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), 1)
             name = ".".join(map(str, place)) or "the file"
             got = "" if problem["type"] == "missing" else f", got {show(problem['input'])}"
-            said = problem["msg"].removeprefix("Value error, ")
-            problems.append(f"{path}:{at}: {name}: {said[:1].lower()}{said[1:]}{got}")
+            said, ours = problem["msg"], problem["type"] == "value_error"
+            said = said.removeprefix("Value error, ") if ours else said[:1].lower() + said[1:]
+            problems.append(f"{path}:{at}: {name}: {said}{got}")
         raise ConfigError(problems) from None
 
 

@@ -129,13 +129,14 @@ def _python(install: InstallConfig, python: str, library: str) -> list[str]:
     before = f" --exclude-newer {install.before}" if install.before else ""
     return [
         _step("make a virtual environment"),
+        # packages without a wheel are built by the interpreter itself; the agent's own needs no variable
         f"export LD_LIBRARY_PATH={PYTHON}/lib",
         f"{BUILD}/uv venv --quiet --python {shlex.quote(python)} {AGENT}/venv",
         f"{AGENT}/venv/bin/python {BUILD}/relocate.py {AGENT}/venv/bin {shlex.quote(library)} {PYTHON}/lib",
-        "unset LD_LIBRARY_PATH",
         _step(f"install {source if install.kind == 'pypi' else f'{install.repository} at {install.version}'}"),
         f"{BUILD}/uv pip install --quiet --python {AGENT}/venv/bin/python --compile-bytecode{before} "
         f"{shlex.join([source, *install.also])}",
+        "unset LD_LIBRARY_PATH",
     ]
 
 
