@@ -70,7 +70,10 @@ ALLOWED = {
     "agents/base_tree.py": {"folder.mkdir", "tree.mkdir"},
     "agents/patches.py": {"contents.mkdir"},
     "agents/running.py": {"log.open"},
-    "agents/workspace.py": {"(work / 'attempts').glob", "made.inside.chmod", "made.inside.mkdir", "folder.mkdir"},
+    "agents/workspace.py": {
+        "(work / 'attempts').glob", "made.inside.chmod", "made.inside.mkdir", "folder.mkdir",
+        "folder.chmod", "(folder / entry.name).chmod",
+    },
     # what is above all names of a stranger's store
     "llm/cache.py": {"self._folder.mkdir"},
     "llm/requests.py": {"self._folder.mkdir"},

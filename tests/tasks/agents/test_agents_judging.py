@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from tasks.agents.patches import TakenPatch
 from tasks.agents.running import Ended
 
 EARLY, LATE = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
+JUST = LATE - timedelta(seconds=30)
 PATCH, NONE = TakenPatch(patch="diff", files=1), TakenPatch(patch="", files=0)
 WELL, BADLY = Ended("itself", 0, 5.0), Ended("itself", 1, 5.0, b"Traceback\nValueError: no\n")
 ANSWERED = Usage(requests=3)
@@ -39,6 +40,9 @@ def fault(kind: str, last: datetime, **more: Any) -> Fault:
          "9 x unreachable, and no answer at all"),
         (Ended("clock", None, 60.0), NONE, Asked(ANSWERED, None, [fault("hang", LATE)], EARLY), 0,
          "model_unreachable", "1 x hang"),
+        # had answers until half a minute before its time was up
+        (Ended("clock", None, 600.0), PATCH, Asked(ANSWERED, None, [fault("cut", LATE)], JUST), 0,
+         "timeout", "still at work after 10 minutes"),
         (WELL, PATCH, Asked(faults=[fault("cut", LATE)]), 0, "model_unreachable", "1 x cut, and no answer at all"),
         # the last thing that it wanted of a model, a title, say: it had done its work
         (WELL, PATCH, Asked(ANSWERED, None, [fault("server_error", LATE, status=500)], EARLY), 0, "submitted", ""),

@@ -97,9 +97,9 @@ def test_no_object_and_no_file_holds_a_line_that_the_human_added(made: tuple[Wor
     files, found = json.loads(said(workspace, sandbox, *search, *EVERYWHERE))
     assert found == []
     assert files > 20
-    (workspace.out / "planted").write_text(FAST)  # the search would find them
+    said(workspace, sandbox, "sh", "-c", 'printf %s "$1" > /out/planted', "sh", FAST)  # the search would find them
     assert json.loads(said(workspace, sandbox, *search, "/out"))[1] == ["/out/planted"] * 3
-    (workspace.out / "planted").unlink()
+    said(workspace, sandbox, "rm", "/out/planted")
 
 
 def test_its_history_is_one_commit_without_a_way_to_others(made: tuple[Workspace, Sandbox, History]) -> None:
@@ -149,10 +149,10 @@ def test_perf_tests_that_it_may_see_are_timed_and_compared(made: tuple[Workspace
     assert first.startswith("perf_test_1.py: best ")
     assert first.endswith("; result kept\n")
     assert said(workspace, sandbox, *measure, "--check", "/out/kept").endswith("; same result\n")
-    core = workspace.repository / "src/tinylib/core.py"
-    core.write_text(SLOW.replace("return found", "return found[1:]"))
-    done = sandbox.run(workspace.command((*measure, "--check", "/out/kept"), limits=Limits(timeout_s=60)))
-    core.write_text(SLOW)
+    wrong = "sed -i 's/return found/return found[1:]/' src/tinylib/core.py; "
+    right = "; code=$?; git checkout -q src; exit $code"
+    command = ("sh", "-c", f"{wrong}{' '.join(measure)} --check /out/kept{right}")
+    done = sandbox.run(workspace.command(command, limits=Limits(timeout_s=60)))
     assert done.returncode == 1
     assert done.stdout == b"perf_test_1.py: FAILED: AssertionError: \n"
 
