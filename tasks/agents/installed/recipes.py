@@ -11,10 +11,9 @@ from pathlib import Path
 from configs.agent_files import AgentFile, InstallConfig
 from tasks.registry import Registry
 
-VERSION = 1
-"""Another number makes all agents be installed anew."""
 AGENT = "/agent"
 BUILD = "/agent-build"
+PYTHON = "/agent-python"
 STEP = "isobench-step: "
 """Begins a line that says which step is next."""
 SAID = "isobench-version: "
@@ -31,8 +30,9 @@ def uv_program() -> str:
     return uv.find_uv_bin()
 
 
-def script(agent: AgentFile, python: str | None) -> str:
-    """The steps that install an agent into `/agent`. `python`: its interpreter as the steps see it."""
+def script(agent: AgentFile, python: str | None, library: str = "") -> str:
+    """The steps that install an agent into `/agent`. `python`: its interpreter as the steps see it; `library`: the
+    folder of its shared library on this machine."""
     install = agent.install
     steps = ["set -e", f"mkdir -p {AGENT}/bin"]
     if install.kind == "npm":
@@ -40,7 +40,7 @@ def script(agent: AgentFile, python: str | None) -> str:
         places = f"{AGENT}/node_modules/.bin"
     else:
         assert python is not None
-        steps += _python(install, python)
+        steps += _python(install, python, library)
         places = f"{AGENT}/venv/bin"
     for program in agent.programs:
         steps += [
@@ -78,10 +78,10 @@ def variables(found: Registry, environ: Mapping[str, str] = os.environ, home: Pa
         "HOME": f"{BUILD}/home",
         "TMPDIR": f"{BUILD}/tmp",
         "LANG": "C.UTF-8",
-        "UV_CACHE_DIR": f"{BUILD}/uv",
+        "UV_CACHE_DIR": f"{BUILD}/uv-cache",
         "UV_LINK_MODE": "copy",
         "UV_PYTHON_DOWNLOADS": "never",
-        "NPM_CONFIG_CACHE": f"{BUILD}/npm",
+        "NPM_CONFIG_CACHE": f"{BUILD}/npm-cache",
         "NPM_CONFIG_UPDATE_NOTIFIER": "false",
     }
 
@@ -117,23 +117,26 @@ def _npm(install: InstallConfig) -> list[str]:
         f"ln -s ../node/bin/node {AGENT}/bin/node",
         f"export PATH={AGENT}/bin:$PATH",
         _step(f"npm install {wanted}"),
-        # no scripts of packages: none of ours needs one, and what they fetch is on no registry
         f"{node} {AGENT}/node/lib/node_modules/npm/bin/npm-cli.js install --prefix {AGENT} --no-audit --no-fund "
-        f"--ignore-scripts --loglevel=error{before} {wanted}",
+        f"--loglevel=error{before} {wanted}",
         f"rm -rf {AGENT}/node/lib/node_modules {AGENT}/node/include",
     ]
 
 
-def _python(install: InstallConfig, python: str) -> list[str]:
+def _python(install: InstallConfig, python: str, library: str) -> list[str]:
     extras = f"[{','.join(install.extras)}]" if install.extras else ""
     source = f"{BUILD}/source{extras}" if install.kind == "git" else f"{install.package}{extras}=={install.version}"
     before = f" --exclude-newer {install.before}" if install.before else ""
     return [
         _step("make a virtual environment"),
+        # packages without a wheel are built by the interpreter itself; the agent's own needs no variable
+        f"export LD_LIBRARY_PATH={PYTHON}/lib",
         f"{BUILD}/uv venv --quiet --python {shlex.quote(python)} {AGENT}/venv",
+        f"{AGENT}/venv/bin/python {BUILD}/relocate.py {AGENT}/venv/bin {shlex.quote(library)} {PYTHON}/lib",
         _step(f"install {source if install.kind == 'pypi' else f'{install.repository} at {install.version}'}"),
         f"{BUILD}/uv pip install --quiet --python {AGENT}/venv/bin/python --compile-bytecode{before} "
         f"{shlex.join([source, *install.also])}",
+        "unset LD_LIBRARY_PATH",
     ]
 
 

@@ -37,3 +37,13 @@ class Told(BaseModel):
     """The record that it was read from, below the out folder; None: from what it printed."""
     unread: int = 0
     """Lines of its output or record that could not be read."""
+
+    @property
+    def totals(self) -> dict[str, int | float | None]:
+        """`final_metrics` of ATIF."""
+        return {
+            "total_prompt_tokens": self.tokens_in,
+            "total_completion_tokens": self.tokens_out,
+            "total_cached_tokens": self.cache_read,
+            "total_cost_usd": self.cost_usd,
+        }
