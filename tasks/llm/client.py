@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import re
@@ -38,6 +39,7 @@ def load_litellm() -> Any:
     import litellm
 
     litellm.telemetry = False
+    logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)  # what goes wrong is raised; its log quotes answers
     litellm.suppress_debug_info = True
     litellm.drop_params = True
     from tasks.llm.demo import register

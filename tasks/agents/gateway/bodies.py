@@ -10,10 +10,11 @@ from json.decoder import scanstring  # type: ignore[attr-defined]  # what json i
 from typing import Any
 
 _BLANK = re.compile(r"[ \t\n\r]*")
-MEANT = frozenset(
-    "model messages input contents stream stream_options max_tokens max_completion_tokens max_output_tokens n tools "
-    "service_tier speed background thinking generationconfig generation_config mcp_servers".split()
-)
+MEANT = frozenset({
+    "model", "messages", "input", "contents", "stream", "stream_options", "max_tokens", "max_completion_tokens",
+    "max_output_tokens", "n", "tools", "service_tier", "speed", "background", "thinking", "generationconfig",
+    "generation_config", "mcp_servers",
+})  # fmt: skip
 """Members that something is decided by. Servers that take `Model` for `model` must not be told something else by it."""
 
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-import aiohttp
+import httpx
 from aiohttp import web
-from multidict import CIMultiDict
 
 from tasks.agents.gateway import upstream
 from tasks.agents.gateway.counting import Count
@@ -28,6 +27,8 @@ OVERRUN = 1.5
 """How far an answer may go beyond its cap, by our estimate, before it is cut: there are providers that know no cap."""
 SLACK = 200
 """Tokens more than that, so that no estimate of a short answer cuts it."""
+SHOWN = 300
+"""Bytes of an error that are told with the fault."""
 BYTES_PER_TOKEN = 4
 """Of text that was made, where nobody counts it."""
 
@@ -81,9 +82,9 @@ class Exchanger:
     """Makes the requests of one attempt."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, ledger: Ledger, faults: Faults, secrets: Iterable[str], silence_s: float
+        self, client: httpx.AsyncClient, ledger: Ledger, faults: Faults, secrets: Iterable[str], silence_s: float
     ) -> None:
-        self._session, self._ledger, self._faults = session, ledger, faults
+        self._client, self._ledger, self._faults = client, ledger, faults
         self._secrets = list(secrets)
         self._silence_s = silence_s
 
@@ -138,24 +139,22 @@ class Exchanger:
             return translated(call, model, body, asked.streams, self._silence_s)
         url = upstream.url_for(provider, call, model.upstream, request.rel_url.raw_query_string)
         headers = upstream.headers_for(provider, request.headers.items())
-        return upstream.asked(self._session, url, headers, body, self._silence_s)
+        return upstream.asked(self._client, url, headers, body, self._silence_s)
 
     async def _begin(self, request: web.BaseRequest, passing: Passing, answer: Answer) -> web.StreamResponse:
         kind = kind_of(answer.status)
         if kind == "redirected":  # the key goes where the configuration says, and nowhere else
             raise Unanswered("redirected", f"the provider answered {answer.status}, which leads elsewhere")
         passing.status, passing.begun = answer.status, kind is None
-        if kind is not None:
-            self._note(passing, kind, answer.status)
         cleaned = Scrubber(self._secrets)
-        headers = CIMultiDict((name, cleaned.text(value)) for name, value in answer.headers)
+        headers = [(name, cleaned.text(value)) for name, value in answer.headers]
         response = web.StreamResponse(status=answer.status, headers=headers)
         await response.prepare(request)
         return response
 
     async def _go_on(self, response: web.StreamResponse, passing: Passing, answer: Answer) -> None:
-        count = passing.count
-        reader = Events(count, passing.asked.hides_usage) if answer.events else Whole(count)
+        reader = Events(passing.count, passing.asked.hides_usage) if answer.events else Whole(passing.count)
+        passing.count = answer.count or passing.count
         scrubber = Scrubber(self._secrets)
         async for piece in answer.pieces:
             await self._give(response, passing, reader.feed(scrubber.feed(piece)))
@@ -163,8 +162,7 @@ class Exchanger:
                 self._ledger.end("budget: an answer went on beyond what the rest of the budget holds, and was cut")
                 raise Unanswered("cut", "the answer went on beyond its cap")
         await self._give(response, passing, reader.feed(scrubber.end()) + reader.end())
-        if passing.begun:
-            self._judge(passing, answer)  # the answer's end is written when all is booked
+        self._judge(passing, answer)  # the answer's end is written when all is booked
 
     async def _give(self, response: web.StreamResponse, passing: Passing, data: bytes) -> None:
         if not data:
@@ -175,9 +173,12 @@ class Exchanger:
         await response.write(data)
 
     def _judge(self, passing: Passing, answer: Answer) -> None:
-        """Whether what came with status 200 was an answer."""
-        count = passing.count
-        if count.failed:
+        """Whether what came was an answer."""
+        count, kind = passing.count, kind_of(answer.status)
+        if kind is not None:
+            said = " ".join(passing.kept[:SHOWN].decode("utf-8", "replace").split())
+            self._note(passing, kind, answer.status, said)
+        elif count.failed:
             self._note(passing, "overloaded" if "overload" in count.failed else "server_error", detail=count.failed)
         elif count.whole:
             self._faults.ok()

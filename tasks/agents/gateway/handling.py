@@ -11,7 +11,7 @@ from aiohttp import web
 from tasks.agents.gateway.bodies import BadBody
 from tasks.agents.gateway.exchanging import Exchanger, Passing
 from tasks.agents.gateway.models import AllowedModel, Protocol, Usage
-from tasks.agents.gateway.protocols import Call, call_of, models_listed, refusal, speaker
+from tasks.agents.gateway.protocols import Call, Shape, call_of, models_listed, refusal, speaker
 from tasks.agents.gateway.recording import Exchange
 from tasks.agents.gateway.requests import Asked, NotAllowed, UnknownModel, read
 from tasks.agents.gateway.spending import Spent
@@ -23,6 +23,8 @@ BODY_S = 120.0
 """Seconds in which a body must have come."""
 MOST_AT_ONCE = 16
 """Requests under way; further ones wait."""
+FINAL: dict[Shape, int] = {"responses": 400}
+"""HTTP status of a refusal that no further try mends, where it is not 403: Codex tries that five times."""
 Keep = Callable[[Exchange, Asked | None, bytes, bytes], None]
 """Keeps an exchange: with the request as it was read, if it could be, its bytes, and its answer's."""
 
@@ -40,25 +42,33 @@ class Handler:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer."""
-        path = request.rel_url.raw_path
-        if not request.raw_path.startswith("/") or request.raw_path.startswith("//"):
-            what = f"{request.raw_path[:200]} is not allowed: hosts that are allowed are reached by CONNECT, for https"
-            return self._no(speaker(path, request.headers), 403, what)
-        if "upgrade" in request.headers:
-            return self._no(speaker(path, request.headers), 426, "there are no websockets here: use HTTP")
-        if request.method in ("GET", "HEAD") and path == "/":
-            return web.Response(text="isobench gateway\n")
-        call = call_of(request.method, path, request.headers)
-        if call is None:
-            what = f"{request.method} {path[:200]} is not allowed: there are only requests to models"
-            return self._no(speaker(path, request.headers), 404, what)
-        if call.kind == "models":
-            listed = models_listed(call.protocol, list(self._models), call.model)
-            if listed is None:
-                return self._no(call.protocol, 404, "there is no such model in this attempt")
-            return web.Response(body=listed, content_type="application/json")
+        call = call_of(request.method, request.rel_url.raw_path, request.headers)
+        beside = self._beside(request, call)
+        if beside is not None:
+            return beside
+        assert call is not None
         async with self._turns:
             return await self._ask(request, call)
+
+    def _beside(self, request: web.BaseRequest, call: Call | None) -> web.Response | None:
+        """The answer to all that is no request to a model."""
+        path, raw = request.rel_url.raw_path, request.raw_path
+        protocol = speaker(path, request.headers)
+        if not raw.startswith("/") or raw.startswith("//"):
+            return _no(protocol, 403, f"{raw[:200]} is not allowed: further hosts are reached by CONNECT, for https")
+        if "upgrade" in request.headers:
+            return _no(protocol, 426, "there are no websockets here: use HTTP")
+        if request.method in ("GET", "HEAD") and path == "/":
+            return web.Response(text="isobench gateway\n")
+        if call is None:
+            return _no(protocol, 404, f"{request.method} {path[:200]} is not allowed: only requests to models are")
+        return self._list(call) if call.kind == "models" else None
+
+    def _list(self, call: Call) -> web.Response:
+        listed = models_listed(call.protocol, list(self._models), call.model)
+        if listed is None:
+            return _no(call.protocol, 404, "there is no such model in this attempt")
+        return web.Response(body=listed, content_type="application/json")
 
     async def _ask(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
         began = datetime.now(UTC)
@@ -82,16 +92,17 @@ class Handler:
         except UnknownModel as error:
             status, code, reason = 404, "model_not_found", str(error)
         except NotAllowed as error:
-            status, reason = 403, str(error)
+            status, reason = FINAL.get(call.shape, 403), str(error)
         except Spent as error:
-            status, code, reason = 403, "insufficient_quota", f"the attempt is over: {error}"
+            status, code, reason = FINAL.get(call.shape, 403), "insufficient_quota", f"the attempt is over: {error}"
         told = refusal(call.protocol, status, f"isobench gateway: {reason}", code)
         self._keep(_exchange(began, request, status, "refused", Usage()), asked, body, told)
         return web.Response(status=status, body=told, content_type="application/json")
 
-    def _no(self, protocol: Protocol, status: int, reason: str) -> web.Response:
-        body = refusal(protocol, status, f"isobench gateway: {reason}")
-        return web.Response(status=status, body=body, content_type="application/json")
+
+def _no(protocol: Protocol, status: int, reason: str) -> web.Response:
+    body = refusal(protocol, status, f"isobench gateway: {reason}")
+    return web.Response(status=status, body=body, content_type="application/json")
 
 
 def _exchange(

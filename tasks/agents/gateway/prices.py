@@ -22,7 +22,7 @@ def with_prices(model: AllowedModel) -> AllowedModel:
 
 
 def prices_from(entry: dict[str, Any]) -> Prices:
-    """One record of litellm's table. Prices of batches, priority and flex are for requests that nobody may make here."""
+    """One record of litellm's table, whose prices of batches and other tiers are for what no attempt may ask."""
     long = None
     if (found := next((match for key in entry if (match := _ABOVE.fullmatch(key))), None)) is not None:
         tail = f"_above_{found[1]}k_tokens"

@@ -132,7 +132,7 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     """The data in a row, cut at these places, but for pieces that are too small."""
     places = [0]
     for cut in sorted({*cuts}):
-        if SMALLEST <= cut - places[-1] and cut < len(data):
+        if cut - places[-1] >= SMALLEST and cut < len(data):
             places.append(cut)
     return [data[start:end] for start, end in zip(places, [*places[1:], len(data)], strict=True)] if data else []
 

@@ -131,7 +131,7 @@ def _generation(values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def for_provider(call: Call, asked: Asked, cap: int | None) -> bytes:
-    """The body that is sent: as it came, but for the provider's name of the model, counts in the stream, and the cap."""
+    """The body that is sent: as it came, but for the provider's name of the model, counts in the stream, the cap."""
     values = asked.body.values
     changes: dict[str, Any] = {}
     if call.model is None and asked.model.upstream != values.get("model"):

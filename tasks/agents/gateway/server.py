@@ -28,7 +28,7 @@ from tasks.agents.gateway.protocols import call_of
 from tasks.agents.gateway.recording import Exchange, Recorder
 from tasks.agents.gateway.requests import Asked
 from tasks.agents.gateway.spending import Ledger
-from tasks.agents.gateway.upstream import new_session
+from tasks.agents.gateway.upstream import new_client
 from tasks.agents.gateway.watching import LeakWatch
 from tasks.sandbox.ownership import private_folder
 
@@ -80,7 +80,7 @@ class Gateway:
 
     @property
     def socket(self) -> Path:
-        """The unix socket, alone in a folder that is mounted into the sandbox, where `inside/forwarder.py` leads to it."""
+        """The unix socket, alone in a folder to be mounted into the sandbox; `inside/forwarder.py` leads to it."""
         return self._folder / "door" / "gateway.sock"
 
     @property
@@ -147,8 +147,8 @@ class Gateway:
             model.provider.api_key.get_secret_value() for model in self.models.values() if model.provider.api_key
         }
         with ThreadPoolExecutor(1, "gateway records") as self._writer:
-            async with new_session() as session:
-                exchanger = Exchanger(session, self._ledger, self._faults, secrets, self._silence_s)
+            async with new_client() as client:
+                exchanger = Exchanger(client, self._ledger, self._faults, secrets, self._silence_s)
                 quiet = logging.Logger("gateway", logging.CRITICAL + 1)  # no agent writes into our log
                 http = web.Server(
                     Handler(self.models, exchanger, self._keep),

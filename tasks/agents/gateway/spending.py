@@ -94,7 +94,8 @@ class Ledger:
             left = budget.usd - usage.cost_usd - sum(one.usd for one in under_way) - prompt * per_in
             fits = min(fits, int(left / per_out / wanted.answers)) if per_out else fits
             if left < 0 or fits < least:
-                return f"budget: {usage.cost_usd:.4f} of {budget.usd:g} USD are spent, the rest is too little for an answer"
+                spent = f"{usage.cost_usd:.4f} of {budget.usd:g} USD"
+                return f"budget: {spent} are spent, the rest is too little for an answer"
         if budget.tokens is not None:
             used = usage.tokens_in + usage.tokens_out
             left_tokens = budget.tokens - used - sum(one.tokens for one in under_way) - prompt

@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any
 
+from tasks.agents.gateway.bridges import BRIDGES, Asked, Tap
+from tasks.agents.gateway.counting import Count
 from tasks.agents.gateway.models import AllowedModel
 from tasks.agents.gateway.protocols import Call, refusal
 from tasks.agents.gateway.upstream import Answer, Unanswered
@@ -36,21 +38,22 @@ async def translated(
     call: Call, model: AllowedModel, body: bytes, streams: bool, silence_s: float
 ) -> AsyncIterator[Answer]:
     """Ask a provider through litellm. `silence_s` as in `upstream.asked`; raises Unanswered."""
+    count = Count("chat")
     try:
-        given = await _there(_ask(call, model, json.loads(body), streams, silence_s), silence_s)
+        given = await _there(_ask(call, model, json.loads(body), streams, silence_s, count), silence_s)
     except Unanswered:
         raise
     except Exception as error:  # litellm raises a class per provider fault, and some of its own
         status = getattr(error, "status_code", None)
         status = status if isinstance(status, int) and 400 <= status < 600 else 502
-        yield Answer(status, [_JSON], False, _one(refusal(call.protocol, status, describe(error))))
+        yield Answer(status, [_JSON], False, _one(refusal(call.protocol, status, _told(error))))
         return
     if not streams:
-        yield Answer(200, [_JSON], False, _one(_json(given)))
+        yield Answer(200, [_JSON], False, _one(_json(given)), count)
         return
     pieces = _events(call, given.__aiter__(), silence_s)
     try:
-        yield Answer(200, [("Content-Type", "text/event-stream")], True, pieces)
+        yield Answer(200, [("Content-Type", "text/event-stream")], True, pieces, count)
     finally:
         await pieces.aclose()
 
@@ -58,30 +61,36 @@ async def translated(
 _JSON = ("Content-Type", "application/json")
 
 
-async def _ask(call: Call, model: AllowedModel, body: dict[str, Any], streams: bool, silence_s: float) -> Any:
+async def _ask(
+    call: Call, model: AllowedModel, body: dict[str, Any], streams: bool, silence_s: float, count: Count
+) -> Any:
+    """An answer of the call's protocol, or an iterator of its events."""
     litellm = await asyncio.to_thread(load_litellm)
     provider = model.provider
     taken = {name: body[name] for name in _TAKEN[call.shape].split() if name in body}
+    asked = Asked(f"{provider.translate}/{model.upstream}", taken, streams)
     options: dict[str, Any] = {
-        "model": f"{provider.translate}/{model.upstream}",
+        "model": asked.model,
         "timeout": silence_s,
         "num_retries": 0,  # the agent's are the only retries
         "max_retries": 0,
+        "stream": streams,
+        "_skip_mcp_handler": True,  # it wants a package that litellm does not depend on
     }
+    if streams:
+        options["stream_options"] = {"include_usage": True}
     if provider.base_url:
         options["api_base"] = provider.base_url
     if provider.api_key is not None:
         options["api_key"] = provider.api_key.get_secret_value()
-    if call.shape == "messages":
-        return await litellm.anthropic.messages.acreate(**taken, **options)
-    if call.shape == "chat":
-        return await litellm.acompletion(**taken, **options)
-    if call.shape == "responses":
-        return await litellm.aresponses(**taken, **options)
-    from litellm.google_genai import agenerate_content, agenerate_content_stream
-
-    taken["config"] = taken.pop("generationConfig", {})
-    return await (agenerate_content_stream if streams else agenerate_content)(**taken, **options)
+    bridge = BRIDGES[call.shape]()
+    given = await litellm.acompletion(**{**bridge.chat(asked), **options})
+    if not streams:
+        count.answer(given.model_dump())
+        return bridge.answer(asked, given)
+    tap = Tap(given, count)
+    await tap.begin()
+    return bridge.events(asked, tap)
 
 
 async def _events(call: Call, given: AsyncIterator[Any], silence_s: float) -> AsyncGenerator[bytes]:
@@ -93,7 +102,7 @@ async def _events(call: Call, given: AsyncIterator[Any], silence_s: float) -> As
             except (Unanswered, asyncio.CancelledError):
                 raise
             except Exception as error:
-                raise Unanswered("cut", describe(error)) from None
+                raise Unanswered("cut", _told(error)) from None
             if item is _END:
                 break
             if isinstance(item, bytes | str):
@@ -108,6 +117,11 @@ async def _events(call: Call, given: AsyncIterator[Any], silence_s: float) -> As
         close = getattr(given, "aclose", None)
         if close is not None:
             asyncio.run_coroutine_threadsafe(_quietly(close()), _loop())
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, without litellm's tracebacks, which name folders of this machine."""
+    return describe(error).split(" Traceback (most recent call last)")[0]
 
 
 _END = object()

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import urlsplit
 
-import aiohttp
+import httpx
 
+from tasks.agents.gateway.counting import Count
 from tasks.agents.gateway.models import FaultKind, Provider
 from tasks.agents.gateway.protocols import Call
 
 CONNECT_S = 30.0
 """Seconds until a provider takes a connection."""
-_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade "
-    "host content-length expect".split()
-)
-_OURS = frozenset(
-    "authorization x-api-key x-goog-api-key api-key cookie accept-encoding content-encoding openai-organization "
-    "openai-project anthropic-organization x-goog-user-project forwarded via".split()
-)
+_HOP = frozenset({
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade", "host", "content-length", "expect",
+})  # fmt: skip
+_OURS = frozenset({
+    "authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "accept-encoding", "content-encoding",
+    "openai-organization", "openai-project", "anthropic-organization", "x-goog-user-project", "forwarded", "via",
+})  # fmt: skip
 """What an agent may not say to a provider: who pays, and where it came from."""
-_TOLD = frozenset("content-encoding set-cookie alt-svc strict-transport-security".split())
+_TOLD = frozenset({"content-encoding", "set-cookie", "alt-svc", "strict-transport-security"})
 """What a provider says that is for us alone, beside whose account it is."""
 _KEYS = ("key", "api_key", "access_token", "oauth_token")
 
@@ -49,6 +48,8 @@ class Answer:
     events: bool
     """Whether it is a stream of events."""
     pieces: AsyncIterator[bytes]
+    count: Count | None = None
+    """What was counted where the answer came from, if that was not in its own bytes: a translation leaves out some."""
 
 
 def url_for(provider: Provider, call: Call, upstream_model: str, query: str) -> str:
@@ -88,53 +89,70 @@ def told(headers: Mapping[str, str]) -> list[tuple[str, str]]:
 
 @asynccontextmanager
 async def asked(
-    session: aiohttp.ClientSession, url: str, headers: list[tuple[str, str]], body: bytes, silence_s: float
+    client: httpx.AsyncClient, url: str, headers: list[tuple[str, str]], body: bytes, silence_s: float
 ) -> AsyncIterator[Answer]:
     """Send a request. `silence_s`: seconds without a byte after which a provider hangs. Raises Unanswered."""
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, connect=CONNECT_S, sock_read=silence_s)
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            response = await stack.enter_async_context(
-                session.post(
-                    url, data=body, headers=headers, timeout=timeout, allow_redirects=False, proxy=_proxy_for(url),
-                    skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
-                )
-            )  # fmt: skip
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _unanswered(error, silence_s, begun=False) from None
-        kind = response.headers.get("Content-Type", "")
-        yield Answer(
-            response.status,
-            told(response.headers),
-            kind.startswith("text/event-stream"),
-            _pieces(response, silence_s),
-        )
-
-
-async def _pieces(response: aiohttp.ClientResponse, silence_s: float) -> AsyncIterator[bytes]:
+    timeout = httpx.Timeout(silence_s, connect=CONNECT_S).as_dict()
     try:
-        async for piece in response.content.iter_any():
+        # made by hand: a client's own requests say things that the agent did not
+        request = httpx.Request("POST", url, headers=headers, content=body, extensions={"timeout": timeout})
+        response = await client.send(request, stream=True, follow_redirects=False)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise _unanswered(error, silence_s, begun=False) from None
+    try:
+        events = response.headers.get("content-type", "").startswith("text/event-stream")
+        yield Answer(response.status_code, told(response.headers), events, _pieces(response, silence_s))
+    finally:
+        await response.aclose()
+
+
+async def _pieces(response: httpx.Response, silence_s: float) -> AsyncIterator[bytes]:
+    try:
+        async for piece in response.aiter_bytes():
             yield piece
-    except (aiohttp.ClientError, OSError, ValueError) as error:
+    except (httpx.HTTPError, ValueError) as error:
         raise _unanswered(error, silence_s, begun=True) from None
 
 
 def _unanswered(error: Exception, silence_s: float, begun: bool) -> Unanswered:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    if isinstance(error, httpx.ConnectTimeout):
         return Unanswered("unreachable", f"no connection within {CONNECT_S:g} s")
-    if isinstance(error, TimeoutError):
+    if isinstance(error, httpx.TimeoutException):
         return Unanswered("hang", f"nothing came for {silence_s:g} s")
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
-        return Unanswered("unreachable", str(error))
-    if begun or isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+    if isinstance(error, httpx.ConnectError | httpx.ProxyError | httpx.UnsupportedProtocol | httpx.InvalidURL):
+        return Unanswered("unreachable", f"no connection: {error}")
+    if begun or isinstance(error, httpx.NetworkError) or "disconnected" in str(error):
         return Unanswered("cut", f"the connection ended: {error}")
     return Unanswered("nonsense", f"no HTTP came: {error}")
 
 
-def new_session() -> aiohttp.ClientSession:
-    """A session that keeps connections, no cookies, and knows no netrc. Call it in the event loop."""
-    connector = aiohttp.TCPConnector(limit=0, ssl=_certificates())
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+def new_client() -> httpx.AsyncClient:
+    """A client that keeps connections and no cookies, goes through the user's proxy, and knows no netrc."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30)
+    certificates = _certificates()
+    direct = httpx.AsyncHTTPTransport(verify=certificates, limits=limits)
+    mounts: dict[str, httpx.AsyncBaseTransport] = {}
+    for scheme in ("http", "https"):
+        proxies = urllib.request.getproxies()
+        proxy = proxies.get(scheme) or proxies.get("all")
+        if proxy and proxy.startswith("http"):
+            mounts[f"{scheme}://"] = _Proxied(direct, httpx.AsyncHTTPTransport(proxy=proxy, verify=certificates))
+    return httpx.AsyncClient(transport=direct, mounts=mounts, trust_env=False)
+
+
+class _Proxied(httpx.AsyncBaseTransport):
+    """The user's proxy; none for this machine itself, and for what the user says."""
+
+    def __init__(self, direct: httpx.AsyncHTTPTransport, proxy: httpx.AsyncHTTPTransport) -> None:
+        self._direct, self._proxy = direct, proxy
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        host = request.url.host
+        ours = host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(host)
+        return await (self._direct if ours else self._proxy).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._proxy.aclose()
 
 
 @lru_cache
@@ -145,14 +163,3 @@ def _certificates() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context
-
-
-def _proxy_for(url: str) -> str | None:
-    """The user's proxy; none for this machine itself."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(host):
-        return None
-    proxies = urllib.request.getproxies()
-    found = proxies.get(parts.scheme) or proxies.get("all")
-    return found if found and found.startswith("http") else None

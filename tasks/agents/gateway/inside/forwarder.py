@@ -13,7 +13,6 @@ import asyncio
 import os
 import socket
 import sys
-from typing import List
 
 BACKLOG = 128
 CHUNK = 65536
@@ -78,20 +77,20 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
-def main(argv: List[str]) -> None:
+def main(argv: list[str]) -> None:
     """Listen, then become the command."""
     path, port, _, *command = argv
     try:
         listening = listen(int(port))
     except OSError as error:
-        os.write(2, ("forwarder: port %s of the sandbox: %s\n" % (port, error.strerror)).encode())
+        os.write(2, f"forwarder: port {port} of the sandbox: {error.strerror}\n".encode())
         os._exit(125)
     leave(listening, path)
     listening.close()
     try:
         os.execvp(command[0], command)
     except OSError as error:
-        os.write(2, ("%s: %s\n" % (command[0], error.strerror)).encode())
+        os.write(2, f"{command[0]}: {error.strerror}\n".encode())
         os._exit(127)
 
 

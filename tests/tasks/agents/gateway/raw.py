@@ -19,7 +19,7 @@ class RawProvider:
         lock = threading.Lock()
 
         class Handler(socketserver.BaseRequestHandler):
-            def handle(handler) -> None:  # noqa: N805
+            def handle(handler) -> None:
                 data = b""
                 while b"\r\n\r\n" not in data and (more := handler.request.recv(65536)):
                     data += more
@@ -57,7 +57,9 @@ class RawProvider:
 
 def says(body: bytes, status: str = "200 OK", kind: str = "application/json", more: str = "") -> bytes:
     """An answer in one piece."""
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{more}Connection: close\r\n\r\n"
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{more}Connection: close\r\n\r\n"
+    )
     return head.encode() + body
 
 

@@ -153,10 +153,10 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("messages", {"model": "other"}, 404, "not allowed in this attempt, which has m"),
     ("chat", {"model": None}, 404, "not allowed"),
     ("messages", {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, 403, "web_search_20250305"),
-    ("responses", {"tools": [{"type": "web_search"}]}, 403, "run by the provider"),
+    ("responses", {"tools": [{"type": "web_search"}]}, 400, "run by the provider"),
     ("gemini", {"tools": [{"googleSearch": {}}]}, 403, "googleSearch"),
     ("messages", {"mcp_servers": [{"url": "https://x"}]}, 403, "mcp_servers"),
-    ("responses", {"background": True}, 403, "background"),
+    ("responses", {"background": True}, 400, "background"),
     ("chat", {"service_tier": "priority"}, 403, "service_tier"),
     ("messages", {"speed": "fast"}, 403, "speed"),
     ("gemini", {"model": "models/dear"}, 403, "another model than the path"),
@@ -168,7 +168,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("chat", {"messages": [{"role": "user", "content": [
         {"type": "image_url", "image_url": {"url": "http://169.254.169.254/"}}]}]}, 403, "fetched by the provider"),
     ("responses", {"input": [{"role": "user", "content": [
-        {"type": "input_file", "file_url": "https://x/commit.patch"}]}]}, 403, "fetched by the provider"),
+        {"type": "input_file", "file_url": "https://x/commit.patch"}]}]}, 400, "fetched by the provider"),
     ("gemini", {"contents": [{"parts": [{"fileData": {"fileUri": "https://x/y"}}]}]}, 403, "fetched by the provider"),
 ]  # fmt: skip
 
@@ -190,7 +190,8 @@ def test_what_no_attempt_may_ask(
     [
         b'{"model":"m","model":"dear","messages":[]}', b'{"model":"m","messages":[{"a":1,"a":2}]}', b"[]", b"", b"{",
         b'{"model":"m","messages":[]}{"model":"dear"}', b'\xef\xbb\xbf{"model":"m"}', b'{"model":"m","a":NaN}',
-        b'{"model":"\xff"}', b'{"model":"m",}', b'{"model":"m" "b":1}', b"[" * 100_000, b'{"model":"m","x":' + b"[" * 90_000,
+        b'{"model":"\xff"}', b'{"model":"m",}', b'{"model":"m" "b":1}', b"[" * 100_000,
+        b'{"model":"m","x":' + b"[" * 90_000,
         b'{"model":"m","x":' + b"9" * 5000 + b"}",
     ],
 )  # fmt: skip
@@ -202,9 +203,10 @@ def test_what_two_readers_may_read_in_two_ways(every: dict[str, Wire], provider:
 
 def test_what_tools_of_the_agents_own_are_called_is_its_own_matter() -> None:
     with RawProvider(says(ANSWER)) as provider, wired([allowed("messages", provider.url)]) as wire:
-        tools = [
-            {"name": "web_search", "description": "mine", "input_schema": {}}, {"type": "bash_20250124", "name": "bash"},
-        ]  # fmt: skip
+        tools: list[dict[str, Any]] = [
+            {"name": "web_search", "input_schema": {}},
+            {"type": "bash_20250124", "name": "b"},
+        ]
         call = {"type": "tool_use", "id": "1", "name": "web_search", "input": {"source": {"url": "https://x"}}}
         messages = [{"role": "assistant", "content": [call]}]
         assert wire.ask("messages", tools=tools, messages=messages).status_code == 200

@@ -49,7 +49,7 @@ def test_429_for_a_while_is_counted_and_over_when_it_is_over() -> None:
         (says(b"<html>It works!</html>", kind="text/html"), 200, "nonsense"),
         (streams(b"data: what?\n\n", b"\x00\xff" * 1000), 200, "nonsense"),
         (says(b"{}", "302 Found", more="Location: http://127.0.0.1:9/v1/messages\r\n"), 502, "redirected"),
-        (b"220 mail.example ESMTP\r\n", 502, "nonsense"),
+        (b"220 mail.example ESMTP\r\n\r\n", 502, "nonsense"),
         (b"", 502, "cut"),
         (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{", 0, "cut"),
         (streams(b'data: {"type":"error","error":{"type":"overloaded_error"}}\n\n'), 200, "overloaded"),
@@ -231,7 +231,11 @@ def test_a_huge_request_is_refused_before_it_is_held(door: Wire) -> None:
 def test_who_dribbles_or_says_nothing_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doorway, "FIRST_LINE_S", 0.2)
     monkeypatch.setattr("tasks.agents.gateway.handling.BODY_S", 0.3)
-    with RawProvider(GOOD) as provider, wired([allowed("messages", provider.url)]) as wire, contextlib.ExitStack() as held:
+    with (
+        RawProvider(GOOD) as provider,
+        wired([allowed("messages", provider.url)]) as wire,
+        contextlib.ExitStack() as held,
+    ):
         silent, dribbling = held.enter_context(knock(wire)), held.enter_context(knock(wire))
         dribbling.sendall(POST + b"Content-Length: 500\r\n\r\n{")
         assert wire.ask("messages").status_code == 200

@@ -84,7 +84,9 @@ def wired(models: Sequence[AllowedModel], budget: Budget | None = None, **more: 
     with (
         Gateway(models, budget or Budget(), **more) as gateway,
         httpx.Client(
-            transport=httpx.HTTPTransport(verify=False, uds=str(gateway.socket)), base_url="http://127.0.0.1:8931", timeout=10
+            transport=httpx.HTTPTransport(verify=False, uds=str(gateway.socket)),
+            base_url="http://127.0.0.1:8931",
+            timeout=10,
         ) as client,
     ):
         yield Wire(gateway, client)
