@@ -131,7 +131,7 @@ class _Run:
                     log = self.keep / LOG
                     ended = run_agent(opened, command, started.stdin, log, bounds, lambda: gateway.ended)
                 self.ended = ended
-                (self.keep / ERRORS).write_bytes(ended.stderr)
+                foreign.replace(self.keep, ERRORS, ended.stderr)
                 take_back(workspace, opened)
                 self.keep_out(workspace)
                 return self.judged(ended, _taken(workspace), read(self.agent.file, self.keep / OUT, self.keep / LOG))
@@ -163,7 +163,7 @@ class _Run:
         gateway, ended = self.gateway, self.ended
         dropped = [f"{ended.dropped_bytes} bytes that it printed are not kept"] if ended and ended.dropped_bytes else []
         if told.trajectory is not None:
-            (self.keep / TRAJECTORY).write_text(json.dumps(told.trajectory), encoding="utf-8")
+            foreign.replace(self.keep, TRAJECTORY, json.dumps(told.trajectory).encode())
         paths = {"log": LOG, "errors": ERRORS, "trajectory": TRAJECTORY}
         if told.original is not None:
             paths["original"] = f"{OUT}/{told.original}"

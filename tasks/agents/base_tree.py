@@ -20,7 +20,7 @@ import git
 from tasks.git_environment import git_in, quiet
 from tasks.sandbox import foreign
 
-PLAIN_ATTRIBUTES = "* -text -ident -filter !eol !working-tree-encoding\n"
+PLAIN_ATTRIBUTES = b"* -text -ident -filter !eol !working-tree-encoding\n"
 """For `info/attributes`, which has the last word: bytes count as they are, as in the checkouts of arms."""
 IGNORING = ".gitignore"
 _IGNORING_BYTES = 256 * 1024
@@ -124,9 +124,8 @@ class BaseTree:
         _run(made, "read-tree", commit)
         for name, value in _SETTINGS.items():
             _run(made, "config", name, value)
-        (folder / "info").mkdir(exist_ok=True)
-        (folder / "info" / "attributes").write_text(PLAIN_ATTRIBUTES)
-        (folder / "info" / "exclude").write_bytes(b"".join(b"/" + _pattern(name) + b"\n" for name in excluded))
+        foreign.replace(folder, "info/attributes", PLAIN_ATTRIBUTES)
+        foreign.replace(folder, "info/exclude", b"".join(b"/" + _pattern(name) + b"\n" for name in excluded))
 
     def ignored(self, names: Sequence[str], added: Mapping[str, bytes], scratch: Path) -> set[str]:
         """Which of the names, none of them the commit's, git would not add by itself.
@@ -164,13 +163,10 @@ class BaseTree:
         home = scratch / "repository"
         command = git_in(scratch, {**quiet({"safe.directory": "*"}), "GIT_DIR": str(home)})
         form = _run(self._git, "rev-parse", "--show-object-format").decode().strip()
-        if not home.exists():
-            _run(command, "init", "-q", "--bare", f"--object-format={form}", str(home))
-        objects = _run(self._git, "rev-parse", "--absolute-git-dir").decode().strip() + "/objects"
-        (home / "objects" / "info").mkdir(exist_ok=True)
-        (home / "objects" / "info" / "alternates").write_text(f"{objects}\n")
-        (home / "info").mkdir(exist_ok=True)
-        (home / "info" / "attributes").write_text(PLAIN_ATTRIBUTES)
+        _run(command, "init", "-q", "--bare", f"--object-format={form}", str(home))
+        objects = os.fsdecode(_run(self._git, "rev-parse", "--absolute-git-dir").rstrip(b"\n")) + "/objects"
+        foreign.replace(home, "objects/info/alternates", os.fsencode(objects) + b"\n")
+        foreign.replace(home, "info/attributes", PLAIN_ATTRIBUTES)
         _run(command, "read-tree", self._tree)
         zero = b"0" * len(self._tree)
         with TemporaryFile() as paths, TemporaryFile() as entries:

@@ -19,6 +19,8 @@ _PROVIDER = ("unreachable", "hang", "cut", "nonsense", "rate_limited", "overload
 _REFUSING = ("rejected", "redirected")
 """Kinds by which a provider says that it will not answer: a wrong key, an unknown model, a prompt that is too long."""
 
+_LOST_S = 300.0
+"""Without an answer for so long at the end of its time, an attempt says nothing about its agent."""
 _CUT: dict[How, str] = {
     "disk": "ended: its files took more of the disk than they may, or it was nearly full",
     "memory": "ended: it took more memory than it may",
@@ -54,7 +56,7 @@ def judge(ended: Ended, taken: TakenPatch, asked: Asked, denied: int = 0, told: 
         kind, _, rest = asked.ended.partition(": ")
         return ("budget", rest or kind) if kind == "budget" else ("refused", asked.ended)
     well = ended.how == "itself" and ended.returncode == 0 and bool(taken.patch)
-    if (faults := asked.since_ok(_PROVIDER)) and not (well and asked.last_ok):
+    if (faults := asked.since_ok(_PROVIDER)) and not (asked.last_ok and (well or _brief(ended, faults, asked.last_ok))):
         return "model_unreachable", f"{_listed(faults)}{'' if asked.last_ok else ', and no answer at all'}"
     if ended.how == "clock":
         return "timeout", f"still at work after {ended.seconds / 60:.3g} minutes{_unasked(asked)}"
@@ -80,6 +82,12 @@ def _without_a_patch(
         return "crashed", f"it ended with exit code {ended.returncode}{_words(ended)}{_unasked(asked)}"
     said = f" (it says: {told[:200]})" if told else ""
     return "empty_patch", "; ".join([f"nothing was changed{said}{_unasked(asked)}", *taken.notes])
+
+
+def _brief(ended: Ended, faults: Sequence[Fault], last_ok: datetime) -> bool:
+    """Whether an agent that our clock ended had its answers but for the very last: its time was spent, not lost."""
+    lost_s = (max(fault.last for fault in faults) - last_ok).total_seconds()
+    return ended.how == "clock" and lost_s < min(_LOST_S, ended.seconds / 2)
 
 
 def _words(ended: Ended) -> str:

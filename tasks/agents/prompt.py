@@ -63,7 +63,10 @@ def write_prompt(instance: Instance, settings: AttemptConfig) -> AgentPrompt:
         raise PromptError(f"{instance.instance_id} has no perf test to show, of which prompt gso tells: use another")
     apis = list(dict.fromkeys(name for name in (instance.api, *instance.test_functions) if name))
     targets = target_files(instance.patch)
-    made = _filled(instance.repo, instance.problem_statement.strip(), apis, shown, targets, settings.prompt)
+    statement = instance.problem_statement.strip() or f"Calls of {', '.join(apis)} are slow."
+    if not instance.problem_statement.strip() and not apis:
+        raise PromptError(f"{instance.instance_id} says neither what is slow nor which names it is about")
+    made = _filled(instance.repo, statement, apis, shown, targets, settings.prompt)
     # our own words say nothing of the change, whatever names it uses
     frame = _filled("", "", [], shown, [], settings.prompt)
     try:

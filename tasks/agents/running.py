@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
+import os
 import subprocess
 import threading
 import time
@@ -122,7 +122,7 @@ class _Disk:
         self._bounds = bounds
         self._next = 0.0
         self._first = self.taken = _bytes_in(bounds.folder)
-        self._may_fill = shutil.disk_usage(bounds.folder).free > LEAST_FREE_BYTES
+        self._may_fill = _free_bytes(bounds.folder) > LEAST_FREE_BYTES
 
     def is_full(self, now: float) -> bool:
         if now < self._next:
@@ -130,7 +130,7 @@ class _Disk:
         started = time.monotonic()
         self.taken = _bytes_in(self._bounds.folder) or self.taken
         self._next = time.monotonic() + max(_DISK_EVERY_S, 20 * (time.monotonic() - started))
-        too_full = self._may_fill and shutil.disk_usage(self._bounds.folder).free < LEAST_FREE_BYTES
+        too_full = self._may_fill and _free_bytes(self._bounds.folder) < LEAST_FREE_BYTES
         return too_full or self.taken - self._first > self._bounds.disk_bytes
 
 
@@ -141,6 +141,12 @@ def _bytes_in(folder: Path) -> int:
         done = subprocess.run(argv, capture_output=True, check=False, timeout=120)
         return int(done.stdout.split()[0]) * 1024 if done.stdout.strip() else 0
     return 0
+
+
+def _free_bytes(folder: Path) -> int:
+    """Of the folder's disk, for this user."""
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize
 
 
 class _Output:

@@ -7,21 +7,24 @@ the sandbox, so that their files belong to who works in them; and are taken back
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
+from storage.ids import content_hash
 from tasks.agents.base_tree import BaseTree, BaseTreeError
 from tasks.agents.gateway.inside import forwarder
 from tasks.agents.inside import measure
 from tasks.own_pytest import TOOLS_DIR, tools_folder
 from tasks.sandbox import foreign
 from tasks.sandbox.foreign_folders import remove
-from tasks.sandbox.models import ARM_DIR, ENV_DIR, Arm, Command, Limits, Mount, Sandbox
+from tasks.sandbox.models import ARM_DIR, ENV_DIR, Arm, Command, Limits, Mount, Sandbox, SandboxError
 from tasks.sandbox.ownership import OWNER, owner_is_alive
 
 REPOSITORY_DIR = "/workspace"
@@ -46,7 +49,6 @@ cd {_FILLING}
 mkdir repository home out
 cp -a {ARM_DIR}/. repository/
 cp -a {_PREPARED}/git repository/.git
-chmod -R u+w repository/.git
 for folder in home out; do if [ -d {_PREPARED}/$folder ]; then cp -a {_PREPARED}/$folder/. $folder/; fi; done
 """
 _HAND_BACK = f"chmod -R a+rwX {_FILLING}; exit 0"
@@ -172,14 +174,13 @@ def make_workspace(
     inside -> text. Raises WorkspaceError, SandboxError, OSError.
     """
     _sweep(work)
-    folder = work / "attempts" / f"{OWNER}-{next(_numbers)}"
+    folder = work / "attempts" / f"{_machine()}-{OWNER}-{next(_numbers)}"
     folder.mkdir(parents=True, mode=0o700)
+    made = Workspace(folder, base, arm, work, shown=shown or {})
     try:
         checkout = work / arm.checkout
-        built = frozenset(
-            entry.name for entry in foreign.walk(checkout) if entry.kind != "folder" and entry.name not in base.files
-        )
-        made = Workspace(folder, base, arm, work, built, shown or {})
+        entries = [entry.name for entry in foreign.walk(checkout) if entry.kind != "folder"]
+        made = replace(made, built=frozenset(name for name in entries if name not in base.files))
         _prepare(made, files or {})
         done = sandbox.run(
             Command(
@@ -201,6 +202,10 @@ def make_workspace(
         raise WorkspaceError(f"the repository at {base.sha[:12]} cannot be written: {error}") from error
     finally:
         remove(folder)
+        if os.path.lexists(folder):  # of a container's user, and never taken back
+            with contextlib.suppress(SandboxError):
+                take_back(made, sandbox)
+            remove(folder)
 
 
 def take_back(workspace: Workspace, sandbox: Sandbox) -> None:
@@ -245,11 +250,28 @@ def _prepare(made: Workspace, files: Mapping[str, str]) -> None:
         foreign.write(made.folder, "perf_tests/measure.py", Path(measure.__file__).read_bytes())
     for name, text in made.shown.items():
         foreign.write(made.folder, f"perf_tests/{name}", text.encode("utf-8", "surrogateescape"))
+    for name in ("prepared", "own", "perf_tests"):
+        _show(made.folder / name)
+
+
+def _show(folder: Path) -> None:
+    """Let the sandbox's user read what was written here, whatever this process's umask says."""
+    if foreign.is_folder(folder, "."):
+        folder.chmod(0o755)
+        for entry in foreign.walk(folder):
+            if entry.kind != "link":
+                execute = 0o111 if entry.kind == "folder" or entry.mode & 0o100 else 0
+                (folder / entry.name).chmod(0o644 | execute)
 
 
 @lru_cache
 def _sweep(work: Path) -> None:
     """Remove what processes that were killed left behind."""
-    for left in (work / "attempts").glob("*.*-*"):
-        if not owner_is_alive(left.name.rpartition("-")[0]):
+    for left in (work / "attempts").glob(f"{_machine()}-*.*-*"):
+        if not owner_is_alive(left.name.split("-")[1]):
             remove(left)
+
+
+def _machine() -> str:
+    """Stands for this machine: processes of others, which may use the same store, are not seen from here."""
+    return content_hash(os.uname().nodename, length=8)

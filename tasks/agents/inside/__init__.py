@@ -1,1 +1,1 @@
-"""What runs inside the sandboxes of agents: standard library only, Python 3.8 and newer."""
+"""Runs inside the sandboxes of agents."""

@@ -75,7 +75,7 @@ def test_an_agent_that_does_everything_wrong_to_its_files(either: Lab) -> None:
     made = either.run(
         f"{EDIT}; git commit -qam x; git rebase -q --root; rm -rf .git; chmod 000 tests; mkdir -m 0 closed; "
         "chmod +x tools.sh; head -c 50000000 /dev/urandom > noise.bin; ln -s /etc/passwd users; mkfifo pipe; "
-        "cp data.bin copy.bin; ln -s tinylib src/alias; echo x > x.log; ln -s /etc/shadow /out/stdout.txt; mkfifo /out/p",
+        "cp data.bin copy.bin; ln -s tinylib src/alias; echo x > x.log; ln -s /etc/shadow /out/log; mkfifo /out/p",
         QUICK.model_copy(update={"disk_mb": 256}),
     )
     assert made.status == "submitted"
