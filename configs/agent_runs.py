@@ -74,9 +74,10 @@ class AgentModelConfig(Section):
     """Who answers: `anthropic`, `openai` or `gemini`, with the key in ANTHROPIC_API_KEY, OPENAI_API_KEY or
     GEMINI_API_KEY; or `{protocol, base_url, key, translate}`."""
     small: str | None = None
-    """The provider's name of a second model that some agents ask for titles and summaries. Default: the same model."""
+    """The provider's name of a second model that some agents ask for titles and summaries. Default: the same model.
+    Where `prices` are given, they count for it, too."""
     prices: PricesConfig | None = None
-    """Default: litellm's table. A model without a price there costs nothing as far as a budget in dollars goes."""
+    """Default: litellm's table. A model that it lacks needs prices (0 for one of your own), or `budget.usd: null`."""
 
     @field_validator("name")
     @classmethod
@@ -129,16 +130,16 @@ class AgentsConfig(Section):
     samples: int = Field(default=1, gt=0, le=1000)
     """Attempts of each agent with each model at each instance."""
     attempt: AttemptConfig = AttemptConfig()
-    """See `attempt`."""
+    """What each attempt is given, and how much of this machine it may use."""
     budget: AttemptBudget = AttemptBudget()
-    """See `budget`."""
+    """What each attempt may use of its models; the gateway ends one that has used it up."""
     extra_hosts: list[str] = Field(default_factory=list)
     """Hosts that agents may reach beside their model. Example: `[pypi.org]`. Whatever they can look up, counts as told
     to them."""
     max_workers: int = Field(default=2, gt=0)
     """Attempts at the same time. Nothing is timed meanwhile, so cores may be shared."""
     sandbox: SandboxConfig = SandboxConfig()
-    """See `sandbox`."""
+    """Where agents run. Without bubblewrap there is no local sandbox for them."""
 
     @field_validator("models")
     @classmethod

@@ -57,6 +57,7 @@ def run_run(
     if max_workers is not None:
         loaded = loaded.model_copy(update={"max_workers": max_workers})
     must_have_keys(loaded)
+    must_have_prices(loaded)
     require(loaded.sandbox)
     loaded = _trusted(loaded)
     with running(loaded.store, verbose):
@@ -192,20 +193,28 @@ def run_agents_doctor(agent: str, store: str, sandbox: Literal["local", "docker"
 
 def must_have_keys(config: AgentsConfig) -> None:
     """Raises UserError if a model's key is not set: rather now than in every attempt."""
-    from configs.secrets import load_secrets
     from tasks.agents.making import provider_of
 
-    load_secrets()
     for model in config.models:
         name = model.provider.key
         if name is not None and provider_of(model).api_key is None:
             raise UserError(f"{name} is not set, which model {model.name} needs: put it into .env or the environment")
 
 
+def must_have_prices(config: AgentsConfig) -> None:
+    """Raises UserError for a budget in dollars that cannot be kept, and for hosts that are none."""
+    from tasks.agents.making import gateway_for
+
+    for model in config.models:
+        gateway_for(model, config)
+
+
 def _planned(config: AgentsConfig) -> Plan:
+    """Raises UserError also for a budget that cannot be kept."""
     from storage.store import Store
     from tasks.agents.planning import make_plan, wanted
 
+    must_have_prices(config)
     agents, instances, problems = wanted(config)
     for problem in problems:
         warn(problem)

@@ -47,12 +47,10 @@ def make_attempt(
         "attempt_id": planned.attempt_id, "run_id": run_id, "instance_id": instance.instance_id, "repo": instance.repo,
         "agent": agent.name, "model": model.name, "sample": planned.sample,
     }  # fmt: skip
+    record_to, watch = Recorder(folder_of(store), planned.attempt_id), LeakWatch(instance.patch)
     try:
         installed = install(agent, store.work)
-        gateway = Gateway(
-            allowed(model), Budget(**config.budget.model_dump()), Recorder(folder_of(store), planned.attempt_id),
-            LeakWatch(instance.patch), config.extra_hosts,
-        )  # fmt: skip
+        gateway = gateway_for(model, config, record_to, watch)
     except (NotInstalled, GatewayError) as error:
         return record(Attempt.model_validate({**common, "status": "setup_failed", "reason": str(error)}), "", store)
     keep = store.work / "agents" / "attempts" / planned.attempt_id
@@ -74,13 +72,21 @@ def make_attempt(
         remove(keep)
 
 
+def gateway_for(
+    model: AgentModelConfig, config: AgentsConfig, record_to: Recorder | None = None, watch: LeakWatch | None = None
+) -> Gateway:
+    """The gateway of an attempt, not yet started. Raises GatewayError for what cannot be done, such as a budget in
+    dollars without a price."""
+    return Gateway(allowed(model), Budget(**config.budget.model_dump()), record_to, watch, config.extra_hosts)
+
+
 def allowed(model: AgentModelConfig) -> list[AllowedModel]:
     """The models that an agent may ask: the one that it is run with, and a small one if there is one."""
     provider = provider_of(model)
     prices = None if model.prices is None else _prices(model.prices)
     found = [AllowedModel(asked=model.name, upstream=model.asked_upstream, provider=provider, prices=prices)]
     if model.small is not None and model.small != model.name:
-        found.append(AllowedModel(asked=model.small, upstream=model.small, provider=provider))
+        found.append(AllowedModel(asked=model.small, upstream=model.small, provider=provider, prices=prices))
     return found
 
 

@@ -17,7 +17,7 @@ from configs.agent_runs import load_agents_config
 from configs.errors import UserError
 from configs.models import EnvironmentConfig
 from flows.agents import run_agents
-from flows.commands.agents import must_have_keys, read_plan, run_run
+from flows.commands.agents import must_have_keys, must_have_prices, read_plan, run_run
 from storage.exchange.read import read_instances
 from storage.files import get
 from storage.store import Store
@@ -151,6 +151,8 @@ def test_what_a_user_gets_wrong_is_said_before_anything_runs(config, tmp_path, m
     keyless = load_agents_config(config, [unset])
     with pytest.raises(UserError, match="NO_SUCH_KEY is not set, which model main needs"):
         must_have_keys(keyless)
+    with pytest.raises(UserError, match="main has no known price, so a budget in dollars cannot be kept"):
+        must_have_prices(keyless)
     (tmp_path / "plan.json").write_text("{}")
     with pytest.raises(UserError, match="is no plan of `isobench agents plan`"):
         read_plan(tmp_path / "plan.json")
