@@ -27,7 +27,7 @@ def unanswered_table(rows: Sequence[Attempt]) -> list[dict[str, Any]]:
     without = [row for row in rows if row.status != "submitted"]
     return [
         {
-            "attempt": f"{row.agent}/{row.model} on {row.instance_id} #{row.sample}", "status": row.status,
+            "status": row.status, "attempt": f"{row.agent}/{row.model} on {row.instance_id} #{row.sample}",
             "reason": row.reason,
         }
         for row in sorted(without, key=lambda row: (row.agent, row.model, row.instance_id, row.sample))[:FEW]
@@ -55,10 +55,9 @@ def _ended(agent: str, model: str, rows: list[Attempt]) -> dict[str, Any]:
 def _used(agent: str, model: str, rows: list[Attempt]) -> dict[str, Any]:
     return {
         "agent/model": f"{agent}/{model}",
-        "requests": _mean(row.requests for row in rows),
-        "tokens in": _mean(row.tokens_in for row in rows),
-        "cached": _mean(row.tokens_cache_read for row in rows),
-        "tokens out": _mean(row.tokens_out for row in rows),
+        "asked": _mean(row.requests for row in rows),
+        "tokens_in": _mean(row.tokens_in for row in rows),
+        "tokens_out": _mean(row.tokens_out for row in rows),
         "USD": _mean(row.cost_usd for row in rows),
         "minutes": _mean(row.duration_s and row.duration_s / 60 for row in rows),
     }
