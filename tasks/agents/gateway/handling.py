@@ -126,6 +126,8 @@ async def _body(request: web.BaseRequest) -> bytes:
     found = bytearray()
     if (request.content_length or 0) > LARGEST_BODY:
         raise TooLarge(f"the request is larger than {LARGEST_BODY // MEBIBYTE} MiB")
+    if request.headers.get("expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         async with asyncio.timeout(BODY_S):
             async for piece in request.content.iter_any():

@@ -181,7 +181,7 @@ class Gateway:
         try:
             self._record.note(exchange, request, asked.body.cuts() if asked else [], answer)
         except OSError as error:
-            self._faults.note("not_recorded", detail=str(error.strerror))
+            self._faults.note("not_recorded", detail=error.strerror or str(error))
 
 
 def _short_folder() -> Path:
