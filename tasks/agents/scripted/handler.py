@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -65,8 +65,8 @@ class Handler(BaseHTTPRequestHandler):
         if found is None or raw is None:
             message = "no such path" if found is None else "the request has no length or is too long"
             self.close_connection = True
+            self._note("", {}, "", None, 404 if found is None else 413, "error", None, None)
             self._send(404 if found is None else 413, json.dumps({"error": {"message": message}}).encode())
-            self._note("", {}, "", None, 404, "error", None, None)
             return
         try:
             body = json.loads(raw)
@@ -79,8 +79,8 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, found: Route, body: dict[str, Any], request: Request) -> None:
         spoken = found.spoken
         if found.counts:
-            self._send(200, json.dumps(spoken.counted(count(request.text))).encode())
             self._note(spoken.name, body, request.model, None, 200, "whole", None, None)
+            self._send(200, json.dumps(spoken.counted(count(request.text))).encode())
             return
         try:
             chosen = choose(self.model.scripts, request)
@@ -104,20 +104,22 @@ class Handler(BaseHTTPRequestHandler):
         pieces, length = len(parts), len(parts[0])
         if cut:
             parts = parts[: len(parts) // 2] if request.stream else [parts[0][: length // 2]]
-        sent = self._send_parts(parts, kind, None if request.stream else length, chosen.turn.pause_s, broken=cut)
-        whole = sent == len(parts) and not cut
-        ended = "whole" if whole else "cut" if sent == len(parts) else "left"
-        billed = said.billed if whole else _generated(said.billed, sent, pieces)
-        told = spoken.told(said.billed, sent > 0, whole and request.tells_usage)
         turn = None if chosen.side else chosen.key[1]
-        self._note(spoken.name, body, request.model, turn, 200, ended, billed, told)
+
+        def note(sent: int) -> None:
+            ended = "left" if sent < len(parts) else "cut" if cut else "whole"
+            billed = said.billed if ended == "whole" else _generated(said.billed, sent, pieces)
+            told = spoken.told(said.billed, sent > 0, ended == "whole" and request.tells_usage)
+            self._note(spoken.name, body, request.model, turn, 200, ended, billed, told)
+
+        self._send_parts(parts, kind, None if request.stream else length, chosen.turn.pause_s, cut, note)
 
     def _fail(self, spoken: Spoken, body: dict[str, Any], request: Request, fault: Fault) -> None:
         if fault.status is not None:
             self._refuse(spoken, body, request.model, fault.status, "the script says so", fault.retry_after_s)
         elif fault.nonsense:
-            self._send(200, b"<html><body>It works!</body></html>", "text/html")
             self._note(spoken.name, body, request.model, None, 200, "nonsense", None, None)
+            self._send(200, b"<html><body>It works!</body></html>", "text/html")
         else:
             self.model.ending.wait(fault.hang_s)
             self.close_connection = True
@@ -127,8 +129,8 @@ class Handler(BaseHTTPRequestHandler):
         self, spoken: Spoken, body: dict[str, Any], model: str, status: int, message: str, after_s: float | None = None
     ) -> None:
         headers = {} if after_s is None else {"retry-after": f"{after_s:g}"}
-        self._send(status, json.dumps(spoken.error(status, message)).encode(), headers=headers)
         self._note(spoken.name, body, model, None, status, "error", None, None)
+        self._send(status, json.dumps(spoken.error(status, message)).encode(), headers=headers)
 
     def _body(self) -> bytes | None:
         """The request's bytes; None where they cannot be told or are too many."""
@@ -163,8 +165,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
         self.wfile.flush()
 
-    def _send_parts(self, parts: Sequence[bytes], kind: str, length: int | None, pause_s: float, broken: bool) -> int:
-        """Send an answer; how many parts the agent was there for. `broken`: the connection ends without the rest."""
+    def _send_parts(
+        self, parts: Sequence[bytes], kind: str, length: int | None, pause_s: float, broken: bool,
+        note: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        """Send an answer, of which the connection keeps the end to itself if it is `broken`.
+
+        `note` hears how many parts were sent, just before the last one is: who has the whole answer finds it noted.
+        """
         sent = 0
         try:
             self.send_response(200)
@@ -173,18 +181,20 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             for part in parts:
                 if pause_s and self.model.ending.wait(pause_s):
-                    self.close_connection = True
-                    return sent
+                    raise ConnectionAbortedError
+                sent += 1
+                if sent == len(parts):
+                    note(sent)
                 self.wfile.write(part if length is not None else b"%x\r\n%b\r\n" % (len(part), part))
                 self.wfile.flush()
-                sent += 1
             if length is None and not broken:
                 self.wfile.write(b"0\r\n\r\n")
                 self.wfile.flush()
         except OSError:
             broken = True
+            if sent < len(parts):
+                note(max(sent - 1, 0))
         self.close_connection = self.close_connection or broken
-        return sent
 
     def _note(
         self, protocol: str, body: dict[str, Any], model: str, turn: int | None, status: int, ended: str,

@@ -27,7 +27,12 @@ class Gemini:
         contents = [contents] if isinstance(contents, dict) else contents
         roles = [content.get("role", "user") for content in contents]
         first = roles.index("model") if "model" in roles else len(roles)
-        declared = [item for tool in asked.get("tools") or () for item in tool.get("functionDeclarations") or ()]
+        # the provider takes both spellings, and clients use both
+        kinds = [
+            tool.get("functionDeclarations") or tool.get("function_declarations") for tool in asked.get("tools") or ()
+        ]
+        declared = [item for kind in kinds for item in kind or ()]
+        settings = asked.get("generationConfig") or asked.get("generation_config") or {}
         found = re.search(r"/models/([^/:]+):(\w+)", path)
         return Request(
             model=found[1] if found else "",
@@ -39,7 +44,7 @@ class Gemini:
             ),
             stream=bool(found) and found[2] == "streamGenerateContent" if found else False,
             text=json.dumps(body, ensure_ascii=False),
-            limit=(asked.get("generationConfig") or {}).get("maxOutputTokens"),
+            limit=settings.get("maxOutputTokens") or settings.get("max_output_tokens"),
         )
 
     def whole(self, answer: Answer) -> dict[str, Any]:
