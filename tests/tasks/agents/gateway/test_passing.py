@@ -185,6 +185,8 @@ def test_what_no_attempt_may_ask(
     if shape == "messages":
         assert answer.json()["type"] == "error"
     assert every[shape].gateway.ended is None
+    if status != 400 or shape == "responses":  # not where the body itself is wrong
+        assert reason in every[shape].gateway.refused[-1]
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,7 @@ def test_a_host_that_is_allowed_is_reached_by_its_name_and_port_alone() -> None:
             assert provider.requests == [b"GET /a HTTP/1.1\r\nHost: y\r\n\r\n"]
             for other in (b"127.0.0.1:%d" % port, b"localhost:%d" % (port + 1), b"example.org:80", b"xexample.org:443"):
                 assert said(wire, b"CONNECT %b HTTP/1.1\r\n\r\n" % other).startswith(b"HTTP/1.1 403 ")
-            assert wire.gateway.refused_hosts[-1] == "xexample.org:443"
+            assert wire.gateway.refused[-1] == "xexample.org:443"
 
 
 def test_a_gateway_ends_while_all_are_at_it() -> None:
