@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.agent_files import AgentFile, fill, load_agent, shipped
+from configs import agent_files
+from configs.agent_files import AgentFile, InstallConfig, fill, load_agent, shipped
 from configs.loading import ConfigError
 from tasks.agents.installed.launching import Words, launch
 
@@ -78,6 +79,13 @@ def test_mistakes_are_named_with_their_line(text: str, problem: str, tmp_path: P
     with pytest.raises(ConfigError) as error:
         load_agent(write(tmp_path, text))
     assert problem in str(error.value)
+
+
+def test_every_option_and_every_word_is_in_the_page() -> None:
+    page = Path("docs/add-an-agent.md").read_text()
+    names = [*AgentFile.model_fields, *InstallConfig.model_fields, *(f"{{{word}}}" for word in (*WORDS.model_dump(),))]
+    assert [name for name in names if f"`{name}`" not in page] == []
+    assert set(WORDS.model_dump()) == set(agent_files.WORDS)
 
 
 def test_an_unknown_name_says_which_there_are(tmp_path: Path) -> None:
