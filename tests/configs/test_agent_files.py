@@ -95,6 +95,17 @@ def test_an_unknown_name_says_which_there_are(tmp_path: Path) -> None:
         load_agent(tmp_path / "none.yaml")
 
 
+def test_a_command_line_is_an_agent() -> None:
+    agent = load_agent("command: ./My-Agent.sh --task '{prompt_file}' it\\'s.yaml")
+    assert agent.name == "command-my-agent.sh"
+    assert launch(agent, WORDS).argv == ("./My-Agent.sh", "--task", "/out/task.md", "it's.yaml")
+    assert launch(agent, WORDS).variables["OPENAI_BASE_URL"] == "http://127.0.0.1:1/v1"
+    with pytest.raises(ConfigError, match="no command line: No closing quotation"):
+        load_agent("command: 'x")
+    with pytest.raises(ConfigError, match="expected a command line"):
+        load_agent("command: ")
+
+
 def test_only_our_words_in_braces_are_filled_in_and_only_once() -> None:
     text = fill('{"a": {"b": "{model}"}, "c": "{other}", "d": "{prompt}"}', WORDS.model_dump())
     assert text == '{"a": {"b": "big"}, "c": "{other}", "d": "make "it" faster {model}"}'
