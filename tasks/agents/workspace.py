@@ -52,7 +52,7 @@ cp -a {_PREPARED}/git repository/.git
 for folder in home out; do if [ -d {_PREPARED}/$folder ]; then cp -a {_PREPARED}/$folder/. $folder/; fi; done
 """
 _HAND_BACK = f"chmod -R a+rwX {_FILLING}; exit 0"
-_MOVING = Limits(memory_mb=1024, pids=64, timeout_s=900)
+_MOVING = Limits(memory_mb=1024, pids=64, tmp_mb=16 * 1024, timeout_s=900)
 _PYTHON = """#!/bin/sh
 # the Python of this repository's environment, which imports the repository from {repository}
 case ":$PYTHONPATH:" in
