@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
-
-from dotenv import dotenv_values
-from pydantic import SecretStr
 
 from configs.agent_files import AgentFile
 from configs.agent_runs import AgentModelConfig, AgentsConfig, PricesConfig
