@@ -7,6 +7,7 @@ from pathlib import Path
 
 from configs.agent_files import AgentFile
 from configs.agent_runs import AgentModelConfig, AgentsConfig, PricesConfig
+from configs.secrets import secret
 from storage.files import LOGS, TRAJECTORIES, put
 from storage.store import Store
 from storage.tables import Attempt, Instance
@@ -89,13 +90,8 @@ def allowed(model: AgentModelConfig) -> list[AllowedModel]:
 def provider_of(model: AgentModelConfig) -> Provider:
     """Who answers, with the key from the environment or `.env`; None where it is not set."""
     said = model.provider
-    key = None if said.key is None else os.environ.get(said.key) or dotenv_values(".env").get(said.key)
-    return Provider(
-        protocol=said.protocol,
-        base_url=said.base_url,
-        translate=said.translate,
-        api_key=SecretStr(key) if key else None,
-    )
+    key = None if said.key is None else secret(said.key)
+    return Provider(protocol=said.protocol, base_url=said.base_url, translate=said.translate, api_key=key)
 
 
 def _prices(said: PricesConfig) -> Prices:
