@@ -17,7 +17,7 @@ from configs.agent_runs import load_agents_config
 from configs.errors import UserError
 from configs.models import EnvironmentConfig
 from flows.agents import run_agents
-from flows.commands.agents import must_have_keys, must_have_prices, read_plan, run_run
+from flows.commands.agents import must_have_keys, must_have_prices, read_plan, run_agents_report, run_plan, run_run
 from storage.exchange.read import read_instances
 from storage.files import get
 from storage.store import Store
@@ -81,11 +81,10 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_from_a_plan_to_predictions_interrupted_and_killed(isobench, server, store, model, config, tmp_path):
+def test_from_a_plan_to_predictions_interrupted_and_killed(isobench, server, store, model, config, tmp_path, capsys):
     plan = tmp_path / "plan.json"
-    planned = isobench("agents", "plan", config, "--out", plan)
-    assert planned.returncode == 0, planned.stderr
-    assert "3 attempts to make: at most 1.50 USD" in planned.stdout
+    assert run_plan(config, plan, None, []) == 0
+    assert "3 attempts to make: at most 1.50 USD" in capsys.readouterr().out
     assert (model.requests_seen, Store(store.root).rows(Attempt)) == ([], []), "planning sends nothing"
 
     # Ctrl-C while the second attempt is under way
@@ -110,6 +109,10 @@ def test_from_a_plan_to_predictions_interrupted_and_killed(isobench, server, sto
     assert len(model.requests_seen) == 5, "only what was under way was asked again"
     assert make_plan(*plan_of(config), store).open == []
     holds_what_was_done(store, model)
+    assert run_agents_report(store.root, None) == 0
+    said = capsys.readouterr().out
+    assert "asks-once/main" in said
+    assert "3 submitted" in said
 
 
 def start(*arguments: str | Path, server: dict[str, str]) -> subprocess.Popen[str]:
