@@ -73,6 +73,7 @@ ALLOWED = {
     "agents/workspace.py": {
         "(work / 'attempts').glob", "made.inside.chmod", "made.inside.mkdir", "folder.mkdir",
         "folder.chmod", "(folder / entry.name).chmod",
+        "(folder / 'inside').chmod",
     },
     # what is above all names of a stranger's store
     "llm/cache.py": {"self._folder.mkdir"},
