@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -22,6 +23,8 @@ from configs.yamltree import Place, YamlError, parse
 
 FOLDER = Path(__file__).parent / "agents"
 """The agents that come with isobench."""
+COMMAND = "command:"
+"""Begins an agent that is a command line of the user's."""
 WORDS = ("prompt", "prompt_file", "model", "small_model", "base_url", "home", "workspace", "out", "agent")
 """What may stand in braces."""
 _WORD = re.compile(r"\{(" + "|".join(WORDS) + r")\}")
@@ -142,7 +145,12 @@ def shipped() -> list[str]:
 
 
 def load_agent(name: str | Path) -> AgentFile:
-    """An agent by its name, or from a YAML file. Raises ConfigError with all problems at once."""
+    """An agent by its name, from a YAML file, or `command: COMMAND`, a command line for the agent `command`.
+
+    Raises ConfigError with all problems at once.
+    """
+    if str(name).startswith(COMMAND):
+        return _command(str(name).removeprefix(COMMAND))
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         path = FOLDER / f"{name}.yaml"
@@ -158,6 +166,19 @@ def load_agent(name: str | Path) -> AgentFile:
     except YamlError as error:
         raise ConfigError([f"{path}:{'' if error.line is None else f'{error.line}:'} {error}"]) from None
     return _validated(path, _texts(tree.data, tree.plain), tree.lines)
+
+
+def _command(line: str) -> AgentFile:
+    try:
+        argv = shlex.split(line)
+    except ValueError as error:
+        raise ConfigError([f"agent {COMMAND}{line}: no command line: {error}"]) from None
+    program = re.sub(r"[^a-z0-9._-]+", "-", Path(argv[0]).name.lower()).strip("-._") if argv else ""
+    if not program:
+        raise ConfigError(
+            [f"agent {COMMAND}{line}: expected a command line, such as `{COMMAND} my-agent {{prompt_file}}`"]
+        )
+    return load_agent("command").model_copy(update={"argv": argv, "name": f"command-{program}"})
 
 
 def _validated(path: Path, data: object, lines: Mapping[Place, int]) -> AgentFile:

@@ -142,8 +142,10 @@ class _Run:
         out.mkdir()
         try:
             copy_files(workspace.out, out, Budget(KEPT_BYTES, KEPT_FILES))
-        except foreign.Refused as error:
-            self.notes.append(f"not all of its out folder is kept: {error}")
+        except OSError as error:
+            if is_host_fault(error):
+                raise
+            self.notes.append(f"not all of its out folder is kept: {error.strerror or error}")
 
     def failed(self, reason: str) -> Attempt:
         """No result."""

@@ -23,6 +23,7 @@ from tasks.sandbox import foreign
 PLAIN_ATTRIBUTES = b"* -text -ident -filter !eol !working-tree-encoding\n"
 """For `info/attributes`, which has the last word: bytes count as they are, as in the checkouts of arms."""
 IGNORING = ".gitignore"
+_SUBMODULE = "160000"
 _IGNORING_BYTES = 256 * 1024
 _WHO = "base"
 _SETTINGS = {
@@ -68,12 +69,21 @@ class BaseTree:
     @cached_property
     def files(self) -> Mapping[str, BaseFile]:
         """Path -> file of everything in the commit but submodules. Raises BaseTreeError."""
+        return {path: file for path, file in self._entries.items() if file.mode != _SUBMODULE}
+
+    @cached_property
+    def submodules(self) -> frozenset[str]:
+        """Folders whose content is another repository's, and not there."""
+        return frozenset(path for path, file in self._entries.items() if file.mode == _SUBMODULE)
+
+    @cached_property
+    def _entries(self) -> Mapping[str, BaseFile]:
         found = {}
         for line in _run(self._git, "ls-tree", "-r", "-l", "-z", "--full-tree", self.sha).split(b"\0"):
             head, _, path = line.partition(b"\t")
-            mode, kind, blob, size = [*head.decode().split(), "", "", "", ""][:4]
-            if kind == "blob":
-                found[os.fsdecode(path)] = BaseFile(mode, blob, int(size))
+            if path:
+                mode, _, blob, size = head.decode().split()
+                found[os.fsdecode(path)] = BaseFile(mode, blob, int(size) if size != "-" else 0)
         return found
 
     @cached_property

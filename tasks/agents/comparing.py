@@ -22,6 +22,8 @@ PATCH_CHARACTERS = 16 * MEBIBYTE
 MAX_FILE_BYTES = 64 * MEBIBYTE
 """Of one changed file: what a patch may add to an arm at most."""
 _CHUNK = 256 * 1024
+_FOLDER_BYTES = foreign.MAX_PATH_BYTES - 256
+"""Of a folder's name: what is in it has a name, too."""
 _IGNORING_BYTES = 256 * 1024
 _ARM_MTIME_NS = 946_684_800 * 10**9
 """Every file of an arm has this time, and a copy of it in a workspace, too."""
@@ -107,23 +109,26 @@ class _Comparison:
 
     def enters(self, folder: str) -> bool:
         """Whether to look into a folder."""
+        if folder in (".git", *_OWN) or (folder in self.base.submodules and not foreign.names(self.workspace, folder)):
+            return False
+        reason = self.against(folder)
+        if reason is not None:
+            self.keep(reason, folder)
+        return reason is None
+
+    def against(self, folder: str) -> str | None:
+        """Why nothing in a folder counts, if so."""
         name = posixpath.basename(folder)
         if _GIT.fullmatch(name):
-            if folder != ".git":
-                self.found.leave(GIT, folder)
-            return False
-        if folder in _OWN:
-            return False
+            return GIT
         if name == "__pycache__" and folder not in self.base.folders:
-            self.found.leave(BUILT, folder)
-            return False
-        if folder.count("/") >= foreign.MAX_DEPTH - 2 or len(folder.encode("utf-8", "surrogateescape")) > 768:
-            self.keep(DEEP, folder)
-            return False
-        if folder not in self.base.folders and foreign.kind(self.workspace, f"{folder}/.git") is not None:
-            self.found.leave(NESTED, folder)
-            return False
-        return True
+            return BUILT
+        if folder.count("/") >= foreign.MAX_DEPTH - 2 or len(folder.encode("utf-8", "surrogateescape")) > _FOLDER_BYTES:
+            return DEEP
+        own_git = foreign.kind(self.workspace, f"{folder}/.git") is not None
+        if folder in self.base.submodules or (own_git and folder not in self.base.folders):
+            return NESTED
+        return None
 
     def keep(self, reason: str, name: str) -> None:
         """Leave out what lies under a name: what the commit has there, stays."""

@@ -67,6 +67,8 @@ def write_prompt(instance: Instance, settings: AttemptConfig) -> AgentPrompt:
     if not instance.problem_statement.strip() and not apis:
         raise PromptError(f"{instance.instance_id} says neither what is slow nor which names it is about")
     made = _filled(instance.repo, statement, apis, shown, targets, settings.prompt)
+    if "\0" in made.user:
+        raise PromptError(f"what is said of {instance.instance_id} holds a NUL, which no command line can")
     # our own words say nothing of the change, whatever names it uses
     frame = _filled("", "", [], shown, [], settings.prompt)
     try:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.agent_files import AgentFile, fill, load_agent, shipped
+from configs import agent_files
+from configs.agent_files import AgentFile, InstallConfig, fill, load_agent, shipped
 from configs.loading import ConfigError
 from tasks.agents.installed.launching import Words, launch
 
@@ -80,11 +81,29 @@ def test_mistakes_are_named_with_their_line(text: str, problem: str, tmp_path: P
     assert problem in str(error.value)
 
 
+def test_every_option_and_every_word_is_in_the_page() -> None:
+    page = Path("docs/add-an-agent.md").read_text()
+    names = [*AgentFile.model_fields, *InstallConfig.model_fields, *(f"{{{word}}}" for word in (*WORDS.model_dump(),))]
+    assert [name for name in names if f"`{name}`" not in page] == []
+    assert set(WORDS.model_dump()) == set(agent_files.WORDS)
+
+
 def test_an_unknown_name_says_which_there_are(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="agent 'claude': there is no such agent; there are claude-code, codex"):
         load_agent("claude")
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_agent(tmp_path / "none.yaml")
+
+
+def test_a_command_line_is_an_agent() -> None:
+    agent = load_agent("command: ./My-Agent.sh --task '{prompt_file}' it\\'s.yaml")
+    assert agent.name == "command-my-agent.sh"
+    assert launch(agent, WORDS).argv == ("./My-Agent.sh", "--task", "/out/task.md", "it's.yaml")
+    assert launch(agent, WORDS).variables["OPENAI_BASE_URL"] == "http://127.0.0.1:1/v1"
+    with pytest.raises(ConfigError, match="no command line: No closing quotation"):
+        load_agent("command: 'x")
+    with pytest.raises(ConfigError, match="expected a command line"):
+        load_agent("command: ")
 
 
 def test_only_our_words_in_braces_are_filled_in_and_only_once() -> None:

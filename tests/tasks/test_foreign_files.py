@@ -73,7 +73,21 @@ ALLOWED = {
     "agents/workspace.py": {
         "(work / 'attempts').glob", "made.inside.chmod", "made.inside.mkdir", "folder.mkdir",
         "folder.chmod", "(folder / entry.name).chmod",
+        "(folder / 'inside').chmod",
     },
+    # folders of our own, before an agent is let in
+    "agents/doctor/trial.py": {
+        "(folder / 'out' / 'task.md').write_text", "(folder / 'workspace' / FILE).write_text",
+        "(folder / _LOG).write_bytes", "(folder / name).chmod", "(folder / name).mkdir", "folder.rglob", "made.chmod",
+        "made.is_dir",
+    },
+    "agents/installed/installing.py": {
+        "(building / 'build' / 'uv.toml').write_text", "(building / _RECORD).write_text", "(building / name).mkdir",
+        "(folder / _RECORD).exists", "(folder / _RECORD).read_text", "building.rename", "folder.parent.glob",
+        "import shutil", "shutil.copy2", "top.mkdir",
+    },
+    "agents/installed/pythons.py": {"path.resolve"},
+    "agents/installed/recipes.py": {"(home / '.npmrc').read_text"},
     # what is above all names of a stranger's store
     "llm/cache.py": {"self._folder.mkdir"},
     "llm/requests.py": {"self._folder.mkdir"},
@@ -97,6 +111,8 @@ def _watched() -> list[str]:
     attempts = ("attempt", "base_tree", "comparing", "patches", "running", "workspace")
     found += [tasks / "agents" / f"{name}.py" for name in attempts]
     found += [tasks / name for name in ("registry.py", "interpreters.py")]
+    # what agents' packages put into their folders, and what they write about an attempt
+    found += [path for name in ("installed", "doctor") for path in (tasks / "agents" / name).rglob("*.py")]
     names = sorted(path.relative_to(tasks).as_posix() for path in found)
     return [name for name in names if "/inside/" not in name]
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from configs.agent_files import AgentFile
 from tasks.agents.doctor.trial import AFTER, FILE, LIMITS, MODEL, SCRIPTS, SMALL_MODEL, Trial, try_agent
 from tasks.agents.installed.installing import Installed, NotInstalled, install
-from tasks.sandbox.models import Sandbox, SandboxError
+from tasks.sandbox.models import Limits, Sandbox, SandboxError
 
 
 class Check(BaseModel):
@@ -40,7 +40,9 @@ class Diagnosis(BaseModel):
         return all(check.ok is not False for check in self.checks)
 
 
-def examine(agent: AgentFile, work: Path, sandbox: Sandbox, image: str | None = None) -> Diagnosis:
+def examine(
+    agent: AgentFile, work: Path, sandbox: Sandbox, image: str | None = None, limits: Limits = LIMITS
+) -> Diagnosis:
     """Install the agent below `work` and let it work once for the scripted model. Never raises for the agent's sake.
 
     `image`: for the docker sandbox; None takes the default one.
@@ -49,7 +51,7 @@ def examine(agent: AgentFile, work: Path, sandbox: Sandbox, image: str | None = 
     try:
         installed = install(agent, work)
         checks.append(Check(name="installed", ok=True, detail=_installed(agent, installed)))
-        checks += judge(agent, try_agent(agent, installed, sandbox, image))
+        checks += judge(agent, try_agent(agent, installed, sandbox, image, limits=limits), limits)
     except NotInstalled as error:
         checks.append(Check(name="installed", ok=False, detail=str(error).removeprefix(f"{agent.name}: ")))
     except SandboxError as error:
@@ -57,9 +59,9 @@ def examine(agent: AgentFile, work: Path, sandbox: Sandbox, image: str | None = 
     return Diagnosis(agent=agent.name, sandbox=sandbox.kind, checks=tuple(checks))
 
 
-def judge(agent: AgentFile, trial: Trial) -> Iterator[Check]:
-    """What a trial shows."""
-    yield _ran(trial)
+def judge(agent: AgentFile, trial: Trial, limits: Limits = LIMITS) -> Iterator[Check]:
+    """What a trial under these limits shows."""
+    yield _ran(trial, limits)
     yield _asked(trial)
     edited = trial.text == AFTER
     yield Check(
@@ -77,12 +79,12 @@ def _installed(agent: AgentFile, installed: Installed) -> str:
     return f"{said}, {installed.megabytes:.0f} MB; installing it took {installed.seconds:.0f} s"
 
 
-def _ran(trial: Trial) -> Check:
+def _ran(trial: Trial, limits: Limits) -> Check:
     done = trial.done
     if done.timed_out:
-        return Check(name="ran", ok=False, detail=f"did not end within {LIMITS.timeout_s:.0f} s{_last_line(trial)}")
+        return Check(name="ran", ok=False, detail=f"did not end within {limits.timeout_s:.0f} s{_last_line(trial)}")
     if done.out_of_memory:
-        return Check(name="ran", ok=False, detail=f"took more memory than {LIMITS.memory_mb} MiB")
+        return Check(name="ran", ok=False, detail=f"took more memory than {limits.memory_mb} MiB")
     detail = f"{done.duration_s:.1f} s, exit code {done.returncode}"
     return Check(
         name="ran", ok=done.returncode == 0, detail=detail + ("" if done.returncode == 0 else _last_line(trial))

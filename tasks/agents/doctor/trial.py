@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from tasks.agents.installed.told import Told
 from tasks.agents.scripted import Script, ScriptedModel, Seen, Turn
 from tasks.git_environment import quiet
 from tasks.sandbox import foreign
+from tasks.sandbox.foreign_folders import remove
 from tasks.sandbox.models import Command, Completed, Limits, Mount, Sandbox
 
 MODEL = "scripted"
@@ -82,17 +82,28 @@ def try_agent(
         started = launch(agent, words)
         _fill(folder, started, words)
         with ScriptedModel(scripts, path=folder / "model" / "socket") as model:
-            done = sandbox.run(_command(folder, started, installed, sandbox.kind, image, limits), started.stdin)
+            command = _command(folder, started, installed, sandbox.kind, image, limits)
+            done = sandbox.run(command, started.stdin)
+        if sandbox.kind == "docker":  # its files are another user's
+            argv = ("/bin/sh", "-c", f"chmod -R a+rwX {WORKSPACE} {HOME} {OUT}; exit 0")
+            sandbox.run(command.model_copy(update={"argv": argv, "variables": {}}))
         (folder / _LOG).write_bytes(done.stdout)
         return Trial(
             done=done,
             text=foreign.text(folder / "workspace", FILE),
             told=read(agent, folder / "out", folder / _LOG),
             seen=tuple(model.requests_seen),
-            wrote=tuple(f"{{{name}}}/{file}" for name in ("out", "home") for file in foreign.files(folder / name)),
+            wrote=tuple(f"{{{name}}}/{file}" for name in ("out", "home") for file in _files(folder / name)),
         )
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
+
+
+def _files(folder: Path) -> list[str]:
+    try:
+        return list(foreign.files(folder))
+    except OSError:  # deeper or more than anybody lists
+        return []
 
 
 def _fill(folder: Path, started: Launch, words: Words) -> None:

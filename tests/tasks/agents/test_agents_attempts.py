@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -179,6 +183,28 @@ def test_an_agent_that_does_not_hear_that_its_budget_is_spent(lab: Lab, monkeypa
         made = lab.run(asking("ever"), gateway=gateway_to(url, Budget(requests=1)))
     assert made.status == "budget"
     assert made.seconds < 40
+
+
+def test_an_agent_that_denied_its_own_edit_and_says_success(lab: Lab) -> None:
+    event = {
+        "type": "result", "subtype": "success", "is_error": False, "num_turns": 2, "result": "All done!",
+        "permission_denials": [{"tool_name": "Edit", "tool_use_id": "1", "tool_input": {}}],
+    }  # fmt: skip
+    made = lab.run(shell(f"echo {shlex.quote(json.dumps(event))}", reader="claude_code"))
+    assert (made.status, made.exit_code) == ("refused", 0)
+    assert made.reason == "the agent itself denied a tool call, and nothing was changed"
+
+
+def test_attempts_side_by_side_do_not_meet(lab: Lab, tmp_path: Path) -> None:
+    other = replace(lab, kept=[tmp_path] * 100)
+    script = "echo '{}' >> src/tinylib/core.py; sleep 0.5; ls /workspace/*.py; touch /workspace/mine.py /tmp/mine"
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(lambda it: it[0].run(script.format(it[1])), [(lab, "# one"), (other, "# two")])
+    assert [(made.status, made.files) for made in (one, two)] == [("submitted", 2)] * 2
+    assert "+# one" in one.patch
+    assert "+# two" in two.patch
+    assert not lab.printed()
+    assert left(lab) == []
 
 
 def test_a_flood_of_output_is_kept_from_both_ends(lab: Lab) -> None:

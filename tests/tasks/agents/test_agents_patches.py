@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tasks.agents.base_tree import BaseTree
 from tasks.agents.comparing import PATCH_CHARACTERS
 from tasks.agents.patches import TakenPatch, take_patch
 from tasks.environments.trees import write_tree
-from tests.tasks.agents.lab import FAST, FILES, PERF_TEST, Lab, make_lab
+from tests.tasks.agents.lab import FAST, FILES, PERF_TEST, SLOW, Lab, make_lab
+from tests.tasks.environments.conftest import History
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +196,22 @@ def test_folders_without_end_are_left_out(lab: Lab, workspace: Path, take: Take)
     assert len(taken.notes) == 1
     assert taken.notes[0].startswith("left out: 1 files in folders that are too deep")
     assert lab.applied(taken.patch)
+
+
+def test_submodules_stay_as_they_are(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.commit({"core.py": SLOW, "keep.py": ""})
+    history.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},vendored")
+    history.git("commit", "-q", "-m", "a submodule")
+    base = BaseTree(history.source / ".git", history.git("rev-parse", "HEAD").strip())
+    workspace, scratch = tmp_path / "workspace", tmp_path / "scratch"
+    write_tree(base.clone, base.sha, workspace)
+    base.write_history(workspace / ".git", [])
+    scratch.mkdir()
+    (workspace / "vendored").mkdir(exist_ok=True)
+    (workspace / "vendored/lib.py").write_text("x = 1\n")
+    (workspace / "core.py").write_text(FAST)
+    taken = take_patch(workspace, base, scratch)
+    assert taken.files == 1
+    assert "vendored" not in taken.patch
+    assert taken.notes == ["left out: 1 files of a repository within the repository (vendored)"]

@@ -92,6 +92,11 @@ def test_what_gives_the_change_away_is_not_shown(statement: str) -> None:
         write_prompt(instance(problem_statement=statement), AttemptConfig())
 
 
+def test_a_statement_that_no_command_line_can_hold() -> None:
+    with pytest.raises(PromptError, match="holds a NUL"):
+        write_prompt(instance(problem_statement="slow\0"), AttemptConfig())
+
+
 def test_our_own_words_give_nothing_away() -> None:
     """Although the change uses some of them."""
     for settings in (AttemptConfig(perf_tests="all"), AttemptConfig(prompt="gso", perf_tests="all")):

@@ -11,6 +11,7 @@ import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
 from tasks.agents.base_tree import BaseTree
+from tasks.agents.patches import take_patch
 from tasks.agents.workspace import Workspace, make_workspace
 from tasks.environments.building import build_environment
 from tasks.environments.checking_out import check_out
@@ -18,6 +19,7 @@ from tasks.sandbox import open_sandbox
 from tasks.sandbox.models import Environment, Limits, Sandbox
 from tests.tasks.agents.lab import FAST, PERF_TEST, SLOW, TEST
 from tests.tasks.environments.conftest import History
+from tests.tasks.environments.test_environments_building import _FAST_C, PYPROJECT, backend
 from tests.tasks.environments.test_environments_own_code import own_build
 
 LAYOUT = {"__init__.py": "src/tinylib/__init__.py", "core.py": "src/tinylib/core.py", "made.py": "=answer = 42\n"}
@@ -163,3 +165,39 @@ def test_a_home_begins_with_the_agents_files(made: tuple[Workspace, Sandbox, His
         workspace, sandbox, "sh", "-c", "cat ~/.codex/config.toml /out/begun.txt; echo $HOME; pwd; touch ~/new"
     )
     assert shown == "x = 1\ny\n/home/agent\n/workspace\n"
+
+
+REBUILD = """
+python -c 'import tinylib; print(tinylib.answer())'
+sed -i 's/FromLong(1)/FromLong(2)/' src/tinylib/_fast.c
+include=$(python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+suffix=$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
+gcc -O1 -shared -fPIC "-I$include" src/tinylib/_fast.c -o src/tinylib/_fast$suffix
+python -c 'import tinylib; print(tinylib.answer(), tinylib._fast.__file__.rpartition("/")[0])'
+"""
+
+
+def test_a_compiled_project_is_imported_and_can_be_built_again(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    files = ["src/tinylib/__init__.py", "src/tinylib/_fast.c"]
+    base = history.commit({
+        "src/tinylib/__init__.py": "from tinylib._fast import answer\n", "src/tinylib/_fast.c": _FAST_C.format(1),
+        "pyproject.toml": PYPROJECT, "backend.py": backend(files, compile_c=True), ".gitignore": "_version.py\n",
+    })  # fmt: skip
+    repository = history.repository.model_copy(update={"languages": ["python", "c"]})
+    config, sandbox = EnvironmentConfig(pin_to_date=False), SandboxConfig()
+    built = build_environment(repository, config, sandbox, base, base, None, history.work)
+    assert built.environment is not None, built.reason
+    arm = check_out(repository, config, built.environment, sandbox, base, "base", None, history.work).arm
+    assert arm is not None
+    tree = BaseTree(history.source / ".git", base)
+    with open_sandbox(sandbox) as opened, make_workspace(arm, tree, history.work, opened) as workspace:
+        assert said(workspace, opened, "git", "status", "--porcelain") == ""
+        assert said(workspace, opened, "sh", "-c", REBUILD) == "1\n2 /workspace/src/tinylib\n"
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        taken = take_patch(workspace.repository, tree, scratch, workspace.built)
+    assert taken.files == 1
+    assert "+static PyObject *answer" in taken.patch
+    assert len(taken.notes) == 1
+    assert taken.notes[0].startswith("left out: 1 build products (src/tinylib/_fast.")

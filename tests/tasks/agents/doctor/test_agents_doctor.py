@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from configs.agent_files import AgentFile
-from tasks.agents.doctor import examining, trial
 from tasks.agents.doctor.examining import Diagnosis, examine
+from tasks.agents.doctor.trial import LIMITS
 from tasks.sandbox.local.sandbox import LocalSandbox
+from tasks.sandbox.models import Limits
 
 ASK = """
 import json, os, urllib.request
@@ -31,7 +32,7 @@ while True:
 """
 
 
-def diagnose(tmp_path: Path, program: str, **more: object) -> Diagnosis:
+def diagnose(tmp_path: Path, program: str, limits: Limits = LIMITS, **more: object) -> Diagnosis:
     agent = AgentFile.model_validate(
         {
             "name": "script", "argv": ["python3", "-c", program], "protocol": "openai", "install": {"kind": "none"},
@@ -39,7 +40,7 @@ def diagnose(tmp_path: Path, program: str, **more: object) -> Diagnosis:
         }
     )  # fmt: skip
     with LocalSandbox() as sandbox:
-        return examine(agent, tmp_path, sandbox)
+        return examine(agent, tmp_path, sandbox, limits=limits)
 
 
 def details(found: Diagnosis) -> dict[str, tuple[bool | None, str]]:
@@ -75,11 +76,8 @@ def test_what_is_wrong_is_named(program: str, check: str, detail: str, tmp_path:
     assert detail in said
 
 
-def test_an_agent_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = trial.LIMITS.model_copy(update={"timeout_s": 1})
-    monkeypatch.setattr(trial.try_agent, "__defaults__", (None, trial.SCRIPTS, limits))
-    monkeypatch.setattr(examining, "LIMITS", limits)
-    found = diagnose(tmp_path, "import time; time.sleep(600)")
+def test_an_agent_that_never_ends_is_ended(tmp_path: Path) -> None:
+    found = diagnose(tmp_path, "import time; time.sleep(600)", LIMITS.model_copy(update={"timeout_s": 1}))
     assert details(found)["ran"] == (False, "did not end within 1 s")
 
 

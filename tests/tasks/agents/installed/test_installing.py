@@ -172,3 +172,15 @@ def test_a_program_finds_its_library_in_another_folder(tmp_path: Path) -> None:
     (tmp_path / "python").write_bytes(b"\0/a/lib\0")
     with pytest.raises(ValueError, match="longer than"):
         relocate(str(tmp_path), "/a/lib", "/agent-python/lib")
+
+
+def test_the_day_of_dependencies_and_further_packages_are_part_of_the_steps() -> None:
+    npm = AgentFile.model_validate(
+        {
+            "name": "x", "argv": ["x"], "protocol": "openai",
+            "install": {"kind": "npm", "package": "@a/x", "version": "1.0", "also": ["y@2"], "before": "2026-01-02"},
+        }
+    )  # fmt: skip
+    assert "--before=2026-01-02 @a/x@1.0 y@2" in recipes.script(npm, None)
+    pypi = npm.model_copy(update={"install": npm.install.model_copy(update={"kind": "pypi", "extras": ["e"]})})
+    assert "--exclude-newer 2026-01-02 '@a/x[e]==1.0' y@2" in recipes.script(pypi, "/agent-python/bin/python3.11")
