@@ -14,7 +14,6 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
 from storage.ids import content_hash
@@ -69,6 +68,7 @@ sys.exit(pytest.main())' "$@"
 """
 _PROFILE = 'export PATH="{path}"\n'
 _numbers = itertools.count()
+_swept: set[Path] = set()
 
 
 class WorkspaceError(RuntimeError):
@@ -173,7 +173,7 @@ def make_workspace(
     `shown`: perf tests to be seen, file name -> text; `files`: what its home and its out folder begin with, path
     inside -> text. Raises WorkspaceError, SandboxError, OSError.
     """
-    _sweep(work)
+    _sweep(work, sandbox, arm.environment.image)
     folder = work / "attempts" / f"{_machine()}-{OWNER}-{next(_numbers)}"
     folder.mkdir(parents=True, mode=0o700)
     made = Workspace(folder, base, arm, work, shown=shown or {})
@@ -201,11 +201,7 @@ def make_workspace(
     except BaseTreeError as error:
         raise WorkspaceError(f"the repository at {base.sha[:12]} cannot be written: {error}") from error
     finally:
-        remove(folder)
-        if os.path.lexists(folder):  # of a container's user, and never taken back
-            with contextlib.suppress(SandboxError):
-                take_back(made, sandbox)
-            remove(folder)
+        _clear(folder, sandbox, arm.environment.image)
 
 
 def take_back(workspace: Workspace, sandbox: Sandbox) -> None:
@@ -213,14 +209,22 @@ def take_back(workspace: Workspace, sandbox: Sandbox) -> None:
 
     In a container they belong to its own user. Raises SandboxError.
     """
-    sandbox.run(
-        Command(
-            argv=("/bin/sh", "-c", _HAND_BACK),
-            mounts=(Mount(source=workspace.inside, target=_FILLING, read_only=False),),
-            image=workspace.arm.environment.image,
-            limits=_MOVING,
-        )
-    )
+    _hand_back(workspace.inside, sandbox, workspace.arm.environment.image)
+
+
+def _hand_back(inside: Path, sandbox: Sandbox, image: str | None) -> None:
+    mount = Mount(source=inside, target=_FILLING, read_only=False)
+    sandbox.run(Command(argv=("/bin/sh", "-c", _HAND_BACK), mounts=(mount,), image=image, limits=_MOVING))
+
+
+def _clear(folder: Path, sandbox: Sandbox, image: str | None) -> None:
+    """Remove an attempt's folder, also where a container's user has files in it that were never taken back."""
+    remove(folder)
+    if os.path.lexists(folder):
+        with contextlib.suppress(SandboxError, OSError):
+            (folder / "inside").chmod(0o777)
+            _hand_back(folder / "inside", sandbox, image)
+        remove(folder)
 
 
 def _prepare(made: Workspace, files: Mapping[str, str]) -> None:
@@ -264,12 +268,14 @@ def _show(folder: Path) -> None:
                 (folder / entry.name).chmod(0o644 | execute)
 
 
-@lru_cache
-def _sweep(work: Path) -> None:
-    """Remove what processes that were killed left behind."""
+def _sweep(work: Path, sandbox: Sandbox, image: str | None) -> None:
+    """Remove what processes that were killed left behind; looked for once by each process."""
+    if work in _swept:
+        return
+    _swept.add(work)
     for left in (work / "attempts").glob(f"{_machine()}-*.*-*"):
         if not owner_is_alive(left.name.split("-")[1]):
-            remove(left)
+            _clear(left, sandbox, image)
 
 
 def _machine() -> str:

@@ -73,6 +73,7 @@ ALLOWED = {
     "agents/workspace.py": {
         "(work / 'attempts').glob", "made.inside.chmod", "made.inside.mkdir", "folder.mkdir",
         "folder.chmod", "(folder / entry.name).chmod",
+        "(folder / 'inside').chmod",
     },
     # folders of our own, before an agent is let in
     "agents/doctor/trial.py": {
