@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -21,8 +22,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 @pytest.fixture(scope="module", autouse=True)
 def installed() -> None:
     """The agents, ready for this file's tests and everybody else's."""
-    for name in AGENTS:
-        install(load_agent(name), agents_work())
+    with ThreadPoolExecutor(len(AGENTS)) as side_by_side:
+        list(side_by_side.map(lambda name: install(load_agent(name), agents_work()), AGENTS))
 
 
 @pytest.fixture(scope="module", params=["local", pytest.param("docker", marks=pytest.mark.docker)])
