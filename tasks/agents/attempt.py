@@ -156,7 +156,7 @@ class _Run:
         if isinstance(taken, str):
             return self.attempt("crashed", f"its files cannot be read: {taken}", TakenPatch(patch="", files=0), told)
         gateway = self.gateway
-        asked = Asked(gateway.usage, gateway.ended, gateway.faults, gateway.last_ok, gateway.refused_hosts)
+        asked = Asked(gateway.usage, gateway.ended, gateway.faults, gateway.last_ok, gateway.refused)
         status, reason = judge(ended, taken, asked, len(told.denied), told.failed or told.stopped or "")
         return self.attempt(status, reason, taken, told)
 

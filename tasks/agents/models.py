@@ -41,8 +41,8 @@ class ModelGateway(Protocol):
         """When a provider last answered as it should."""
 
     @property
-    def refused_hosts(self) -> list[str]:
-        """Hosts that were asked for in vain."""
+    def refused(self) -> list[str]:
+        """What was asked for in vain: hosts, models."""
 
     @property
     def leak(self) -> LeakSeen | None:

@@ -36,8 +36,11 @@ class TooLarge(Exception):
 class Handler:
     """Answers one attempt's requests, whatever they are."""
 
-    def __init__(self, models: dict[str, AllowedModel], exchanger: Exchanger, keep: Keep) -> None:
-        self._models, self._exchanger, self._keep = models, exchanger, keep
+    def __init__(
+        self, models: dict[str, AllowedModel], exchanger: Exchanger, keep: Keep, refused: Callable[[str], None]
+    ) -> None:
+        """`refused` is told what was asked for in vain."""
+        self._models, self._exchanger, self._keep, self._refused = models, exchanger, keep, refused
         self._turns = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -91,8 +94,10 @@ class Handler:
             reason = str(error)
         except UnknownModel as error:
             status, code, reason = 404, "model_not_found", str(error)
+            self._refused(reason)
         except NotAllowed as error:
             status, reason = FINAL.get(call.shape, 403), str(error)
+            self._refused(reason)
         except Spent as error:
             status, code, reason = FINAL.get(call.shape, 403), "insufficient_quota", f"the attempt is over: {error}"
         told = refusal(call.protocol, status, f"isobench gateway: {reason}", code)
@@ -126,6 +131,8 @@ async def _body(request: web.BaseRequest) -> bytes:
     found = bytearray()
     if (request.content_length or 0) > LARGEST_BODY:
         raise TooLarge(f"the request is larger than {LARGEST_BODY // MEBIBYTE} MiB")
+    if request.headers.get("expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         async with asyncio.timeout(BODY_S):
             async for piece in request.content.iter_any():

@@ -134,6 +134,8 @@ class LeakSeen(Frozen):
     """How many stood in results of the agent's tools, and not in what its model had written before."""
     names: tuple[str, ...] = ()
     """Names of the added code that either of them uses."""
+    left_out: int = 0
+    """Requests that were not looked at, since too many came at once."""
 
     @property
     def prompt_rate(self) -> float:

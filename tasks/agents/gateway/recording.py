@@ -28,6 +28,10 @@ from tasks.sandbox import foreign
 MEBIBYTE = 1024 * 1024
 LARGEST = 64 * MEBIBYTE
 """Bytes of one body that are read back."""
+MOST = 2048 * MEBIBYTE
+"""Bytes on disk that one attempt's records may take; an agent may send what it likes, as often as it likes."""
+BLOCK = 4096
+"""Bytes that a file takes beside its own."""
 SMALLEST = 256
 """Bytes below which a piece is not worth a file of its own: it stays with the next one."""
 
@@ -60,16 +64,17 @@ class Exchange(BaseModel):
 class Recorder:
     """Writes down the exchanges of one attempt. May be called from any thread."""
 
-    def __init__(self, folder: Path, attempt: str) -> None:
-        """`folder`: where exchanges of all attempts are, see `folder_of`."""
+    def __init__(self, folder: Path, attempt: str, most: int = MOST) -> None:
+        """`folder`: where exchanges of all attempts are, see `folder_of`; `most`: bytes that this one may add."""
         self._folder = folder
         self._name = f"attempts/{for_file_name(attempt)}.jsonl"
         self._lock = threading.Lock()
         self._number = 0
         self._known: set[str] = set()
+        self._room = most
 
     def note(self, exchange: Exchange, request: bytes, cuts: list[int], answer: bytes) -> Exchange:
-        """Write an exchange down; returns it with its number and its pieces. Raises OSError.
+        """Write an exchange down; returns it with its number and its pieces. Raises OSError, `foreign.Refused` if full.
 
         `cuts`: where the request's messages begin, in bytes.
         """
@@ -81,16 +86,27 @@ class Recorder:
             exchange = exchange.model_copy(update={"number": self._number, "request": asked, "answer": answered})
             if self._number == 1:  # of an attempt that is made again, only the last time is kept
                 foreign.replace(self._folder, self._name, b"")
+            line = exchange.model_dump_json().encode() + b"\n"
+            self._take(len(line))
             with (self._folder / self._name).open("ab") as file:
-                file.write(exchange.model_dump_json().encode() + b"\n")
+                file.write(line)
         return exchange
+
+    def _write(self, name: str, packed: bytes) -> None:
+        self._take(len(packed) + BLOCK)
+        foreign.replace(self._folder, name, packed)
+
+    def _take(self, size: int) -> None:
+        if size > self._room:
+            raise foreign.Refused("the attempt's records take more than they may: this one is not kept")
+        self._room -= size
 
     def _keep(self, piece: bytes) -> str:
         digest = hashlib.sha256(piece).hexdigest()
         name = _place(digest)
         if digest not in self._known:
             if not foreign.is_file(self._folder, name):
-                foreign.replace(self._folder, name, zlib.compress(piece, 6))
+                self._write(name, zlib.compress(piece, 6))
             self._known.add(digest)
         return digest
 

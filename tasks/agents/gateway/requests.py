@@ -23,6 +23,8 @@ REACHING = (
     "google_search", "googlesearch", "url_context", "urlcontext", "codeexecution", "googlemaps", "image_generation",
 )  # fmt: skip
 """Beginnings of the names of tools that a provider runs itself: most reach the internet, all cost beyond tokens."""
+OUTSIDE = ("mcp_servers", "web_search_options", "plugins", "models", "fallbacks", "route")
+"""Members that make a provider ask other hosts, or other models than the one that is named (OpenRouter's)."""
 USUAL_TIERS = (None, "auto", "default", "standard", "standard_only", "flex")
 
 
@@ -78,8 +80,9 @@ def _is_usual(values: dict[str, Any]) -> None:
         for said in (str(tool.get("type") or ""), *(() if "type" in tool else tool)):
             if said.lower().startswith(REACHING):
                 raise NotAllowed(f"tool {said!r} is run by the provider, outside of the sandbox: switch it off")
-    if values.get("mcp_servers"):
-        raise NotAllowed("mcp_servers are asked by the provider, outside of the sandbox: leave them out")
+    for name in OUTSIDE:
+        if values.get(name):
+            raise NotAllowed(f"`{name}` would be asked by the provider, outside of the sandbox: leave it out")
     if values.get("background"):
         raise NotAllowed("background answers are not counted: leave `background` out")
     if values.get("service_tier") not in USUAL_TIERS or values.get("speed") not in (None, "standard"):

@@ -75,8 +75,8 @@ class Gateway:
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._folder = Path()
-        self.refused_hosts: list[str] = []
-        """Hosts that were asked for by CONNECT and are not allowed, the first hundred."""
+        self.refused: list[str] = []
+        """What was asked for and is not allowed (hosts, models, tools of a provider's), the first hundred."""
 
     @property
     def socket(self) -> Path:
@@ -151,7 +151,7 @@ class Gateway:
                 exchanger = Exchanger(client, self._ledger, self._faults, secrets, self._silence_s)
                 quiet = logging.Logger("gateway", logging.CRITICAL + 1)  # no agent writes into our log
                 http = web.Server(
-                    Handler(self.models, exchanger, self._keep),
+                    Handler(self.models, exchanger, self._keep, self._refused),
                     handler_cancellation=True, access_log=None, logger=quiet, keepalive_timeout=75.0,
                 )  # fmt: skip
                 door = Doorway(http, self._extra_hosts, self._refused)
@@ -165,9 +165,9 @@ class Gateway:
                     tunnel.cancel()
                 await http.shutdown(CLOSING_S)
 
-    def _refused(self, host: str) -> None:
-        if len(self.refused_hosts) < 100:
-            self.refused_hosts.append(host[:200])
+    def _refused(self, what: str) -> None:
+        if len(self.refused) < 100:
+            self.refused.append(what[:200])
 
     def _keep(self, exchange: Exchange, asked: Asked | None, request: bytes, answer: bytes) -> None:
         call = call_of("POST", exchange.path, {})
@@ -181,7 +181,7 @@ class Gateway:
         try:
             self._record.note(exchange, request, asked.body.cuts() if asked else [], answer)
         except OSError as error:
-            self._faults.note("not_recorded", detail=str(error.strerror))
+            self._faults.note("not_recorded", detail=error.strerror or str(error))
 
 
 def _short_folder() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
-from queue import Queue
+from queue import Full, Queue
 from typing import Any
 
 from tasks.agents.gateway.models import LeakSeen
@@ -13,8 +13,10 @@ from tasks.agents.gateway.protocols import Shape
 from tasks.agents.gateway.said import Voice, said
 from tasks.code.leaks import find_leaks
 
-LONGEST = 400_000
-"""Characters of one text that are looked at; of a longer one both ends."""
+LONGEST = 200_000
+"""Characters of one text that are looked at (a second or so); of a longer one both ends."""
+MOST_WAITING = 100
+"""Requests that wait to be looked at; what comes then is left out, and that is counted."""
 BETWEEN = "\n\n%%%%%%%%\n\n"
 """Between the two, so that nothing is found that begins in one and ends in the other."""
 
@@ -31,7 +33,8 @@ class LeakWatch:
         """`patch`: the human's. `known`: texts of base that show some of it anyhow."""
         self._patch, self._known = patch, list(known)
         self._seen = LeakSeen(lines_added=find_leaks("", patch, known).lines_added)
-        self._queue: Queue[tuple[Shape, dict[str, Any]] | None] = Queue()
+        self._queue: Queue[tuple[Shape, dict[str, Any]] | None] = Queue(MOST_WAITING)
+        self._left_out = 0
         self._done: set[bytes] = set()
         self._model: list[str] = []
         self._places: dict[Voice, set[tuple[int, int]]] = {"prompt": set(), "tool": set()}
@@ -40,14 +43,17 @@ class LeakWatch:
     @property
     def seen(self) -> LeakSeen:
         """So far; all of it after `close`."""
-        return self._seen
+        return self._seen.model_copy(update={"left_out": self._left_out})
 
     def note(self, shape: Shape, body: dict[str, Any]) -> None:
         """Look at a request; returns at once."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="leak watch", daemon=True)
             self._thread.start()
-        self._queue.put((shape, body))
+        try:
+            self._queue.put_nowait((shape, body))
+        except Full:
+            self._left_out += 1
 
     def close(self) -> LeakSeen:
         """Wait until everything was looked at."""
@@ -55,7 +61,7 @@ class LeakWatch:
             self._queue.put(None)
             self._thread.join()
             self._thread = None
-        return self._seen
+        return self.seen
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -12,6 +13,7 @@ from tasks.agents.gateway import Usage
 from tasks.agents.gateway.prices import cost_usd
 from tasks.agents.scripted import Billed, Fault, Script, ScriptedModel, Turn
 from tasks.agents.scripted.script import Usage as Tokens
+from tests.tasks.agents.gateway.raw import RawProvider, says
 from tests.tasks.agents.gateway.wire import PRICES, SHAPES, Wire, allowed, events, noted, wired
 
 SAID = "I read the search, and it looks at every line twice; once is enough, so I shall make it so."
@@ -122,6 +124,25 @@ def test_two_attempts_at_once_count_their_own() -> None:
             billed = [seen.billed for seen in noted(model, 15) if seen.model == name and seen.billed]
             assert len(billed) == requests == wire.gateway.usage.requests
             matches(wire.gateway.usage, sum(billed, Billed()), "messages")
+
+
+def test_a_cache_for_an_hour_is_told_from_one_for_minutes() -> None:
+    written = {"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 400}
+    said = {"input_tokens": 10, "cache_creation_input_tokens": 700, "cache_creation": written, "output_tokens": 5}
+    answer = says(json.dumps({"type": "message", "usage": said}).encode())
+    with RawProvider(answer) as provider, wired([allowed("messages", provider.url)]) as wire:
+        wire.ask("messages")
+        usage = wire.gateway.usage
+        assert (usage.tokens_in, usage.cache_write, usage.cache_write_1h, usage.tokens_out) == (710, 700, 400, 5)
+
+
+@pytest.mark.parametrize("said", [None, [], {"input_tokens": -5, "output_tokens": "many"}, {"input_tokens": 2**60}])
+def test_counts_that_are_none_are_not_believed(said: object) -> None:
+    answer = says(json.dumps({"type": "message", "usage": said}).encode())
+    with RawProvider(answer) as provider, wired([allowed("messages", provider.url)]) as wire:
+        assert wire.ask("messages").status_code == 200
+        assert wire.gateway.usage.requests == 1
+        assert wire.gateway.usage.tokens_in < 1000
 
 
 def test_counting_beforehand_and_asking_for_models_costs_nothing() -> None:

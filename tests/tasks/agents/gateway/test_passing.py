@@ -156,6 +156,8 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("responses", {"tools": [{"type": "web_search"}]}, 400, "run by the provider"),
     ("gemini", {"tools": [{"googleSearch": {}}]}, 403, "googleSearch"),
     ("messages", {"mcp_servers": [{"url": "https://x"}]}, 403, "mcp_servers"),
+    ("chat", {"models": ["dear/one", "dear/two"]}, 403, "models"),
+    ("chat", {"web_search_options": {"search_context_size": "high"}}, 403, "web_search_options"),
     ("responses", {"background": True}, 400, "background"),
     ("chat", {"service_tier": "priority"}, 403, "service_tier"),
     ("messages", {"speed": "fast"}, 403, "speed"),
@@ -183,6 +185,8 @@ def test_what_no_attempt_may_ask(
     if shape == "messages":
         assert answer.json()["type"] == "error"
     assert every[shape].gateway.ended is None
+    if status != 400 or shape == "responses":  # not where the body itself is wrong
+        assert reason in every[shape].gateway.refused[-1]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +196,7 @@ def test_what_no_attempt_may_ask(
         b'{"model":"m","messages":[]}{"model":"dear"}', b'\xef\xbb\xbf{"model":"m"}', b'{"model":"m","a":NaN}',
         b'{"model":"\xff"}', b'{"model":"m",}', b'{"model":"m" "b":1}', b"[" * 100_000,
         b'{"model":"m","x":' + b"[" * 90_000,
+        b'{"model":"m","x":[' + b"[]," * 1_100_000 + b"[]]}",
         b'{"model":"m","x":' + b"9" * 5000 + b"}",
     ],
 )  # fmt: skip

@@ -108,6 +108,19 @@ def test_a_full_disk_is_a_fault_and_no_end(tmp_path: Path) -> None:
     assert [(fault.kind, fault.detail) for fault in wire.gateway.faults] == [("not_recorded", os.strerror(20))]
 
 
+def test_an_agent_cannot_fill_the_disk(tmp_path: Path) -> None:
+    record = Recorder(tmp_path, "a", most=200_000)
+    with RawProvider(says(b"{}")) as provider, wired([allowed("chat", provider.url)], record=record) as wire:
+        for _ in range(20):
+            assert wire.ask("chat", user=os.urandom(20_000).hex()).status_code == 200
+    (fault,) = wire.gateway.faults
+    assert (fault.kind, fault.detail) == (
+        "not_recorded", "the attempt's records take more than they may: this one is not kept",
+    )  # fmt: skip
+    assert fault.count + len(list(exchanges(tmp_path, "a"))) == 20
+    assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) < 200_000
+
+
 def test_records_lie_in_the_work_area_of_the_store(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert folder_of(store).is_relative_to(store.work)

@@ -222,6 +222,15 @@ def test_requests_in_a_row_are_answered_in_a_row() -> None:
         assert wire.gateway.usage.requests == 3
 
 
+def test_who_asks_first_whether_to_send_its_body_is_told_to() -> None:
+    with RawProvider(GOOD) as provider, wired([allowed("messages", provider.url)]) as wire, knock(wire) as connection:
+        connection.sendall(POST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(SMALL))
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(SMALL)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        assert "expect" not in provider.headers()
+
+
 def test_a_huge_request_is_refused_before_it_is_held(door: Wire) -> None:
     answer = said(door, POST + b"Content-Length: 99999999999\r\n\r\n" + SMALL, until=b"}}")
     assert answer.split(b" ", 2)[1] == b"413"
@@ -274,7 +283,7 @@ def test_a_host_that_is_allowed_is_reached_by_its_name_and_port_alone() -> None:
             assert provider.requests == [b"GET /a HTTP/1.1\r\nHost: y\r\n\r\n"]
             for other in (b"127.0.0.1:%d" % port, b"localhost:%d" % (port + 1), b"example.org:80", b"xexample.org:443"):
                 assert said(wire, b"CONNECT %b HTTP/1.1\r\n\r\n" % other).startswith(b"HTTP/1.1 403 ")
-            assert wire.gateway.refused_hosts[-1] == "xexample.org:443"
+            assert wire.gateway.refused[-1] == "xexample.org:443"
 
 
 def test_a_gateway_ends_while_all_are_at_it() -> None:
