@@ -42,6 +42,7 @@ class Handler:
         """`refused` is told what was asked for in vain."""
         self._models, self._exchanger, self._keep, self._refused = models, exchanger, keep, refused
         self._turns = asyncio.Semaphore(MOST_AT_ONCE)
+        self._under_way: set[asyncio.Task[object]] = set()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer."""
@@ -49,9 +50,22 @@ class Handler:
         beside = self._beside(request, call)
         if beside is not None:
             return beside
+        task = asyncio.current_task()
         assert call is not None
-        async with self._turns:
-            return await self._ask(request, call)
+        assert task is not None
+        self._under_way.add(task)
+        try:
+            async with self._turns:
+                return await self._ask(request, call)
+        finally:
+            self._under_way.discard(task)
+
+    async def close(self) -> None:
+        """End what is under way, and wait until it is booked."""
+        under_way = list(self._under_way)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     def _beside(self, request: web.BaseRequest, call: Call | None) -> web.Response | None:
         """The answer to all that is no request to a model."""

@@ -2,6 +2,7 @@
 
     agents/exchanges/pieces/<2 digits>/<sha256>.z     what was said: a piece of a body, zlib
     agents/exchanges/attempts/<attempt>.jsonl         one line per request: its pieces, its answer's, its usage
+    agents/exchanges/attempts/<attempt>.jsonl.before/1.jsonl   of an earlier time, ended in the middle
 
 A conversation sends all that was said before with every request. So a request is cut where its messages begin, and each
 message is one piece, which is there once, however often it is sent; the pieces in a row are the body, byte for byte.
@@ -10,6 +11,7 @@ Keys are in neither: requests are kept without their headers, and answers are fr
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -84,8 +86,8 @@ class Recorder:
             answered = tuple(self._keep(piece) for piece in pieces(answer, []))
             self._number += 1
             exchange = exchange.model_copy(update={"number": self._number, "request": asked, "answer": answered})
-            if self._number == 1:  # of an attempt that is made again, only the last time is kept
-                foreign.replace(self._folder, self._name, b"")
+            if self._number == 1:
+                self._begin()
             line = exchange.model_dump_json().encode() + b"\n"
             self._take(len(line))
             with (self._folder / self._name).open("ab") as file:
@@ -100,6 +102,15 @@ class Recorder:
         if size > self._room:
             raise foreign.Refused("the attempt's records take more than they may: this one is not kept")
         self._room -= size
+
+    def _begin(self) -> None:
+        """A new index. One of an earlier time, which was ended in the middle, stays: it was paid for."""
+        index = self._folder / self._name
+        index.parent.mkdir(exist_ok=True)
+        earlier = len(foreign.names(self._folder, f"{self._name}.before"))
+        with contextlib.suppress(FileNotFoundError):
+            (self._folder / f"{self._name}.before").mkdir(exist_ok=True)
+            index.rename(self._folder / f"{self._name}.before" / f"{earlier + 1}.jsonl")
 
     def _keep(self, piece: bytes) -> str:
         digest = hashlib.sha256(piece).hexdigest()

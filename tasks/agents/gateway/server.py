@@ -36,7 +36,8 @@ SILENCE_S = 600.0
 """Seconds without a byte after which a provider hangs; the clients of providers wait as long."""
 LONGEST_PATH = 100
 """Bytes of a unix socket's path; the kernel takes 108."""
-CLOSING_S = 10.0
+CLOSING_S = 1.0
+"""Seconds in which connections must have ended that are closed with the gateway."""
 
 
 class GatewayError(UserError, ValueError):
@@ -120,7 +121,6 @@ class Gateway:
         self._started.wait()
         if self._failure is not None:
             self.__exit__()
-            raise self._failure
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -132,11 +132,13 @@ class Gateway:
         if self._watch is not None:
             self._watch.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._failure is not None and not any(exception):
+            raise self._failure
 
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # handed over to the thread that waits for the start
+        except BaseException as error:  # handed over to the thread that started it
             self._failure = error
         finally:
             self._started.set()
@@ -150,19 +152,22 @@ class Gateway:
             async with new_client() as client:
                 exchanger = Exchanger(client, self._ledger, self._faults, secrets, self._silence_s)
                 quiet = logging.Logger("gateway", logging.CRITICAL + 1)  # no agent writes into our log
+                handler = Handler(self.models, exchanger, self._keep, self._refused)
                 http = web.Server(
-                    Handler(self.models, exchanger, self._keep, self._refused),
-                    handler_cancellation=True, access_log=None, logger=quiet, keepalive_timeout=75.0,
+                    handler, handler_cancellation=True, access_log=None, logger=quiet, keepalive_timeout=75.0,
                 )  # fmt: skip
                 door = Doorway(http, self._extra_hosts, self._refused)
-                self.socket.parent.mkdir(mode=0o755)
+                self.socket.parent.mkdir()
                 server = await self._loop.create_unix_server(door, str(self.socket))
-                os.chmod(self.socket, 0o666)  # whoever runs in the sandbox; nobody else gets to the folder
+                # for whoever runs in the sandbox; nobody else gets to the folder above
+                self.socket.parent.chmod(0o755)
+                self.socket.chmod(0o666)
                 self._started.set()
                 await self._stop.wait()
                 server.close()
                 for tunnel in door.tunnels:
                     tunnel.cancel()
+                await handler.close()
                 await http.shutdown(CLOSING_S)
 
     def _refused(self, what: str) -> None:

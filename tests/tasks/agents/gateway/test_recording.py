@@ -99,6 +99,20 @@ def test_what_is_damaged_says_so_and_harms_nothing_else(tmp_path: Path) -> None:
     assert list(exchanges(tmp_path, "unknown")) == []
 
 
+def test_what_an_attempt_paid_before_it_was_made_again_stays(tmp_path: Path) -> None:
+    for content in ("first", "second", "third"):
+        with (
+            RawProvider(says(json.dumps({"id": content}).encode())) as provider,
+            wired([allowed("chat", provider.url)], record=Recorder(tmp_path, "a")) as wire,
+        ):
+            wire.ask("chat")
+    (last,) = exchanges(tmp_path, "a")
+    assert b"third" in kept(tmp_path, last.answer)
+    earlier = sorted((tmp_path / "attempts" / "a.jsonl.before").iterdir())
+    assert [file.name for file in earlier] == ["1.jsonl", "2.jsonl"]
+    assert all(len(file.read_bytes().splitlines()) == 1 for file in earlier)
+
+
 def test_a_full_disk_is_a_fault_and_no_end(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with RawProvider(says(b"{}")) as provider:

@@ -71,7 +71,7 @@ def test_an_agent_cannot_tell_litellm_where_to_go() -> None:
         elsewhere.settimeout(0.2)
         place = f"http://127.0.0.1:{elsewhere.getsockname()[1]}"
         more = dict.fromkeys(("api_base", "base_url", "azure_endpoint"), place)
-        more |= {"custom_llm_provider": "anthropic", "api_key": "mine", "mock_response": "hello", "fallbacks": ["x"]}
+        more |= {"custom_llm_provider": "anthropic", "api_key": "mine", "mock_response": "hello"}
         for shape in SHAPES:
             with ScriptedModel([Script(turns=(TURN,))]) as model, wired([by(shape, "openai", model.url)]) as wire:
                 assert ask(wire, shape, **more).status_code == 200

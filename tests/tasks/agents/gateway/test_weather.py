@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -305,3 +308,44 @@ def test_a_gateway_ends_while_all_are_at_it() -> None:
         assert wire.gateway.usage.estimated_requests == wire.gateway.usage.requests == 5
         assert not folder.exists()
         ending.set()
+
+
+def test_a_gateway_ends_while_nobody_answers() -> None:
+    ending = threading.Event()
+    with RawProvider(lambda _: ending.wait(20) and None) as provider:
+        with wired([allowed("chat", provider.url)]) as wire, knock(wire) as connection:
+            connection.sendall(POST.replace(b"/messages", b"/chat/completions"))
+            connection.sendall(b"Content-Length: %d\r\n\r\n%b" % (len(CHAT), CHAT))
+            wait_for(lambda: provider.requests)
+            wire.gateway.__exit__()
+            assert connection.recv(1) == b""
+        ending.set()
+
+
+CHAT = json.dumps(body("chat")).encode()
+
+
+def test_where_the_socket_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """For whoever is in a sandbox, whatever the umask; for nobody else on this machine; in reach of the kernel."""
+    deep = tmp_path / ("long" * 20) / ("name" * 10)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    before = os.umask(0o077)
+    try:
+        with wired([allowed("messages", "http://127.0.0.1:9")]) as wire:
+            place = wire.gateway.socket
+            assert wire.client.get("/").status_code == 200
+            assert [stat.S_IMODE(path.stat().st_mode) for path in (place, place.parent, place.parent.parent)] == [
+                0o666, 0o755, 0o700,
+            ]  # fmt: skip
+            assert list(place.parent.iterdir()) == [place]
+    finally:
+        os.umask(before)
+    assert not place.parent.parent.exists()
+
+
+def test_a_gateway_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "door").write_text("")
+    monkeypatch.setattr("tasks.agents.gateway.server._short_folder", lambda: tmp_path)
+    with pytest.raises(FileExistsError), wired([allowed("messages", "http://127.0.0.1:9")]):
+        pass
