@@ -156,6 +156,7 @@ def _summary(run: Run, plan: Plan, done: dict[str, Attempted], problems: Sequenc
         statuses=dict(Counter([*(row.status for row in rows.values()), *without])),
         cost_usd=sum(row.cost_usd or 0.0 for row in rows.values()),
         cost_now_usd=sum(ended.cost_usd or 0.0 for ended in done.values()),
+        cost_lost_usd=sum(row.cost_before_usd for row in rows.values()),
         predictions=file, problems=[*problems, *plan.left_out],
         missing=[*run.missing, *([f"{missing} of {len(ids)} attempts have no answer yet"] if missing else [])],
     )  # fmt: skip

@@ -84,6 +84,8 @@ class AgentsSummary(Summary):
     """Of all that have an answer, by the gateway's count."""
     cost_now_usd: float
     """Of those that were made in this run."""
+    cost_lost_usd: float = 0.0
+    """Of earlier times of these attempts that left no answer."""
     predictions: str = ""
     """File for `isobench evaluate`; empty if there are none, or the store is no folder."""
     problems: list[str] = []

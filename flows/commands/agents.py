@@ -12,6 +12,7 @@ from flows.commands.terminal import note, say, table, warn
 
 if TYPE_CHECKING:
     from configs.agent_runs import AgentsConfig
+    from configs.models import SandboxConfig
     from flows.summaries import AgentsSummary
     from storage.tables import Attempt
     from tasks.agents.planning import Plan
@@ -59,6 +60,7 @@ def run_run(
     must_have_keys(loaded)
     must_have_prices(loaded)
     require(loaded.sandbox)
+    must_confine(loaded.sandbox)
     loaded = _trusted(loaded)
     with running(loaded.store, verbose):
         from flows.agents import run_agents
@@ -121,9 +123,10 @@ def print_agents(summary: AgentsSummary) -> None:
 
     _print_attempts(Store(summary.store).rows(Attempt, attempt_id=summary.attempt_ids))
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
+    lost = f"; {summary.cost_lost_usd:.4f} more for times without an answer" if summary.cost_lost_usd else ""
     say(
         f"{summary.attempts} attempts: {summary.made} made now, {summary.before} were there. {statuses}. "
-        f"Cost {summary.cost_usd:.4f} USD, of which {summary.cost_now_usd:.4f} now"
+        f"Cost {summary.cost_usd:.4f} USD, of which {summary.cost_now_usd:.4f} now{lost}"
     )
     if summary.predictions:
         say(f"isobench evaluate --dataset {summary.store} --predictions {summary.predictions}")
@@ -199,6 +202,17 @@ def must_have_keys(config: AgentsConfig) -> None:
         name = model.provider.key
         if name is not None and provider_of(model).api_key is None:
             raise UserError(f"{name} is not set, which model {model.name} needs: put it into .env or the environment")
+
+
+def must_confine(sandbox: SandboxConfig) -> None:
+    """Raises UserError where nothing would hold an agent."""
+    from tasks.sandbox.local.bubblewrap import find_bubblewrap
+
+    if sandbox.kind == "local" and find_bubblewrap() is None:
+        raise UserError(
+            "agents run only where they are confined: install bubblewrap (`apt install bubblewrap`) or use the docker "
+            "sandbox (`sandbox.kind: docker`); `isobench doctor` says what this machine has"
+        )
 
 
 def must_have_prices(config: AgentsConfig) -> None:

@@ -61,6 +61,10 @@ def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bo
     overrides = [f"store={store}", *([f"sandbox.kind={sandbox}"] if sandbox else [])]
     config = load_config(DEMO / "demo.yaml", overrides)
     require(config.sandbox)
+    if with_agents:
+        from flows.commands.agents import must_confine
+
+        must_confine(config.sandbox)
     with running(store, verbose):
         from flows.dataset import build_dataset
         from flows.evaluation import evaluate

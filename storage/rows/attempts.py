@@ -59,6 +59,8 @@ class Attempt(Row):
     """Requests whose counts are, in part, an estimate: the provider did not come to say them."""
     cost_usd: float | None = None
     """By the prices of the configuration or of litellm's table. None: no price is known."""
+    cost_before_usd: float = 0.0
+    """Of earlier times of this attempt that left no answer: their run was killed, or the model could not be reached."""
     faults: list[str] = Field(default_factory=list)
     """What the model's provider did wrong on the way (429, 529, 5xx, cut and hanging answers), with counts."""
     notes: list[str] = Field(default_factory=list)

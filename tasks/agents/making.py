@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+
+from filelock import FileLock
+from pydantic import ValidationError
 
 from configs.agent_files import AgentFile
 from configs.agent_runs import AgentModelConfig, AgentsConfig, PricesConfig
@@ -14,14 +18,14 @@ from storage.tables import Attempt, Instance
 from tasks.agents.attempt import AgentUsed, run_attempt
 from tasks.agents.base_tree import BaseTree
 from tasks.agents.gateway.models import AllowedModel, Budget, Fault, Prices, Provider
-from tasks.agents.gateway.recording import Recorder, folder_of
+from tasks.agents.gateway.recording import Exchange, Recorder, folder_of
 from tasks.agents.gateway.server import Gateway, GatewayError
 from tasks.agents.gateway.watching import LeakWatch
 from tasks.agents.installed.installing import NotInstalled, install
 from tasks.agents.models import Attempt as Ended
 from tasks.agents.models import AttemptTask
-from tasks.agents.planning import Planned
-from tasks.agents.recording import Attempted, record
+from tasks.agents.planning import Planned, answered
+from tasks.agents.recording import Attempted, attempted, record
 from tasks.environments.trees import clone_path
 from tasks.sandbox import foreign
 from tasks.sandbox.foreign_folders import remove
@@ -38,8 +42,21 @@ def make_attempt(
 ) -> Attempted:  # fmt: skip
     """Make an attempt and append its rows. What fails is a status with its reason.
 
+    Of several runs on one store that want the same attempt, one makes it; the others wait, and take what it came to.
     Raises SandboxError if this process is ending: then nothing is kept, and the attempt is made again.
     """
+    keep = store.work / "agents" / "attempts" / planned.attempt_id
+    keep.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{keep}.lock"):  # the kernel frees that of a process which was killed
+        if (known := answered(store, [planned.attempt_id]).get(planned.attempt_id)) is not None:
+            return attempted(known)
+        return _make(planned, agent, model, config, instance, arm, run_id, store, keep)
+
+
+def _make(
+    planned: Planned, agent: AgentFile, model: AgentModelConfig, config: AgentsConfig, instance: Instance, arm: Arm,
+    run_id: str, store: Store, keep: Path,
+) -> Attempted:  # fmt: skip
     common = {
         "attempt_id": planned.attempt_id, "run_id": run_id, "instance_id": instance.instance_id, "repo": instance.repo,
         "agent": agent.name, "model": model.name, "sample": planned.sample,
@@ -50,9 +67,7 @@ def make_attempt(
         gateway = gateway_for(model, config, record_to, watch)
     except (NotInstalled, GatewayError) as error:
         return record(Attempt.model_validate({**common, "status": "setup_failed", "reason": str(error)}), "", store)
-    keep = store.work / "agents" / "attempts" / planned.attempt_id
     remove(keep)  # of a run that was killed
-    keep.parent.mkdir(parents=True, exist_ok=True)
     try:
         ended = run_attempt(
             AttemptTask(instance, arm, BaseTree(store.work / clone_path(instance.repo), instance.base_commit)),
@@ -62,6 +77,7 @@ def make_attempt(
         values = {
             **common, **_measured(ended), **_told(ended, installed.version), **_kept(ended, keep, store),
             "cost_usd": ended.usage.cost_usd if _priced(gateway) else None,
+            "cost_before_usd": cost_before(folder_of(store), planned.attempt_id),
             "exchanges": f"{folder_of(store).relative_to(store.work)}/attempts/{planned.attempt_id}.jsonl",
         }  # fmt: skip
         return record(Attempt.model_validate(values), ended.patch, store)
@@ -92,6 +108,16 @@ def provider_of(model: AgentModelConfig) -> Provider:
     said = model.provider
     key = None if said.key is None else secret(said.key)
     return Provider(protocol=said.protocol, base_url=said.base_url, translate=said.translate, api_key=key)
+
+
+def cost_before(folder: Path, attempt: str) -> float:
+    """US dollars that earlier times of an attempt cost, by what the gateway wrote down of them."""
+    place, cost = f"attempts/{attempt}.jsonl.before", 0.0
+    for name in foreign.names(folder, place):
+        for line in (foreign.text(folder, f"{place}/{name}", KEPT_BYTES) or "").splitlines():
+            with suppress(ValidationError):
+                cost += Exchange.model_validate_json(line).usage.cost_usd
+    return cost
 
 
 def _prices(said: PricesConfig) -> Prices:

@@ -28,6 +28,11 @@ def record(row: Attempt, patch: str, store: Store) -> Attempted:
         row = row.model_copy(update={"prediction_id": made.prediction_id})
         store.append([made])
     store.append([row])
+    return attempted(row)
+
+
+def attempted(row: Attempt) -> Attempted:
+    """A row in short."""
     return Attempted(
         attempt_id=row.attempt_id, status=row.status, reason=row.reason, prediction_id=row.prediction_id,
         cost_usd=row.cost_usd,

@@ -129,6 +129,7 @@ def holds_what_was_done(store: Store, model: ScriptedModel) -> None:
     assert {(row.tokens_in, row.tokens_out) for row in rows} == {(billed.input, billed.output)}
     cost = (billed.input * 1000 + billed.output * 2000) / 1e6
     assert [row.cost_usd for row in rows] == [pytest.approx(cost)] * 3
+    assert [row.cost_before_usd for row in rows] == [0, pytest.approx(cost), pytest.approx(cost)], "interrupted, killed"
     assert {(row.prompt_leak_rate, row.tool_leak_rate) for row in rows} == {(0.0, 0.0)}
     assert b"I append a line." in get(store, rows[0].log)
     predictions = store.rows(Prediction)
