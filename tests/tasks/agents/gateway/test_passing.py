@@ -110,6 +110,20 @@ def test_a_stream_streams() -> None:
         assert next(found) == b'data: {"type":"two"}\n\n'
 
 
+def test_the_users_proxy_is_taken_but_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with RawProvider(says(ANSWER)) as proxy, RawProvider(says(ANSWER)) as near:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        far = allowed("messages", "http://models.example", asked="far")
+        with wired([far, allowed("messages", near.url)]) as wire:
+            assert wire.ask("messages", model="far").status_code == 200
+            assert proxy.requests[0].startswith(b"POST http://models.example/v1/messages HTTP/1.1\r\n")
+            assert wire.ask("messages").status_code == 200
+            assert (len(proxy.requests), len(near.requests)) == (1, 1)
+
+
 def test_an_answer_that_is_packed_all_the_same_is_counted() -> None:
     packed = says(gzip.compress(ANSWER), more="Content-Encoding: gzip\r\n")
     with RawProvider(packed) as provider, wired([allowed("messages", provider.url)]) as wire:
