@@ -11,7 +11,7 @@ import pytest
 
 from configs.agent_files import load_agent
 from tasks.agents.installed.atif import MAX_CHARACTERS, bounded, bounded_values
-from tasks.agents.installed.reading import newest, read
+from tasks.agents.installed.reading import Left, newest, read
 from tasks.agents.installed.told import Told
 
 LEFT = Path(__file__).parent / "left"
@@ -171,6 +171,23 @@ def test_lines_that_are_no_objects_are_counted(tmp_path: Path) -> None:
     found = read(load_agent("opencode"), tmp_path, log)
     assert found.steps == 3
     assert found.unread == 3
+
+
+def test_the_reader_in_the_page_reads(tmp_path: Path) -> None:
+    page = Path("docs/add-an-agent.md").read_text()
+    example = next(block for block in page.split("```python\n")[1:] if "def read(" in block).split("```")[0]
+    names: dict[str, Any] = {}
+    exec(example, names)
+    call = {"id": "1", "tool": "bash", "input": {"command": "ls"}}
+    lines = [
+        {"type": "answer", "text": "I look.", "tokens": 7, "call": call},
+        {"type": "result", "call_id": "1", "output": "a.py"},
+    ]
+    (tmp_path / "record.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = names["read"](Left(tmp_path, tmp_path / "no.log", "record.jsonl"))
+    assert found.steps == 1
+    assert found.trajectory["steps"][0]["observation"] == {"results": [{"source_call_id": "1", "content": "a.py"}]}
+    assert found.trajectory["steps"][0]["metrics"] == {"prompt_tokens": 7}
 
 
 def test_numbers_that_no_json_file_can_hold_become_texts() -> None:
