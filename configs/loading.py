@@ -6,15 +6,17 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from configs.errors import UserError
 from configs.explaining import expected, field_at, section_of, show, suggest
-from configs.models import Config
+from configs.models import Config, Section
 from configs.yamltree import Place, YamlError, parse
+
+S = TypeVar("S", bound=Section)
 
 _CREDENTIALS = re.compile(r"(?<=http|ttps)://[^/\s]*@")
 """`https://user:password@host`, `https://token@host`; `ssh://git@host` is fine."""
@@ -35,36 +37,47 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     (`repository.url` where it is a folder, `perf_tests.seeded`) are relative to the file, those in overrides to the
     working directory; all come back absolute. Raises ConfigError with all problems at once.
     """
-    return _Loader(Path(path)).load(list(overrides))
+    loader = _Loader(Path(path), Config)
+    return loader.resolve(loader.load(list(overrides)))
 
 
-class _Loader:
-    def __init__(self, path: Path) -> None:
-        self.path = path
+def load_section(path: str | Path, model: type[S], overrides: Iterable[str] = ()) -> S:
+    """A YAML file of another kind, read, explained and checked in the same way. Raises ConfigError."""
+    return _Loader(Path(path), model).load(list(overrides))
+
+
+class _Loader(Generic[S]):
+    def __init__(self, path: Path, model: type[S]) -> None:
+        self.path, self.model = path, model
         self.where: dict[Place, str] = {}
         """`x.yaml:12` or `--set a.b=value`, for every value."""
         self.plain: dict[Place, str] = {}
         """What stands there, where it was read as a number or a truth value."""
 
-    def load(self, overrides: list[str]) -> Config:
+    def load(self, overrides: list[str]) -> S:
+        """The file with overrides and defaults. Raises ConfigError."""
         data = self._read()
         for override in overrides:
             self._override(data, override)
         # a section whose options are all commented out is null in YAML and means its defaults
-        for name, field in Config.model_fields.items():
+        for name, field in self.model.model_fields.items():
             if data.get(name, ...) is None and section_of(field.annotation) is field.annotation:
                 del data[name]
         try:
-            config = _validated(data)
+            config = self._validated(data)
         except ValidationError as error:
             for problem in error.errors():
                 self._take_as_text(data, problem)
             try:
-                config = _validated(data)
+                config = self._validated(data)
             except ValidationError as left:
                 problems = sorted(left.errors(), key=lambda problem: self._line(problem["loc"]))
                 raise ConfigError(map(self._explain, problems)) from None
-        return self._resolve(config)
+        return config
+
+    def _validated(self, data: dict[str, Any]) -> S:
+        # strict, so that `max_files: "3"` or `true` is no number; as JSON, because strict Python input has no dates
+        return self.model.model_validate_json(json.dumps(data), strict=True)
 
     def _take_as_text(self, data: Any, problem: ErrorDetails) -> None:
         """Where text is wanted, `python: 3.10` and a commit `0012345` are the text that stands there."""
@@ -92,7 +105,7 @@ class _Loader:
             line_text = "" if error.line is None else f"{error.line}: "
             raise ConfigError([f"{self.path}:{line_text or ' '}{error}"]) from None
         if tree.data is None:
-            raise ConfigError([f"{self.path}: empty: at least `repository: {{name: owner/name}}` is needed"])
+            raise ConfigError([f"{self.path}: empty: {_least(self.model)} needed"])
         if not isinstance(tree.data, dict):
             raise ConfigError([f"{self.path}:1: expected sections such as `repository:`, got {show(tree.data)}"])
         self.where = {place: f"{self.path}:{line}" for place, line in tree.lines.items()}
@@ -124,18 +137,19 @@ class _Loader:
     def _explain(self, problem: ErrorDetails) -> str:
         place: Place = tuple(key for key in problem["loc"] if key != "[key]")
         name = _dotted(place)
-        section = ".".join(str(key) for key in place[:-1])
+        section = ".".join(key for key in place[:-1] if isinstance(key, str))
         kind = problem["type"]
         if kind == "extra_forbidden":
-            return f"{self._at(place)}: {name}: unknown option; {suggest(str(place[-1]), Config, section)}"
-        field, inside = field_at(Config, place)
+            return f"{self._at(place)}: {name}: unknown option; {suggest(str(place[-1]), self.model, section)}"
+        field, inside = field_at(self.model, place)
         if kind == "missing":
             wanted = f"; expected {expected(field)}" if field else ""
             return f"{self._at(place)}: {name}: missing{wanted}"
         if kind == "value_error" or field is None:
             message = problem["msg"].removeprefix("Value error, ")
             # what was refused may be a password
-            got = "" if re.search(r"://[^/\s]*@", str(problem["input"])) else f", got {show(problem['input'])}"
+            hidden = name.endswith("key") or re.search(r"://[^/\s]*@", str(problem["input"]))
+            got = "" if hidden else f", got {show(problem['input'])}"
             return f"{self._at(place)}: {name}: {message}{got}"
         return f"{self._at(place)}: {name}: expected {expected(field, inside)}, got {show(problem['input'])}"
 
@@ -148,7 +162,8 @@ class _Loader:
             place = place[:-1]
         return self.where.get(place, str(self.path))
 
-    def _resolve(self, config: Config) -> Config:
+    def resolve(self, config: Config) -> Config:
+        """Relative paths made absolute; what only files can tell, checked. Raises ConfigError."""
         problems = []
         seeded: dict[str, list[str]] = {}
         for sha, scripts in config.perf_tests.seeded.items():
@@ -180,9 +195,11 @@ class _Loader:
         return (base / Path(text).expanduser()).resolve()
 
 
-def _validated(data: dict[str, Any]) -> Config:
-    # strict, so that `max_files: "3"` or `true` is no number; as JSON, because strict Python input has no dates
-    return Config.model_validate_json(json.dumps(data), strict=True)
+def _least(model: type[Section]) -> str:
+    if model is Config:
+        return "at least `repository: {name: owner/name}` is"
+    names = [f"`{name}`" for name, field in model.model_fields.items() if field.is_required()]
+    return f"at least {' and '.join(names)} are"
 
 
 def _is_folder(url: str) -> bool:

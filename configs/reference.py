@@ -1,16 +1,19 @@
 """The reference of all options, made from the models.
 
-To renew the committed page: `python -m configs.reference > docs/reference/configuration.md`.
+To renew the committed pages: `python -m configs.reference > docs/reference/configuration.md`, and
+`python -m configs.reference agents > docs/reference/agents.md`.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
+from configs.agent_runs import AgentsConfig
 from configs.explaining import expected, options, section_of
 from configs.models import Config
 from configs.secrets import Secrets
@@ -31,8 +34,8 @@ class Option(BaseModel):
     text: str
 
 
-def describe() -> list[Option]:
-    """Every option of the YAML files, in the order of the models; sections themselves are left out."""
+def describe(model: type[BaseModel] = Config) -> list[Option]:
+    """Every option of a kind of YAML file, in the order of the models; sections themselves are left out."""
     return [
         Option(
             section=dotted.rpartition(".")[0],
@@ -41,7 +44,7 @@ def describe() -> list[Option]:
             default=_default(field),
             text=_text(field),
         )
-        for dotted, field in options(Config).items()
+        for dotted, field in options(model).items()
         if section_of(field.annotation) is None
     ]
 
@@ -64,8 +67,35 @@ def to_markdown() -> str:
         "repository: {name: more-itertools/more-itertools}",
         "```",
     ]
-    found = describe()
-    sections = {name: field for name, field in options(Config).items() if section_of(field.annotation) is not None}
+    lines += [*_sections(Config), "", "## Environment variables", "", *_environment()]
+    return "\n".join(lines) + "\n"
+
+
+def agents_markdown() -> str:
+    """The reference page of the files that `isobench agents` reads."""
+    lines = [
+        "# Configuration of agents' runs",
+        "",
+        "Every option of a YAML file for `isobench agents plan` and `run`, with what it takes and its default. Any of",
+        "them can be given on the command line as `--set section.option=value`. [How to use it](../run-agents.md).",
+        "",
+        "This page is generated from `configs/agent_runs.py` and `configs/attempts.py`; after a change there, run",
+        "`python -m configs.reference agents > docs/reference/agents.md`.",
+        "",
+        "The smallest file:",
+        "",
+        "```yaml",
+        "agents: [mini-swe-agent]",
+        "models: [{name: gpt-5-mini, provider: openai}]",
+        "```",
+    ]
+    return "\n".join([*lines, *_sections(AgentsConfig)]) + "\n"
+
+
+def _sections(model: type[BaseModel]) -> list[str]:
+    lines: list[str] = []
+    found = describe(model)
+    sections = {name: field for name, field in options(model).items() if section_of(field.annotation) is not None}
     for name, field in {**sections, "": None}.items():
         title = f"`{name}`" if name else "Top of the file"
         text = _text(field) if field else "Options that belong to no section."
@@ -79,8 +109,7 @@ def to_markdown() -> str:
             "",
             *_table(name, [option for option in found if option.section == name]),
         ]
-    lines += ["", "## Environment variables", "", *_environment()]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _table(section: str, rows: list[Option]) -> list[str]:
@@ -124,4 +153,4 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    print(to_markdown(), end="")
+    print(agents_markdown() if sys.argv[1:] == ["agents"] else to_markdown(), end="")

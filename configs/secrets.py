@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dotenv import dotenv_values
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -49,6 +50,12 @@ class Secrets(BaseSettings):
 def load_secrets(env_file: str | Path = ".env") -> Secrets:
     """Read environment and `.env` (in the working directory by default; may be absent)."""
     return Secrets(_env_file=env_file)
+
+
+def secret(name: str, env_file: str | Path = ".env") -> SecretStr | None:
+    """The value of any variable, from the environment or `.env`, for whoever hands it on at the last moment."""
+    value = os.environ.get(name) or dotenv_values(env_file).get(name)
+    return SecretStr(value) if value else None
 
 
 def export_secrets(env_file: str | Path = ".env") -> list[str]:

@@ -17,6 +17,16 @@ import typer  # noqa: E402
 from typer.core import TyperCommand  # noqa: E402
 
 from configs.errors import UserError  # noqa: E402
+from flows.cli_agents import agents as agent_commands  # noqa: E402
+from flows.cli_exchange import harbor, importing  # noqa: E402
+from flows.options import (  # noqa: E402
+    ConfigArgument,
+    SandboxOption,
+    SetOption,
+    StoreOption,
+    StoreOverride,
+    VerboseOption,
+)
 
 app = typer.Typer(
     help="Mines real performance commits, proves their speedups in sandboxes, and scores coding agents against them.",
@@ -31,30 +41,33 @@ batch = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(batch, name="batch")
+app.add_typer(agent_commands, name="agents")
+app.add_typer(importing, name="import")
+app.add_typer(harbor, name="harbor")
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
-StoreOption = Annotated[str, typer.Option("--store", help="Folder or fsspec URL of the store.")]
-StoreOverride = Annotated[str | None, typer.Option("--store", help="Store to use instead of the one in CONFIG.")]
-ConfigArgument = Annotated[Path, typer.Argument(help="YAML file, e.g. configs/more-itertools.yaml.", metavar="CONFIG")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Override one setting, e.g. `--set sandbox.kind=docker`. May be repeated."),
-]
 NoKeywordsOption = Annotated[
     bool, typer.Option("--no-keywords", help="Judge changes by what they do, whatever they say: by their score.")
 ]
-SandboxOption = Annotated[Literal["local", "docker"] | None, typer.Option(help="Where code runs.")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log.")]
 
 
 @app.command(epilog="Example: `isobench demo --store /tmp/demo --sandbox docker`")
-def demo(store: StoreOption = "./store", sandbox: SandboxOption = None, verbose: VerboseOption = False) -> int:
-    """Build a benchmark from the embedded demo repository and score three sets of predictions. Needs no network."""
+def demo(
+    store: StoreOption = "./store",
+    sandbox: SandboxOption = None,
+    agents: Annotated[
+        bool, typer.Option("--agents", help="Run mini-swe-agent with scripted models, and score what it does.")
+    ] = False,
+    verbose: VerboseOption = False,
+) -> int:
+    """Build a benchmark from the embedded demo repository and score three sets of predictions, or an agent's. Needs no
+    network; with `--agents` once, to install the agent.
+    """
     from flows.commands.build import run_demo
 
-    return run_demo(store, sandbox, verbose)
+    return run_demo(store, sandbox, verbose, agents)
 
 
 @app.command(epilog="Example: `isobench build configs/more-itertools.yaml --set mining.max_candidates=10`")
@@ -158,16 +171,33 @@ def report(
 @app.command(epilog="Example: `isobench export ./store --out instances.jsonl --layout gso`")
 def export(
     store: Annotated[str, typer.Argument(help="Folder or fsspec URL of the store.")] = "./store",
-    out: Annotated[Path, typer.Option(help="File to write: .jsonl or .parquet.")] = Path("./instances.jsonl"),
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, .jsonl or .parquet; with `--layout harbor` a folder.")
+    ] = None,
     layout: Annotated[
-        Literal["isobench", "gso", "swe-perf"], typer.Option(help="Whose fields the records have.")
+        Literal["isobench", "gso", "swe-perf", "harbor", "predictions"],
+        typer.Option(
+            help="Whose fields the records have. `harbor`: a task folder per instance. "
+            "`predictions`: not instances but predictions, as SWE-bench reads them."
+        ),
     ] = "isobench",
     repo: Annotated[str | None, typer.Option(help="Only instances of this repository, owner/name.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="With `harbor`: base image of the containers. Default: the environment's.")
+    ] = None,
 ) -> int:
-    """Write the instances to one file, which `isobench evaluate --dataset` and other harnesses read."""
-    from flows.commands.export import run_export
+    """Write the instances to one file, which `isobench evaluate --dataset` and other harnesses read; or to Harbor's
+    task folders; or the predictions.
+    """
+    from flows.commands.export import run_export, run_export_predictions
 
-    return run_export(store, out, layout, repo)
+    if layout == "harbor":
+        from flows.commands.harbor import run_export_tasks
+
+        return run_export_tasks(store, out or Path("./tasks"), repo, image)
+    if layout == "predictions":
+        return run_export_predictions(store, out or Path("./predictions.jsonl"), repo)
+    return run_export(store, out or Path("./instances.jsonl"), layout, repo)
 
 
 @app.command(epilog="Example: `HF_TOKEN=... isobench publish configs/mine.yaml --set publishing.hub_dataset=me/fast`")
@@ -318,7 +348,9 @@ class _Command(TyperCommand):
         return super().invoke(ctx)
 
 
-for _declared in (*app.registered_commands, *batch.registered_commands):
+for _declared in (
+    command for group in (app, batch, agent_commands, importing, harbor) for command in group.registered_commands
+):
     _declared.cls = _Command
 
 

@@ -11,11 +11,10 @@ from typing import Any
 from prefect import flow
 from pydantic import BaseModel
 
-from configs.errors import UserError
 from configs.models import RepositoryConfig, SandboxConfig, ScoringConfig, SuiteConfig, TimingConfig
 from flows.engine.run import Run
 from flows.engine.task_runner import task_runner
-from flows.stages.checkouts import ArmWanted, build_environments, check_out_arms, clone_of
+from flows.stages.checkouts import ArmWanted, build_environments, check_out_arms, cloned
 from flows.stages.suites import TESTS, check_patches
 from flows.stages.timing import time_all
 from flows.summaries import EvaluationSummary
@@ -186,7 +185,7 @@ def _arms(
     there is no patch.
     """
     repositories = {row.instance_id: RepositoryConfig(name=row.repo, url=row.repo_url) for row in instances}
-    ready = _cloned(run, instances, repositories, anonymous=not settings.sandbox.trust)
+    ready = cloned(run, instances, repositories, anonymous=not settings.sandbox.trust)
     configs = {row.instance_id: environment_of(row) for row in ready}
     environments = build_environments(
         run,
@@ -234,24 +233,6 @@ def _arms(
             run.note("environments", instance_id, "failed", f"{name}: {reason}")
     whole = {key: list(found.values()) for key, found in arms.items() if {"base", "human"} <= found.keys()}
     return whole, failed
-
-
-def _cloned(
-    run: Run, instances: list[Instance], repositories: dict[str, RepositoryConfig], anonymous: bool
-) -> list[Instance]:
-    """The instances whose repository can be had; the others are noted as failed."""
-    faults: dict[tuple[str, str], str] = {}
-    for row in instances:
-        source = (row.repo, row.repo_url)
-        if source not in faults:
-            try:
-                clone_of(run, repositories[row.instance_id], anonymous)
-                faults[source] = ""
-            except UserError as error:
-                faults[source] = str(error)
-        if faults[source]:
-            run.note("environments", row.instance_id, "failed", faults[source], repo=row.repo)
-    return [row for row in instances if not faults[row.repo, row.repo_url]]
 
 
 def _time(run: Run, instances: list[Instance], arms: dict[str, list[Arm]], settings: _Settings) -> dict[str, list[str]]:

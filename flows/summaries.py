@@ -66,3 +66,27 @@ class EvaluationSummary(Summary):
     def exit_code(self) -> int:
         """0 if nothing failed, every input line was used and every prediction has its answer, else 1."""
         return 1 if self.failures or self.problems or self.missing else 0
+
+
+class AgentsSummary(Summary):
+    """What `run_agents` did."""
+
+    attempts: int
+    """All that are wanted."""
+    attempt_ids: list[str]
+    made: int
+    """In this run."""
+    before: int
+    """Which the store had already."""
+    statuses: dict[str, int]
+    """Status -> how many attempts have it."""
+    cost_usd: float
+    """Of all that have an answer, by the gateway's count."""
+    cost_now_usd: float
+    """Of those that were made in this run."""
+    cost_lost_usd: float = 0.0
+    """Of earlier times of these attempts that left no answer."""
+    predictions: str = ""
+    """File for `isobench evaluate`; empty if there are none, or the store is no folder."""
+    problems: list[str] = []
+    """Lines of the dataset that could not be used, and pairs of agent and model that cannot run together."""

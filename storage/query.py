@@ -23,7 +23,8 @@ DEFAULT_COLUMNS: dict[str, tuple[str, ...]] = {
     "comparisons": ("test_id", "arm", "ratio", "ci_low", "ci_high", "status", "verdict"),
     "machines": ("machine_id", "cpu_model", "cores", "memory_mb", "kernel"),
     "instances": ("instance_id", "human_performance", "human_ci_low", "human_ci_high", "api"),
-    "predictions": ("prediction_id", "instance_id", "model", "sample", "status", "cost_usd"),
+    "attempts": ("agent", "model", "instance_id", "sample", "status", "cost_usd", "reason"),
+    "predictions": ("prediction_id", "instance_id", "agent", "model", "sample", "status", "cost_usd"),
     "scores": ("instance_id", "model", "sample", "status", "speedup_human", "opt_human"),
     "opt_at_k": ("run_id", "model", "k", "opt", "ci_low", "ci_high", "n_instances", "n_samples"),
     "funnel": ("run_id", "stage", "key", "outcome", "reason"),
@@ -34,7 +35,7 @@ DEFAULT_COLUMNS: dict[str, tuple[str, ...]] = {
 BEST_FIRST = {"commits": "score"}
 """Tables that are shown by a column, largest first; the others in the order of writing."""
 
-_HASHES = {"sha", "test_id", "session_id", "prediction_id"}
+_HASHES = {"sha", "test_id", "session_id", "prediction_id", "attempt_id"}
 _SIMPLE = re.compile(r"\s*(not\s+)?(\w+)\s*(?:(==|=|!=|<>|<=|>=|<|>)\s*(.*?))?\s*", re.IGNORECASE | re.DOTALL)
 _COMPARE = {"==": "eq", "=": "eq", "!=": "ne", "<>": "ne", "<=": "le", ">=": "ge", "<": "lt", ">": "gt"}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from storage.rows.attempts import NO_ANSWER, Attempt, AttemptStatus
 from storage.rows.base import Row
 from storage.rows.benchmark import Instance, OptAtK, Prediction, Score, ScoreStatus, Statement, TestDurations
 from storage.rows.changes import Api, Commit, Contract, PullRequest
@@ -21,7 +22,8 @@ TABLES: dict[str, type[Row]] = {
     row.table: row
     for row in (
         Commit, PullRequest, Api, Contract, PerfTest, Measurement, Comparison, Metric, MetricComparison, TimedSession,
-        Machine, Calibration, Suite, Instance, Statement, Prediction, SuiteCheck, Score, OptAtK, Funnel, LlmCall,
+        Machine, Calibration, Suite, Instance, Statement, Attempt, Prediction, SuiteCheck, Score, OptAtK, Funnel,
+        LlmCall,
     )
 }  # fmt: skip
 
@@ -33,7 +35,7 @@ def partition_of(row: Row) -> str:
 
 
 __all__ = [
-    "TABLES", "Api", "Calibration", "Commit", "Comparison",
+    "NO_ANSWER", "TABLES", "Api", "Attempt", "AttemptStatus", "Calibration", "Commit", "Comparison",
     "Contract", "Funnel", "Instance", "LlmCall", "Machine", "Measurement",
     "Metric", "MetricComparison", "OptAtK", "PerfTest", "Prediction", "PullRequest", "Row", "Score", "ScoreStatus",
     "Statement", "Suite", "SuiteCheck", "TestDurations", "TimedSession", "partition_of",

@@ -14,13 +14,13 @@ import typer
 
 from configs.errors import UserError
 from flows.commands.shares import opt_rows
-from flows.commands.terminal import Bars, complain, say, table, warn
+from flows.commands.terminal import Bars, complain, note, say, table, warn
 from flows.engine.server import CONSOLE_LEVEL, prefect_server, server_folder
 
 if TYPE_CHECKING:
     from configs.models import Config, SandboxConfig
     from flows.dataset import Stage
-    from flows.summaries import DatasetSummary, EvaluationSummary, Summary
+    from flows.summaries import AgentsSummary, DatasetSummary, EvaluationSummary, Summary
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo"
 DEMO_K = 3
@@ -54,13 +54,17 @@ def require(sandbox: SandboxConfig) -> None:
         raise UserError(f"the {sandbox.kind} sandbox cannot be used: {error}. `isobench doctor` says more") from error
 
 
-def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bool) -> int:
-    """Build the demo dataset and evaluate its predictions."""
+def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bool, with_agents: bool = False) -> int:
+    """Build the demo dataset, and evaluate its predictions, or those of an agent that is run with scripted models."""
     from configs.loading import load_config
 
     overrides = [f"store={store}", *([f"sandbox.kind={sandbox}"] if sandbox else [])]
     config = load_config(DEMO / "demo.yaml", overrides)
     require(config.sandbox)
+    if with_agents:
+        from flows.commands.agents import must_confine
+
+        must_confine(config.sandbox)
     with running(store, verbose):
         from flows.dataset import build_dataset
         from flows.evaluation import evaluate
@@ -70,13 +74,31 @@ def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bo
         print_dataset(built)
         # what it evaluates is what it has just made of files that came with isobench
         box = config.sandbox.model_copy(update={"trust": True}) if not_isolated(config.sandbox) else config.sandbox
-        files = sorted(str(path) for path in (DEMO / "predictions").glob("*.jsonl"))
+        made = [_demo_agents(config)] if with_agents else []
+        files = [made[0].predictions] if made else sorted(map(str, (DEMO / "predictions").glob("*.jsonl")))
         scored = evaluate(
-            store, files, DEMO_K, run_id="demo", sandbox=box, timing=config.timing, scoring=config.scoring,
-            suite=config.suite,
+            store, files, 1 if made else DEMO_K, run_id="demo-agents" if made else "demo", sandbox=box,
+            timing=config.timing, scoring=config.scoring, suite=config.suite,
         )  # fmt: skip
         _print_evaluation(scored)
-    return finish(built, scored)
+    return finish(built, *made, scored)
+
+
+def _demo_agents(config: Config) -> AgentsSummary:
+    """Run mini-swe-agent on the demo's instances, with models that a server of ours on the loopback plays."""
+    from flows.agents import run_agents
+    from flows.commands.agents import print_agents
+    from storage.store import Store
+    from tasks.agents.demo import AGENT, demo_config, demo_scripts
+    from tasks.agents.scripted import ScriptedModel
+
+    note(f"Installing {AGENT}, unless it is there, and running it with scripted models: nothing is sent anywhere")
+    with ScriptedModel(demo_scripts(Store(config.store))) as model:
+        summary = run_agents(demo_config(config.store, model.url, config.sandbox))
+    print_agents(summary)
+    if not summary.predictions:
+        raise UserError(f"no attempt of {AGENT} has an answer: {'; '.join(summary.failures.values())}")
+    return summary
 
 
 def run_build(config: Path, store: str | None, settings: list[str], verbose: bool, until: Stage) -> int:
@@ -145,7 +167,7 @@ def _trusted_build(file: Path, config: Config) -> SandboxConfig:
     from tasks.environments.building import not_isolated
 
     unheld = bool(not_isolated(config.sandbox))
-    return _agreed(file, build_lines(config.repository.clone_url, config.environment) if unheld else [], config.sandbox)
+    return agreed(file, build_lines(config.repository.clone_url, config.environment) if unheld else [], config.sandbox)
 
 
 def _trusted_evaluation(dataset: str, store: str, sandbox: SandboxConfig) -> SandboxConfig:
@@ -156,10 +178,10 @@ def _trusted_evaluation(dataset: str, store: str, sandbox: SandboxConfig) -> San
     if sandbox.trust:
         return sandbox
     instances, _ = read_instances(dataset)
-    return _agreed(dataset, needs_trust(instances, dataset, sandbox, Store(store)), sandbox)
+    return agreed(dataset, needs_trust(instances, dataset, sandbox, Store(store)), sandbox)
 
 
-def _agreed(source: str | Path, asked: list[str], sandbox: SandboxConfig) -> SandboxConfig:
+def agreed(source: str | Path, asked: list[str], sandbox: SandboxConfig) -> SandboxConfig:
     """The sandbox, with the user's consent if any is needed. Raises UserError if they do not give it."""
     from flows.trust import must_be_trusted, told
 

@@ -38,6 +38,21 @@ def run_export(store: str, file: Path, layout: Layout, repo: str | None) -> int:
     return 0
 
 
+def run_export_predictions(store: str, file: Path, repo: str | None) -> int:
+    """Write the predictions of a store as SWE-bench's harness reads them; exit code 2 if there are none."""
+    from storage.exchange.predictions import export_predictions
+    from storage.store import Store
+    from storage.tables import Prediction
+
+    if file.suffix not in (".jsonl", ".ndjson"):
+        raise UserError(f"{file}: predictions are written as JSON Lines; name the file .jsonl")
+    opened = Store(store)
+    if opened.frame(Prediction, repo, columns=()).is_empty():
+        raise UserError(f"no predictions{f' for {repo}' if repo else ''} in {store}: agents and evaluations leave them")
+    say(f"{export_predictions(opened, file, repo)} predictions: {file}")
+    return 0
+
+
 def run_publish(config: Path, store: str | None, settings: list[str]) -> int:
     """Upload the instances of a store to the Hub dataset that the configuration names; exit code 1 if the Hub fails."""
     from configs.loading import load_config

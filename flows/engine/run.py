@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar
 
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
@@ -135,17 +136,24 @@ class Run:
         *,
         repo: str = "",
         stale: Callable[[T], bool] | None = None,
+        tags: Mapping[str, Iterable[str]] | None = None,
     ) -> dict[str, T]:
         """Run a door for every item: key -> its arguments. Returns key -> result, without what failed or waits.
 
-        A cached result for which `stale` is true (it names a folder or an image that is gone) is made again.
+        A cached result for which `stale` is true (it names a folder or an image that is gone) is made again. `tags`:
+        of single items, beside the door's, for limits of the user's Prefect server.
         """
-        results = self._submit(stage, self.door(task), items, repo)
+        results = self._submit(stage, self.door(task), items, repo, tags or {})
         gone = {key: items[key] for key, result in results.items() if stale and stale(result)}
         return results | self._submit(stage, self.door(task).with_options(refresh_cache=True), gone, repo)
 
     def _submit(
-        self, stage: str, door: Task[..., T], items: Mapping[str, Mapping[str, Any]], repo: str
+        self,
+        stage: str,
+        door: Task[..., T],
+        items: Mapping[str, Mapping[str, Any]],
+        repo: str,
+        tags: Mapping[str, Iterable[str]] = MappingProxyType({}),
     ) -> dict[str, T]:
         if not items:
             return {}
@@ -156,7 +164,8 @@ class Run:
             parts = _Parts(advance, meter)
             with heard_by(parts.tell) if len(items) == 1 else nullcontext():
                 for key, arguments in items.items():
-                    future = door.submit(**arguments, store=self.store.root)
+                    one = door.with_options(tags={*door.tags, *tags[key]}) if key in tags and door.tags else door
+                    future = one.submit(**arguments, store=self.store.root)
                     future.add_done_callback(lambda _: parts.step())
                     futures[key] = future
             for key, future in futures.items():

@@ -27,6 +27,6 @@ class Workers(ThreadPoolTaskRunner[Any]):
         super().__exit__(exc_type, exc_value, traceback)
 
 
-def task_runner() -> Any:
+def task_runner(max_workers: int | None = None) -> Any:
     """The flows' runner. Prefect's types know no runner that is narrower than its base."""
-    return Workers()
+    return Workers(max_workers)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from configs.errors import UserError
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from flows.engine.run import Run, first_few
+from storage.tables import Instance
 from tasks.environments.models import missing
 from tasks.environments.stage import build_environment, check_out
 from tasks.mining.models import Clone
@@ -38,6 +40,24 @@ def clone_of(run: Run, repository: RepositoryConfig, anonymous: bool = False) ->
         "clone", sync_repository, stale=lambda clone: not (work / clone.path).is_dir(), repository=repository,
         anonymous=anonymous,
     )  # fmt: skip
+
+
+def cloned(
+    run: Run, instances: Sequence[Instance], repositories: Mapping[str, RepositoryConfig], anonymous: bool
+) -> list[Instance]:
+    """The instances whose repository can be had; the others are noted as failed."""
+    faults: dict[tuple[str, str], str] = {}
+    for row in instances:
+        source = (row.repo, row.repo_url)
+        if source not in faults:
+            try:
+                clone_of(run, repositories[row.instance_id], anonymous)
+                faults[source] = ""
+            except UserError as error:
+                faults[source] = str(error)
+        if faults[source]:
+            run.note("environments", row.instance_id, "failed", faults[source], repo=row.repo)
+    return [row for row in instances if not faults[row.repo, row.repo_url]]
 
 
 def build_environments(

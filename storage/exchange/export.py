@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from configs.errors import UserError
-from configs.escaping import for_json_line
+from storage.exchange.writing import write_lines
 from storage.store import Store
 from storage.tables import Commit, Instance, Statement
 
@@ -24,19 +21,7 @@ def export(store: Store, path: str | Path, layout: Layout = "isobench", repo: st
 
     Raises UserError if the file cannot be written; the old file stays then.
     """
-    path = Path(path)
-    count = 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False) as file:
-            for record in records(store, layout, repo):
-                file.write(for_json_line(record) + "\n")
-                count += 1
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    return count
+    return write_lines(path, records(store, layout, repo))
 
 
 def records(store: Store, layout: Layout = "isobench", repo: str | None = None) -> Iterator[Record]:

@@ -135,13 +135,36 @@ class Prediction(Row):
     model_patch: str
     cost_usd: float | None = None
     tokens_in: int | None = None
+    """All tokens of prompts, those from a cache included."""
     tokens_out: int | None = None
+    """Tokens of answers, those of reasoning included."""
+    tokens_cache_read: int | None = None
+    tokens_cache_write: int | None = None
+    tokens_reasoning: int | None = None
+    requests: int | None = None
+    """Requests to models."""
     steps: int | None = None
     duration_s: float | None = None
     status: str = "submitted"
+    """How the attempt ended. Of agents that ran here: see table `attempts`."""
+    reason: str = ""
+    """Why, in words."""
+    agent_version: str = ""
+    attempt_id: str | None = None
+    """Row of `attempts`, of an agent that ran here."""
     trajectory: str | None = None
+    """What the agent did: a path relative to the store, or what a prediction file says."""
+    trajectory_sha: str | None = None
+    """SHA-256 of the trajectory, where it lies in the store."""
     prompt_leak_rate: float | None = None
-    """Share of the human's added lines that the agent's prompt gave away, from 0 to 1, if the file tells the prompt."""
+    """Share of the human's added lines that the agent's prompt gave away, from 0 to 1, if it is known."""
+    tool_leak_rate: float | None = None
+    """The same of the tool results that the model was shown."""
+
+    @property
+    def contender(self) -> str:
+        """Whose attempts are counted together: the model's, or with an agent those of the pair, `agent/model`."""
+        return f"{self.agent}/{self.model}" if self.agent else self.model
 
 
 ScoreStatus = Literal["ok", "empty_patch", "patch_failed", "incorrect", "error", "timeout", "not_timed"]
@@ -158,6 +181,7 @@ class Score(Row):
     instance_id: str
     repo: str = ""
     model: str
+    """With an agent: `agent/model`, since their attempts are not another agent's."""
     sample: int
     status: ScoreStatus
     reason: str = ""

@@ -27,16 +27,30 @@ NAMES = {
     "cost_usd": ("cost_usd", "cost"),
     "tokens_in": ("tokens_in", "input_tokens", "prompt_tokens"),
     "tokens_out": ("tokens_out", "output_tokens", "completion_tokens"),
+    "tokens_cache_read": ("tokens_cache_read", "cached_tokens"),
+    "tokens_cache_write": ("tokens_cache_write",),
+    "tokens_reasoning": ("tokens_reasoning", "reasoning_tokens"),
+    "requests": ("requests",),
     "steps": ("steps", "n_steps"),
     "duration_s": ("duration_s", "duration"),
+    "status": ("status",),
+    "reason": ("reason",),
+    "agent_version": ("agent_version",),
+    "attempt_id": ("attempt_id",),
     "trajectory": ("trajectory",),
+    "trajectory_sha": ("trajectory_sha",),
+    "prompt_leak_rate": ("prompt_leak_rate",),
+    "tool_leak_rate": ("tool_leak_rate",),
 }
 """Our column -> names that prediction files use, the first found counts."""
 PATCHES = ("model_patch", "prediction", "patch", "git_patch", "diff", "output")
 """Names of the patch in prediction files and in the guides of benchmarks; the first that is there counts, also if it is
 null. A line that has none of them says nothing, which is not an empty patch."""
-WHOLE = ("sample", "tokens_in", "tokens_out", "steps")
-MEASURED = ("cost_usd", "duration_s")
+WHOLE = (
+    "sample", "tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write", "tokens_reasoning", "requests",
+    "steps",
+)  # fmt: skip
+MEASURED = ("cost_usd", "duration_s", "prompt_leak_rate", "tool_leak_rate")
 
 
 class Loaded(BaseModel):

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import task
+from prefect.cache_policies import NO_CACHE
 
+from configs.agent_files import AgentFile
+from configs.agent_runs import AgentModelConfig, AgentsConfig
 from storage.store import Store
+from storage.tables import Instance
+from tasks.agents.making import make_attempt
+from tasks.agents.planning import Planned
 from tasks.agents.predictions import Loaded, file_digest, read_predictions
+from tasks.agents.recording import Attempted
 from tasks.caching import cache_key
+from tasks.sandbox.models import Arm
 
 
 def _key(_: Any, parameters: dict[str, Any]) -> str:
@@ -35,3 +43,23 @@ def load_predictions(files: list[str], instance_ids: list[str] | None, store: st
     cannot be used are listed with file, line and reason. Cached by the files' content.
     """
     return read_predictions(files, instance_ids, Store(store, run="agents"))
+
+
+@task(name="attempt", task_run_name="{label}", tags=["agents"], cache_policy=NO_CACHE)
+def run_attempt(
+    label: str,
+    planned: Planned,
+    agent: AgentFile,
+    model: AgentModelConfig,
+    config: AgentsConfig,
+    instance: Instance,
+    arm: Arm,
+    run_id: str,
+    store: str,
+) -> Attempted:
+    """Let an agent try an instance, and append to `attempts` and `predictions` what came of it.
+
+    `label` names the task run. Never cached or retried, since it costs money: the flow looks into `attempts` for what
+    was made before.
+    """
+    return make_attempt(planned, agent, model, config, instance, arm, run_id, Store(store, run="agents"))

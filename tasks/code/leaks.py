@@ -59,6 +59,8 @@ class LeakReport:
     """Added lines that say something (at least four tokens, two of them names) and that base does not have."""
     lines_leaked: int
     leaks: list[Leak] = field(default_factory=list)
+    places: frozenset[tuple[int, int]] = frozenset()
+    """Which of the added lines are in the text (run of added lines, line of it), so that texts can be joined."""
 
     @property
     def rate(self) -> float:
@@ -128,18 +130,19 @@ def find_leaks(text: str, patch: str, known: Sequence[str] = ()) -> LeakReport:
     stream = _Stream(text)
     telling = {line for block in blocks for line in block if _is_telling(line, base)}
     leaks: list[Leak] = []
-    count = leaked = 0
-    for block in blocks:
+    count = 0
+    places: set[tuple[int, int]] = set()
+    for at, block in enumerate(blocks):
         lines = [(line, _Stream(line).tokens) for line in block]
         found = [*_whole_lines(lines, telling, stream, base), *_parts(lines, stream, base)]
         leaks += [leak for leak, _ in found]
         hit = {number for _, numbers in found for number in numbers}
         count += sum(line in telling for line in block)
-        leaked += sum(line in telling and number in hit for number, line in enumerate(block))
+        places |= {(at, number) for number, line in enumerate(block) if line in telling and number in hit}
         leaks += _name_runs(block, stream, base)
     ours = {name for block in blocks for name in _Stream("\n".join(block)).own_names}
     leaks += _names(text, stream, ours - base.own_names, _imported(blocks))
-    return LeakReport(count, leaked, sorted(leaks, key=lambda leak: leak.start))
+    return LeakReport(count, len(places), sorted(leaks, key=lambda leak: leak.start), frozenset(places))
 
 
 class GivesAway(ValueError):

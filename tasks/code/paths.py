@@ -29,6 +29,21 @@ _DOC_NAMES = re.compile(
     re.IGNORECASE,
 )
 
+_INSTALLED_ONLY = re.compile(
+    r"(^|/)(__pycache__|\.git|[^/]*\.(egg-info|dist-info|egg))(/|$)|\.(py[co]|nb[ci]|egg-link|pth)$", re.IGNORECASE
+)
+_COMPILED = re.compile(r"\.(pyd|dll|dylib|o|a)$|\.so(\.[0-9]+)*$", re.IGNORECASE)
+
+
+def is_compiled_name(path: str) -> bool:
+    """Whether a file of this name is what compiling or installing leaves."""
+    return _COMPILED.search(path) is not None or is_installed_only(path)
+
+
+def is_installed_only(path: str) -> bool:
+    """Whether a file of this name belongs into an installation, and never into a checkout: byte code, metadata."""
+    return _INSTALLED_ONLY.search(path) is not None
+
 
 def is_test_path(path: str) -> bool:
     """`tests/`, `test/`, `test_*.py`, `*_test.py`, `conftest.py` and their like in compiled languages."""

@@ -19,12 +19,10 @@ from tasks.environments.identity import DECLARING, cut_off, environment_id, inst
 from tasks.environments.images import DockerRunner, image_exists, image_id
 from tasks.environments.importing import failing_import, project_names
 from tasks.environments.installing import Installed, Installer, Request
-from tasks.environments.interpreters import installed_pythons, local_version, ready_python
 from tasks.environments.models import Built
 from tasks.environments.native import native_of
 from tasks.environments.proving import foreign_code
 from tasks.environments.records import Record, environment_folder, is_compiled, read_record
-from tasks.environments.registry import paths_in
 from tasks.environments.runners import LocalRunner, Place, Runner
 from tasks.environments.settling import Unsettled, settle, settle_downloads
 from tasks.environments.taking_out import NotTakenOut, distribution_names, take_out
@@ -37,6 +35,8 @@ from tasks.environments.trees import (
     refuse_bombs,
     tracked_files,
 )
+from tasks.interpreters import installed_pythons, local_version, ready_python
+from tasks.registry import paths_in
 from tasks.sandbox.docker.engine import default_image
 from tasks.sandbox.foreign import is_host_fault
 from tasks.sandbox.foreign_folders import remove

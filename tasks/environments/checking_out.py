@@ -10,7 +10,8 @@ from filelock import FileLock
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.ids import content_hash
-from tasks.environments.compiled_files import is_installed_only, leave_out, note_of
+from tasks.code.paths import is_installed_only
+from tasks.environments.compiled_files import leave_out, note_of
 from tasks.environments.compiling import MAX_BUILT_BYTES, BuildFailure, build_in_place
 from tasks.environments.layout import LINKS, Layout, lay_out
 from tasks.environments.models import CheckedOut

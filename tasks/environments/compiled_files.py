@@ -7,33 +7,19 @@ it is made from the arm's source, inside.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from tasks.code.paths import is_compiled_name
 from tasks.environments.trees import write_again
 from tasks.sandbox import foreign
 from tasks.sandbox.foreign_folders import remove
 
-_INSTALLED_ONLY = re.compile(
-    r"(^|/)(__pycache__|\.git|[^/]*\.(egg-info|dist-info|egg))(/|$)|\.(py[co]|nb[ci]|egg-link|pth)$", re.IGNORECASE
-)
-_COMPILED = re.compile(r"\.(pyd|dll|dylib|o|a)$|\.so(\.[0-9]+)*$", re.IGNORECASE)
 _NATIVE = (
     b"\x7fELF", b"!<arch>\n", b"MZ\x90\x00", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe",
     b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\0asm",
 )  # fmt: skip
 _NAMED = 3
-
-
-def is_compiled_name(name: str) -> bool:
-    """Whether a file of this name is what compiling or installing leaves."""
-    return _COMPILED.search(name) is not None or is_installed_only(name)
-
-
-def is_installed_only(name: str) -> bool:
-    """Whether a file of this name belongs into an installation, and never into a checkout: byte code, metadata."""
-    return _INSTALLED_ONLY.search(name) is not None
 
 
 def begins_compiled(start: bytes) -> bool:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.environments.registry import registry
 from tasks.environments.runners import (
     BUILD_DIR,
     CACHE_DIR,
@@ -24,6 +23,7 @@ from tasks.environments.runners import (
     prepare,
     steps_variables,
 )
+from tasks.registry import registry
 from tasks.sandbox.docker.engine import HOST_LABEL, OWNER_LABEL, connect, engine_errors, host
 from tasks.sandbox.local.bubblewrap import USER_ID
 from tasks.sandbox.models import ENV_DIR, Mount, SandboxError

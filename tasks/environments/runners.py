@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tasks.environments.registry import Registry, registry
 from tasks.environments.tools import make_home, make_tools, search_path
 from tasks.environments.unisolated import run_unisolated
+from tasks.registry import Registry, registry
 from tasks.sandbox.local.bubblewrap import is_installation
 from tasks.sandbox.local.sandbox import LocalSandbox
 from tasks.sandbox.models import ENV_DIR, Command, Limits, Mount

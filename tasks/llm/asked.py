@@ -8,8 +8,8 @@ from configs.errors import UserError
 from storage.store import Store
 from storage.tables import LlmCall
 from tasks.llm.cache import ReplyCache
-from tasks.llm.gateway import cache_folder
 from tasks.llm.requests import Requests
+from tasks.llm.structured_output import cache_folder
 
 
 @dataclass(frozen=True)

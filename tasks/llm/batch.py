@@ -14,8 +14,8 @@ from configs.escaping import for_json_line
 from storage.store import Store
 from storage.tables import LlmCall
 from tasks.llm.cache import Reply, ReplyCache, readable
-from tasks.llm.gateway import IMPORTED, cache_folder, call_row
 from tasks.llm.requests import Request, Requests
+from tasks.llm.structured_output import IMPORTED, cache_folder, call_row
 
 Format = Literal["openai", "anthropic"]
 PRICE_FACTOR = 0.5

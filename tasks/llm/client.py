@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import re
@@ -29,7 +30,8 @@ _SECRET_SHAPE = re.compile(r"\b(sk|hf|ghp|gho|github_pat|AKIA|xox[bp])[-_]?[A-Za
 
 
 @lru_cache
-def _litellm() -> Any:
+def load_litellm() -> Any:
+    """litellm, set up. The first call of a process takes seconds."""
     # 5 s of import, hence lazy; without the variables it fetches lists from the internet first
     for name in ("LITELLM_LOCAL_MODEL_COST_MAP", "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"):
         os.environ.setdefault(name, "True")
@@ -37,6 +39,7 @@ def _litellm() -> Any:
     import litellm
 
     litellm.telemetry = False
+    logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)  # what goes wrong is raised; its log quotes answers
     litellm.suppress_debug_info = True
     litellm.drop_params = True
     from tasks.llm.demo import register
@@ -61,7 +64,7 @@ def request(
     `lost(again)` is called after each try that timed out or whose connection broke: the provider may have answered all
     the same, and bill it. `again` says whether another try follows; what it raises ends the request.
     """
-    litellm = _litellm()
+    litellm = load_litellm()
     options: dict[str, Any] = {
         "model": model,
         "messages": list(messages),
@@ -114,7 +117,7 @@ def worst_cost(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]]) -
 
     Raises LlmError if the model has no known price: then a budget cannot be kept.
     """
-    litellm = _litellm()
+    litellm = load_litellm()
     try:
         price = litellm.get_model_info(model)
         per_in, per_out = price["input_cost_per_token"] or 0.0, price["output_cost_per_token"] or 0.0
@@ -131,7 +134,7 @@ def worst_cost(llm: LLMConfig, model: str, messages: Sequence[dict[str, str]]) -
 
 def list_price(model: str, tokens_in: int, tokens_out: int) -> float:
     """What so many tokens cost, in US dollars; 0 if the model has no known price."""
-    litellm = _litellm()
+    litellm = load_litellm()
     try:
         return float(sum(litellm.cost_per_token(model, prompt_tokens=tokens_in, completion_tokens=tokens_out)))
     except Exception:  # no price known for this model

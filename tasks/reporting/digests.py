@@ -32,7 +32,7 @@ SHOWN: tuple[tuple[type[Row], tuple[str, ...] | None], ...] = (
     (Measurement, READ_OF_MEASUREMENTS),
     (Comparison, None),
     (Instance, None),
-    (Prediction, ("model", "sample", "model_patch")),
+    (Prediction, ("agent", "model", "sample", "model_patch")),
     (Score, None),
     (OptAtK, None),
     (Funnel, None),

@@ -142,10 +142,10 @@ def _calibrations(store: Store) -> list[CalibrationView]:
 
 def _arm_labels(store: Store) -> dict[str, str]:
     """`patch:<id>` -> `model #sample, ...`."""
-    frame = store.frame(Prediction, columns=("model", "sample", "model_patch"))
+    frame = store.frame(Prediction, columns=("agent", "model", "sample", "model_patch"))
     labels: dict[str, list[str]] = defaultdict(list)
-    for model, sample, patch in frame.select("model", "sample", "model_patch").iter_rows():
-        label = f"{model} #{sample}"
+    for agent, model, sample, patch in frame.select("agent", "model", "sample", "model_patch").iter_rows():
+        label = f"{agent}/{model} #{sample}" if agent else f"{model} #{sample}"
         known = labels[f"patch:{patch_id(patch)}"]
         if label not in known:
             known.append(label)

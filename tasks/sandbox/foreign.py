@@ -136,6 +136,13 @@ def is_folder(root: Path, name: str | PurePath) -> bool:
     return kind(root, name) == "folder"
 
 
+def target_of(root: Path, name: str | PurePath) -> str:
+    """What a link says, which may be anything. Raises OSError."""
+    *folders, last = _parts(name)
+    with folder(root, folders) as above:
+        return os.readlink(last, dir_fd=above)
+
+
 def inside(root: Path, name: str | PurePath) -> str | None:
     """The same name without links, where all its links stay in the folder; None where one leads out or nowhere.
 
@@ -155,9 +162,7 @@ def inside(root: Path, name: str | PurePath) -> str | None:
         here = "/".join([*found, part])
         what = kind(root, here) if part != "/" else None
         if what == "link":
-            *folders, last = _parts(here)
-            with folder(root, folders) as above:
-                todo += reversed(PurePath(os.readlink(last, dir_fd=above)).parts)
+            todo += reversed(PurePath(target_of(root, here)).parts)
         elif what in ("folder", "file"):
             found.append(part)
         else:

@@ -110,7 +110,7 @@ def score(
         "run_id": run_id,
         "instance_id": prediction.instance_id,
         "repo": prediction.repo,
-        "model": prediction.model,
+        "model": prediction.contender,
         "sample": prediction.sample,
         "weakly_checked": weakly_checked,
     }

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from tasks.own_pytest import TOOLS_DIR
 from tasks.sandbox.joined import joined
 from tasks.sandbox.models import ARM_DIR, WORK_DIR, Arm, Limits, Mount, Process, Sandbox, SandboxError
 from tasks.sandbox.probe.protocol import Bound, Line, read_lines, text_of, write_all
 from tasks.suites.models import Outcome, Ran
-from tasks.suites.tools import TOOLS_DIR
 
 START_TIMEOUT_S = 60.0
 GRACE_S = 10.0

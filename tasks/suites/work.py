@@ -11,6 +11,7 @@ from configs.models import SandboxConfig, SuiteConfig
 from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Suite, SuiteCheck
+from tasks.own_pytest import tools_folder
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.foreign_folders import remove
 from tasks.sandbox.models import Arm
@@ -19,7 +20,6 @@ from tasks.suites.models import Checked, Recorded, Reference
 from tasks.suites.recording import Recording, record
 from tasks.suites.running import Place
 from tasks.suites.session import SuiteError
-from tasks.suites.tools import tools_folder
 from tasks.suites.tree import added_modules, make_tree
 
 FLAKY_NAMED = 100

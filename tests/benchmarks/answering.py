@@ -18,8 +18,8 @@ import yaml
 from storage.store import Store
 from tasks.llm import Waiting
 from tasks.llm.batch import export_requests, import_answers
-from tasks.llm.gateway import cache_folder
 from tasks.llm.requests import Request, Requests
+from tasks.llm.structured_output import cache_folder
 
 MAX_TURNS = 30
 

@@ -6,13 +6,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+from configs.agent_runs import AgentsConfig
 from configs.models import Config
-from configs.reference import describe, to_markdown
+from configs.reference import agents_markdown, describe, to_markdown
 
 
 def test_the_committed_page_is_current():
     page = Path("docs/reference/configuration.md").read_text()
     assert page == to_markdown(), "run: python -m configs.reference > docs/reference/configuration.md"
+
+
+def test_the_committed_page_of_agents_is_current():
+    page = Path("docs/reference/agents.md").read_text()
+    assert page == agents_markdown(), "run: python -m configs.reference agents > docs/reference/agents.md"
+    found = describe(AgentsConfig)
+    assert all(option.text and option.type and option.default for option in found)
+    assert {option.section for option in found} >= {"models", "models.provider", "attempt", "budget", ""}
 
 
 def test_the_command_in_the_page_prints_it():

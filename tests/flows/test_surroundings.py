@@ -11,8 +11,8 @@ import pytest
 
 from configs import proxies
 from flows.surroundings import LOOPBACK, for_a_server, import_nothing_from_here, profiles, reach_loopback_directly
-from tasks.environments.registry import registry
 from tasks.git_environment import reaching
+from tasks.registry import registry
 from tests.flows.conftest import environment, run
 from tests.tasks.mining.conftest import FAST, SLOW, GitRepository
 

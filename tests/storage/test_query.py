@@ -90,7 +90,8 @@ def test_wrong_expressions_say_what_there_is(store, where, message):
 
 
 def test_wrong_tables_columns_and_stores(store, tmp_path):
-    with pytest.raises(QueryError, match=r"no table 'comits': did you mean commits\? there are apis, calibrations"):
+    there = r"no table 'comits': did you mean commits\? there are apis, attempts, calibrations"
+    with pytest.raises(QueryError, match=there):
         show(store, "comits")
     with pytest.raises(QueryError, match=r"no column 'subjet': did you mean subject\?"):
         show(store, "commits", columns=["subjet"])

@@ -53,12 +53,12 @@ ALLOWED = {
         "(folder / 'shims' / name).write_text", "(folder / 'shims' / name).chmod",
     },
     # interpreters, programs and the user's own settings on this machine
-    "environments/interpreters.py": {
+    "interpreters.py": {
         "versions.glob", "(folder / 'bin/python').exists", "home.glob", "(home / 'bin' / f'python{version}').exists",
         "(Path(os.environ.get('PYENV_ROOT', Path.home() / '.pyenv')) / 'versions').glob",
         "Path(os.environ.get('UV_PYTHON_INSTALL_DIR') or data / 'uv' / 'python').glob",
     },
-    "environments/registry.py": {"path.read_text", "path.exists", "(folder / name).exists"},
+    "registry.py": {"path.read_text", "path.exists", "(folder / name).exists"},
     "environments/images.py": {"import shutil", "shutil.copyfile", "os.path.isfile", "mount.source.resolve"},
     "sandbox/local/bubblewrap.py": {
         "import glob", "import shutil", "filter_file.write_bytes", "os.open", "os.path.isdir", "glob.glob",
@@ -66,6 +66,28 @@ ALLOWED = {
     },
     "sandbox/docker/sandbox.py": {"mount.source.resolve"},
     "sandbox/base.py": {"mount.source.exists", "mount.source.is_symlink"},
+    "agents/attempt.py": {"keep.mkdir", "out.mkdir"},
+    "agents/base_tree.py": {"folder.mkdir", "tree.mkdir"},
+    "agents/patches.py": {"contents.mkdir"},
+    "agents/running.py": {"log.open"},
+    "agents/workspace.py": {
+        "(work / 'attempts').glob", "made.inside.chmod", "made.inside.mkdir", "folder.mkdir",
+        "folder.chmod", "(folder / entry.name).chmod",
+        "(folder / 'inside').chmod",
+    },
+    # folders of our own, before an agent is let in
+    "agents/doctor/trial.py": {
+        "(folder / 'out' / 'task.md').write_text", "(folder / 'workspace' / FILE).write_text",
+        "(folder / _LOG).write_bytes", "(folder / name).chmod", "(folder / name).mkdir", "folder.rglob", "made.chmod",
+        "made.is_dir",
+    },
+    "agents/installed/installing.py": {
+        "(building / 'build' / 'uv.toml').write_text", "(building / _RECORD).write_text", "(building / name).mkdir",
+        "(folder / _RECORD).exists", "(folder / _RECORD).read_text", "building.rename", "folder.parent.glob",
+        "import shutil", "shutil.copy2", "top.mkdir",
+    },
+    "agents/installed/pythons.py": {"path.resolve"},
+    "agents/installed/recipes.py": {"(home / '.npmrc').read_text"},
     # what is above all names of a stranger's store
     "llm/cache.py": {"self._folder.mkdir"},
     "llm/requests.py": {"self._folder.mkdir"},
@@ -85,6 +107,12 @@ def _watched() -> list[str]:
     found = [path for package in ("environments", "perftests", "apis") for path in (tasks / package).rglob("*.py")]
     found += [tasks / "sandbox" / name for name in ("local/bubblewrap.py", "docker/sandbox.py", "base.py")]
     found += [tasks / "llm" / name for name in ("cache.py", "requests.py")]
+    # what agents leave in their workspaces
+    attempts = ("attempt", "base_tree", "comparing", "patches", "running", "workspace")
+    found += [tasks / "agents" / f"{name}.py" for name in attempts]
+    found += [tasks / name for name in ("registry.py", "interpreters.py")]
+    # what agents' packages put into their folders, and what they write about an attempt
+    found += [path for name in ("installed", "doctor") for path in (tasks / "agents" / name).rglob("*.py")]
     names = sorted(path.relative_to(tasks).as_posix() for path in found)
     return [name for name in names if "/inside/" not in name]
 

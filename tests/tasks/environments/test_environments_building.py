@@ -18,9 +18,9 @@ from tasks.environments.building import build_environment
 from tasks.environments.checking_out import check_out
 from tasks.environments.identity import cut_off, environment_id
 from tasks.environments.importing import main_package
-from tasks.environments.interpreters import local_python
 from tasks.environments.models import Built, missing
 from tasks.environments.records import read_record
+from tasks.interpreters import local_python
 from tasks.sandbox import open_sandbox
 from tasks.sandbox.models import SandboxError
 

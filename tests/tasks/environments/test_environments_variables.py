@@ -10,8 +10,8 @@ import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
 from tasks.environments.building import build_environment
-from tasks.environments.registry import registry
 from tasks.environments.runners import steps_variables
+from tasks.registry import registry
 
 REACHING = {
     "UV_INDEX_URL": "https://index.example/simple", "UV_INDEX": "more=https://more.example/simple",

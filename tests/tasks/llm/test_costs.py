@@ -14,7 +14,7 @@ from flows.cli import app
 from storage.store import Store
 from storage.tables import LlmCall
 from tasks.llm.costs import costs
-from tasks.llm.gateway import WAITING
+from tasks.llm.structured_output import WAITING
 
 
 def call(number: int, **more: Any) -> LlmCall:

@@ -63,7 +63,7 @@ class Kept(BaseModel):
     keep: bool
 
 
-def test_through_the_gateway_with_the_repair_turn(answers: Path, tmp_path: Path) -> None:
+def test_a_structured_answer_with_the_repair_turn(answers: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     llm = LLMConfig(model=demo.MODEL, budget_usd=0)
     prompt = Prompt("classify", 1, "", f"task: classify\ncommit: {SHA}\n", "5a")

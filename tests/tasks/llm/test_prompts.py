@@ -51,7 +51,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         render("nothing_of_that_name")
 
 
-def test_neither_prompts_nor_gateway_load_litellm() -> None:
+def test_neither_prompts_nor_structured_output_load_litellm() -> None:
     code = "import sys, tasks.llm, tasks.perftests.sources.llm; sys.exit('litellm' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

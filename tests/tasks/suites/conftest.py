@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from configs.models import SandboxConfig
+from tasks.own_pytest import tools_folder
 from tasks.sandbox import Arm, Environment, limits_of, open_sandbox
 from tasks.suites.checking import Tally, check, refer
 from tasks.suites.models import Checked, Reference
 from tasks.suites.running import Place
-from tasks.suites.tools import tools_folder
 
 WORDS = '''"""Counts words."""
 

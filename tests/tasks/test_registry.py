@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.environments.registry import paths_in, registry
+from tasks.registry import paths_in, registry
 
 
 def test_settings_that_lead_to_indexes_are_passed_on(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What leads an agent's requests out of its sandbox."""

@@ -1,0 +1,1 @@
+"""Harbor: what its task folders need of a repository, and its trials as predictions."""

@@ -1,0 +1,1 @@
+"""Runs inside the sandboxes of agents."""

@@ -1,0 +1,1 @@
+"""What runs while an agent is installed."""

@@ -1,0 +1,179 @@
+"""One planned attempt, made: agent installed, gateway opened, agent let loose, rows and files kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import ValidationError
+
+from configs.agent_files import AgentFile
+from configs.agent_runs import AgentModelConfig, AgentsConfig, PricesConfig
+from configs.secrets import secret
+from storage.files import LOGS, TRAJECTORIES, put
+from storage.store import Store
+from storage.tables import Attempt, Instance
+from tasks.agents.attempt import AgentUsed, run_attempt
+from tasks.agents.base_tree import BaseTree
+from tasks.agents.gateway.models import AllowedModel, Budget, Fault, Prices, Provider
+from tasks.agents.gateway.recording import Exchange, Recorder, folder_of
+from tasks.agents.gateway.server import Gateway, GatewayError
+from tasks.agents.gateway.watching import LeakWatch
+from tasks.agents.installed.installing import NotInstalled, install
+from tasks.agents.models import Attempt as Ended
+from tasks.agents.models import AttemptTask
+from tasks.agents.planning import Planned, answered
+from tasks.agents.recording import Attempted, attempted, record
+from tasks.environments.trees import clone_path
+from tasks.sandbox import foreign
+from tasks.sandbox.foreign_folders import remove
+from tasks.sandbox.models import Arm
+
+KEPT_BYTES = 256 * foreign.MEBIBYTE
+"""Of one file of an attempt that goes into the store."""
+_MILLION = 1e6
+
+
+def make_attempt(
+    planned: Planned, agent: AgentFile, model: AgentModelConfig, config: AgentsConfig, instance: Instance, arm: Arm,
+    run_id: str, store: Store,
+) -> Attempted:  # fmt: skip
+    """Make an attempt and append its rows. What fails is a status with its reason.
+
+    Of several runs on one store that want the same attempt, one makes it; the others wait, and take what it came to.
+    Raises SandboxError if this process is ending: then nothing is kept, and the attempt is made again.
+    """
+    keep = store.work / "agents" / "attempts" / planned.attempt_id
+    keep.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{keep}.lock"):  # the kernel frees that of a process which was killed
+        if (known := answered(store, [planned.attempt_id]).get(planned.attempt_id)) is not None:
+            return attempted(known)
+        return _make(planned, agent, model, config, instance, arm, run_id, store, keep)
+
+
+def _make(
+    planned: Planned, agent: AgentFile, model: AgentModelConfig, config: AgentsConfig, instance: Instance, arm: Arm,
+    run_id: str, store: Store, keep: Path,
+) -> Attempted:  # fmt: skip
+    common = {
+        "attempt_id": planned.attempt_id, "run_id": run_id, "instance_id": instance.instance_id, "repo": instance.repo,
+        "agent": agent.name, "model": model.name, "sample": planned.sample,
+    }  # fmt: skip
+    record_to, watch = Recorder(folder_of(store), planned.attempt_id), LeakWatch(instance.patch)
+    try:
+        installed = install(agent, store.work)
+        gateway = gateway_for(model, config, record_to, watch)
+    except (NotInstalled, GatewayError) as error:
+        return record(Attempt.model_validate({**common, "status": "setup_failed", "reason": str(error)}), "", store)
+    remove(keep)  # of a run that was killed
+    try:
+        ended = run_attempt(
+            AttemptTask(instance, arm, BaseTree(store.work / clone_path(instance.repo), instance.base_commit)),
+            AgentUsed(agent, installed, model.name, model.small or ""),
+            gateway, config.attempt, config.sandbox, store.work, keep,
+        )  # fmt: skip
+        values = {
+            **common, **_measured(ended), **_told(ended, installed.version), **_kept(ended, keep, store),
+            "cost_usd": ended.usage.cost_usd if _priced(gateway) else None,
+            "cost_before_usd": cost_before(folder_of(store), planned.attempt_id),
+            "exchanges": f"{folder_of(store).relative_to(store.work)}/attempts/{planned.attempt_id}.jsonl",
+        }  # fmt: skip
+        return record(Attempt.model_validate(values), ended.patch, store)
+    finally:
+        remove(keep)
+
+
+def gateway_for(
+    model: AgentModelConfig, config: AgentsConfig, record_to: Recorder | None = None, watch: LeakWatch | None = None
+) -> Gateway:
+    """The gateway of an attempt, not yet started. Raises GatewayError for what cannot be done, such as a budget in
+    dollars without a price."""
+    return Gateway(allowed(model), Budget(**config.budget.model_dump()), record_to, watch, config.extra_hosts)
+
+
+def allowed(model: AgentModelConfig) -> list[AllowedModel]:
+    """The models that an agent may ask: the one that it is run with, and a small one if there is one."""
+    provider = provider_of(model)
+    prices = None if model.prices is None else _prices(model.prices)
+    found = [AllowedModel(asked=model.name, upstream=model.asked_upstream, provider=provider, prices=prices)]
+    if model.small is not None and model.small != model.name:
+        found.append(AllowedModel(asked=model.small, upstream=model.small, provider=provider, prices=prices))
+    return found
+
+
+def provider_of(model: AgentModelConfig) -> Provider:
+    """Who answers, with the key from the environment or `.env`; None where it is not set."""
+    said = model.provider
+    key = None if said.key is None else secret(said.key)
+    return Provider(protocol=said.protocol, base_url=said.base_url, translate=said.translate, api_key=key)
+
+
+def cost_before(folder: Path, attempt: str) -> float:
+    """US dollars that earlier times of an attempt cost, by what the gateway wrote down of them."""
+    place, cost = f"attempts/{attempt}.jsonl.before", 0.0
+    for name in foreign.names(folder, place):
+        for line in (foreign.text(folder, f"{place}/{name}", KEPT_BYTES) or "").splitlines():
+            with suppress(ValidationError):
+                cost += Exchange.model_validate_json(line).usage.cost_usd
+    return cost
+
+
+def _prices(said: PricesConfig) -> Prices:
+    return Prices(**{name: None if value is None else value / _MILLION for name, value in said.model_dump().items()})
+
+
+def _priced(gateway: Gateway) -> bool:
+    return all(model.prices is not None for model in gateway.models.values())
+
+
+def _measured(ended: Ended) -> dict[str, object]:
+    usage, leak = ended.usage, ended.leak
+    return {
+        "status": ended.status, "reason": ended.reason, "notes": ended.notes, "faults": _faults(ended.faults),
+        "started_at": ended.started_at, "duration_s": ended.seconds, "exit_code": ended.exit_code,
+        "requests": usage.requests, "tokens_in": usage.tokens_in, "tokens_cache_read": usage.cache_read,
+        "tokens_cache_write": usage.cache_write, "tokens_out": usage.tokens_out, "tokens_reasoning": usage.reasoning,
+        "estimated_requests": usage.estimated_requests, "prompt_sha": ended.prompt_sha,
+        "prompt_leak_rate": leak and leak.prompt_rate, "tool_leak_rate": leak and leak.tool_rate,
+    }  # fmt: skip
+
+
+def _told(ended: Ended, version: str) -> dict[str, object]:
+    told = ended.told
+    return {
+        "agent_version": told.version or version, "steps": told.steps, "denied": len(told.denied),
+        "told_reason": "; ".join(filter(None, [told.stopped, told.failed])), "told_cost_usd": told.cost_usd,
+        "told_tokens_in": told.tokens_in, "told_tokens_out": told.tokens_out,
+    }  # fmt: skip
+
+
+def _kept(ended: Ended, keep: Path, store: Store) -> dict[str, str]:
+    """Column -> path in the store of what the attempt left; what is too large, or gone, is not there."""
+    wanted = {
+        "trajectory": (ended.trajectory, TRAJECTORIES, ".json"),
+        "original": (ended.original, TRAJECTORIES, ".original"),
+        "log": (ended.log, LOGS, ".log"),
+    }
+    found = {}
+    for column, (name, folder, suffix) in wanted.items():
+        if name is None or not foreign.is_file(keep, name):
+            continue
+        try:
+            path, sha = put(store, folder, foreign.read(keep, name, KEPT_BYTES), suffix)
+        except foreign.Refused:
+            continue
+        found[column] = path
+        if column == "trajectory":
+            found["trajectory_sha"] = sha
+    return found
+
+
+def _faults(faults: list[Fault]) -> list[str]:
+    counts: Counter[str] = Counter()
+    for fault in faults:
+        status = f" {fault.status}" if fault.status else ""
+        detail = f": {fault.detail}" if fault.detail else ""
+        counts[f"{fault.kind}{status}{detail}"[:500]] += fault.count
+    return [f"{count} x {what}" for what, count in counts.items()]
