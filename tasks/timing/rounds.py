@@ -39,8 +39,8 @@ class Heat:
     """Whether base's result is fetched, for whoever asks for it after the round."""
     before: bool = False
     """Whether the workloads are looked at before the calls, to learn whether setup makes the same for all arms."""
-    inputs: bool = True
-    """Whether they are looked at after the calls; no arm knows it while it runs."""
+    inputs: int = 1
+    """How many of them are looked at after the calls, the first of `compared`; no arm knows it while it runs."""
     warmup: bool = False
     apart: bool = False
     """Whether each arm does all of its round while the others wait, so that nobody else's work is taken for its own."""

@@ -51,7 +51,7 @@ class Spent(BaseModel):
     setup_ns: int
     """Of all setups."""
     digest_ns: int
-    """Of all hashes of results."""
+    """Of all hashes of results; those of inputs come after them and are left out."""
     result_ns: int
     """Of all results that travelled."""
     idle_ns: int

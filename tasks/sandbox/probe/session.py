@@ -243,20 +243,32 @@ class ProbeSession:
         finally:
             self._bound.most = SMALL
 
-    def digests(self, indexes: Sequence[int] = (0,), inputs: bool = True) -> Digests:
-        """Hashes of what these calls of the last run returned, and of what they were given, unless not wanted.
+    def digests(self, indexes: Sequence[int] = (0,), inputs: int | None = None) -> Digests:
+        """Hashes of what these calls of the last run returned, and of what the first `inputs` of them (None: all) were
+        given.
 
         At most some thousand calls: the answer is bounded. Raises ProbeError if a result has no safe encoding.
         """
-        answer = self._ask("digests", indexes=list(indexes), inputs=inputs)
+        answer = self._ask("digests", indexes=list(indexes), inputs=0)
         try:
-            return Digests.of(answer, len(indexes))
+            found = Digests.of(answer, len(indexes))
+            if inputs == 0:
+                return found
+            # What was asked for is computed by now. Hashing inputs may take many times as long as hashing results, and
+            # its noise would hide what those cost: it is no part of `Spent`.
+            answer = self._ask("digests", book="inputs", indexes=list(indexes), inputs=inputs)
+            whole = Digests.of(answer, len(indexes))
         except ProbeError as error:
+            if error.kind != "protocol":
+                raise
             raise self._broken(error.message) from None
+        if whole.results != found.results:
+            raise self._broken("results whose hashes change")
+        return whole
 
     def result_digest(self, index: int = 0) -> str:
         """Hash of what `result` would give: equal digests need no comparison."""
-        return self.digests([index], inputs=False).results[0]
+        return self.digests([index], inputs=0).results[0]
 
     def check(self, reference: bytes, candidate: bytes, timeout_s: float | None = None) -> None:
         """Compare two results with the script's check_equivalence. Raises CheckFailed if it rejects the candidate.
@@ -297,11 +309,12 @@ class ProbeSession:
         # Nothing of the arm has run yet: this process id is the probe's own.
         self._watch.start(self._process, field(hello, "pid", int))
 
-    def _ask(self, op: str, timeout_s: float | None = None, **args: Any) -> dict[str, Any]:
+    def _ask(self, op: str, timeout_s: float | None = None, book: str = "", **args: Any) -> dict[str, Any]:
         self.greet()
-        return self._exchange(op, min(timeout_s or self._timeout_s, self._timeout_s), **args)
+        return self._exchange(op, min(timeout_s or self._timeout_s, self._timeout_s), book, **args)
 
-    def _exchange(self, op: str, timeout_s: float, **args: Any) -> dict[str, Any]:
+    def _exchange(self, op: str, timeout_s: float, book: str = "", **args: Any) -> dict[str, Any]:
+        """Ask and wait; what it uses is booked under the name of the request, unless another is given."""
         if self._process is None:
             raise ProbeError("died", "the process has ended")
         self._refuse_unasked(op)
@@ -326,7 +339,7 @@ class ProbeSession:
         elapsed_ns = arrived - start
         outside_ns = max(1, elapsed_ns - max(0, waited))
         used = self._watch.cpu_ns()
-        self._spent[op] += outside_ns if used is None or self._device != "cpu" else used
+        self._spent[book or op] += outside_ns if used is None or self._device != "cpu" else used
         answer = parsed(line)
         if not isinstance(answer, dict) or answer.get("id") != nonce:
             raise self._broken(f"an answer to {op} that is not the probe's")

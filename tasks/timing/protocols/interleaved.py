@@ -29,7 +29,9 @@ from tasks.timing.protocols.planning import SHARED_S, SHORT_S, Costs, batches, f
 from tasks.timing.rounds import Heat, Referee, Reference, play
 
 INPUTS_SHARE = 0.25
-"""Of the rounds after which the workloads are compared, too. Hashing a workload may take longer than the call."""
+"""Of the rounds after which workloads are compared, too. Hashing one may take longer than the call."""
+INPUTS_MOST = 8
+"""Workloads that are compared in such a round."""
 HASH_S = 0.05
 """Seconds of a round that may go into hashing results of base."""
 
@@ -192,7 +194,7 @@ class Runner:
                 compared=self._compared(race.number),
                 keeps=self._played == 0,
                 before=self._played == 0,
-                inputs=warmup or bool(self.rng.random() < INPUTS_SHARE),
+                inputs=INPUTS_MOST if warmup or self.rng.random() < INPUTS_SHARE else 0,
                 warmup=warmup,
                 apart=self.track.worker is not None,
                 together=self.together or (race.one_core and not warmup),
@@ -214,7 +216,7 @@ class Runner:
         latest = [sample for sample in self.race.samples if sample.arm == "base"][-1:]
         each_s = max([sample.digest_ns / sample.hashed / 1e9 for sample in latest], default=HASH_S)
         count = min(number, max(1, int(HASH_S / max(each_s, 1e-6))))
-        return sorted(int(index) for index in self.rng.permutation(number)[:count])
+        return [int(index) for index in self.rng.permutation(number)[:count]]
 
     def _clock(self) -> float:
         """Seconds of a clock that stands still while an arm takes time of its own (see `patience`)."""

@@ -109,6 +109,18 @@ def test_setup_run_result_check(lab):
         probe.check(blob, probe.result())
 
 
+def test_inputs_are_hashed_for_as_many_calls_as_are_wanted_and_results_for_all(lab):
+    probe = lab.probe()
+    probe.setup(1, count=3)
+    probe.run(3)
+    found = {wanted: probe.digests([2, 0, 1], inputs=wanted) for wanted in (0, 1, None)}
+    assert [item is None for item in found[0].inputs] == [True] * 3
+    assert [item is None for item in found[1].inputs] == [False, True, True]
+    assert [item is None for item in found[None].inputs] == [False] * 3
+    assert found[0].results == found[1].results == found[None].results
+    assert len(set(found[0].results)) == 3
+
+
 def test_waits_leave_at_least_what_the_call_took(lab, monkeypatch):
     """A wait that began before the request, and ended in it, can look longer than the request."""
     waits = itertools.count(step=10**12)

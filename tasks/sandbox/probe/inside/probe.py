@@ -228,12 +228,13 @@ class Probe:
         kinds = json.dumps(outline(value)).encode()  # before anything is taken from an iterator
         return b"f" + kinds + b"\0" + stored(self.script.space, value)
 
-    def digests(self, indexes: Any, inputs: Any = True) -> Any:
-        """Hashes of results, and then, if `inputs`, of what these calls worked on, as it is now."""
+    def digests(self, indexes: Any, inputs: Any = None) -> Any:
+        """Hashes of results, and then of what the first `inputs` of these calls (None: all) worked on, as it is now."""
         found = [self.printed(index) for index in indexes]
+        looked = len(indexes) if inputs is None else inputs
         answer: Dict[str, Any] = {"results": [digest for digest, _ in found], "inputs": [], "before": [], "shared": []}
-        for index, (_, result) in zip(indexes, found):  # noqa: B905 -- Python 3.8
-            state = look(self.chosen[index]) if inputs else None
+        for place, (index, (_, result)) in enumerate(zip(indexes, found)):  # noqa: B905 -- Python 3.8
+            state = look(self.chosen[index]) if place < looked else None
             answer["inputs"].append(state.digest if state else None)
             answer["before"].append(self.chosen[index].before)
             answer["shared"].append(shared(result, state) if state else "")
