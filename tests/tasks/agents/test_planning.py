@@ -88,7 +88,7 @@ def test_what_does_not_change_what_an_agent_gets_changes_no_name():
 
 def test_what_changes_what_an_agent_gets_changes_the_name():
     other = [
-        ids(budget={"usd": 9}), ids(attempt={"minutes": 5}), ids(extra_hosts=["pypi.org"]),
+        ids(budget={"usd": 9}), ids(attempt={"minutes": 5}), ids(extra_hosts=["docs.python.org"]),
         ids(sandbox={"kind": "docker"}),
         ids(models=[{**MODEL, "upstream": "m-2"}]), ids(row=instance(1, problem_statement="another")),
         ids([agent(argv=["false"])]), ids(attempt={"perf_tests": "all"}),
