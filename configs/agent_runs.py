@@ -134,8 +134,8 @@ class AgentsConfig(Section):
     budget: AttemptBudget = AttemptBudget()
     """What each attempt may use of its models; the gateway ends one that has used it up."""
     extra_hosts: list[str] = Field(default_factory=list)
-    """Hosts that agents may reach beside their model. Example: `[docs.python.org]`. Whatever they can look up, counts as told
-    to them."""
+    """Hosts that agents may reach beside their model. Example: `[docs.python.org]`. Whatever they can look
+    up, counts as told to them."""
     max_workers: int = Field(default=2, gt=0)
     """Attempts at the same time. Nothing is timed meanwhile, so cores may be shared."""
     sandbox: SandboxConfig = SandboxConfig()

@@ -22,6 +22,7 @@ from storage.exchange.read import read_instances
 from storage.files import get
 from storage.store import Store
 from storage.tables import Attempt, Prediction
+from tasks.agents.gateway.recording import folder_of
 from tasks.agents.planning import PlanError, make_plan, wanted
 from tasks.agents.predictions import read_predictions
 from tasks.agents.scripted import Script, ScriptedModel, Turn
@@ -98,7 +99,9 @@ def test_from_a_plan_to_predictions_interrupted_and_killed(isobench, server, sto
 
     # killed while the third is
     run = start("--from-plan", plan, "--resume", server=server)
-    wait_until(lambda: len(model.requests_seen) == 4)
+    (third,) = [planned.attempt_id for planned in make_plan(*plan_of(config), store).open if planned.sample == 2]
+    written = folder_of(store) / "attempts" / f"{third}.jsonl"
+    wait_until(lambda: len(model.requests_seen) == 4 and written.is_file() and written.stat().st_size > 0)
     os.killpg(run.pid, signal.SIGKILL)
     run.communicate(timeout=60)
     assert [row.sample for row in store.rows(Attempt)] == [0, 1]
