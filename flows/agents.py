@@ -14,7 +14,7 @@ from configs.agent_runs import AgentsConfig
 from configs.models import RepositoryConfig
 from flows.engine.run import Run
 from flows.engine.task_runner import task_runner
-from flows.stages.checkouts import ArmWanted, build_environments, check_out_arms, cloned
+from flows.stages.checkouts import ArmWanted, check_out_arms, cloned, instance_environments
 from flows.summaries import AgentsSummary
 from flows.trust import environment_of, must_be_trusted, needs_trust
 from storage.exchange.predictions import write_predictions
@@ -109,18 +109,7 @@ def _arms(run: Run, instances: list[Instance], config: AgentsConfig) -> dict[str
     repositories = {row.instance_id: RepositoryConfig(name=row.repo, url=row.repo_url) for row in instances}
     rows = cloned(run, instances, repositories, anonymous=not config.sandbox.trust)
     settings = {row.instance_id: environment_of(row) for row in rows}
-    environments = build_environments(
-        run,
-        {
-            row.instance_id: {
-                "repository": repositories[row.instance_id], "environment": settings[row.instance_id],
-                "sandbox": config.sandbox, "base_sha": row.base_commit, "head_sha": row.head_commit,
-                "date": row.created_at, "foreign": True,
-            }
-            for row in rows
-        },
-        lacking="failed",
-    )  # fmt: skip
+    environments = instance_environments(run, rows, repositories, settings, config.sandbox)
     wanted = [
         ArmWanted(
             row.instance_id, "base", repositories[row.instance_id], settings[row.instance_id],

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from configs.models import RepositoryConfig, SandboxConfig, ScoringConfig, SuiteConfig, TimingConfig
 from flows.engine.run import Run
 from flows.engine.task_runner import task_runner
-from flows.stages.checkouts import ArmWanted, build_environments, check_out_arms, cloned
+from flows.stages.checkouts import ArmWanted, check_out_arms, cloned, instance_environments
 from flows.stages.suites import TESTS, check_patches
 from flows.stages.timing import time_all
 from flows.summaries import EvaluationSummary
@@ -187,18 +187,7 @@ def _arms(
     repositories = {row.instance_id: RepositoryConfig(name=row.repo, url=row.repo_url) for row in instances}
     ready = cloned(run, instances, repositories, anonymous=not settings.sandbox.trust)
     configs = {row.instance_id: environment_of(row) for row in ready}
-    environments = build_environments(
-        run,
-        {
-            row.instance_id: {
-                "repository": repositories[row.instance_id], "environment": configs[row.instance_id],
-                "sandbox": settings.sandbox, "base_sha": row.base_commit, "head_sha": row.head_commit,
-                "date": row.created_at, "foreign": True,
-            }
-            for row in ready
-        },
-        lacking="failed",
-    )  # fmt: skip
+    environments = instance_environments(run, ready, repositories, configs, settings.sandbox)
     wanted = []
     for row in ready:
         if row.instance_id not in environments:

@@ -91,6 +91,25 @@ def build_environments(
     return found
 
 
+def instance_environments(
+    run: Run,
+    instances: Sequence[Instance],
+    repositories: Mapping[str, RepositoryConfig],
+    settings: Mapping[str, EnvironmentConfig],
+    sandbox: SandboxConfig,
+) -> dict[str, Environment]:
+    """Instance -> its environment; repositories and settings are by instance. One that has none has failed."""
+    items = {
+        row.instance_id: {
+            "repository": repositories[row.instance_id], "environment": settings[row.instance_id],
+            "sandbox": sandbox, "base_sha": row.base_commit, "head_sha": row.head_commit,
+            "date": row.created_at, "foreign": True,
+        }
+        for row in instances
+    }  # fmt: skip
+    return build_environments(run, items, lacking="failed")
+
+
 def check_out_arms(
     run: Run, sandbox: SandboxConfig, wanted: Iterable[ArmWanted], repo: str = ""
 ) -> tuple[dict[str, dict[str, Arm]], dict[tuple[str, str], str]]:

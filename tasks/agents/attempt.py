@@ -122,7 +122,7 @@ class _Run:
         files = {**started.files, PROMPT_FILE: prompt.text}
         shown = {test.name: test.text for test in prompt.perf_tests}
         with open_sandbox(sandbox) as opened:
-            if not getattr(opened, "isolated", True):
+            if not opened.isolated:
                 return self.failed(_NOT_ISOLATED)
             with make_workspace(self.task.arm, self.task.base, work, opened, shown, files) as workspace:
                 with self.gateway as gateway:
