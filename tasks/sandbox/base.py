@@ -28,6 +28,11 @@ class OpenSandbox(ABC, Generic[P]):
         """Whether commands are hidden from the machine, and it from them."""
         return True
 
+    @property
+    def pins_late(self) -> bool:
+        """Whether a running command can be moved to other cores."""
+        return False
+
     def __init__(self) -> None:
         self._running: weakref.WeakSet[P] = weakref.WeakSet()
         self._lock = threading.Lock()

@@ -101,6 +101,9 @@ class Process(Protocol):
         `meter.complete` says whether something may be missing, `meter.resolution_ns` how fine it is.
         """
 
+    def pin(self, cpus: tuple[int, ...]) -> None:
+        """Move everything that it started so far to these cores, if its sandbox `pins_late`; else nothing."""
+
     def poll(self) -> int | None:
         """Exit code, or None while it runs."""
 
@@ -119,6 +122,10 @@ class Sandbox(Protocol):
     @property
     def isolated(self) -> bool:
         """Whether commands see other paths than this machine's: without, those of mounts are rewritten."""
+
+    @property
+    def pins_late(self) -> bool:
+        """Whether a running command can be moved to other cores (`Process.pin`)."""
 
     @property
     def meter(self) -> MeterName:

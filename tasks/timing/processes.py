@@ -35,6 +35,8 @@ class Track:
     limits: Limits
     worker: WorkerGroup | None = None
     """Where no sandbox is counted whole: the group of all, for rounds that have one arm at a time."""
+    cores: tuple[int, ...] | None = None
+    """All that the session has for itself: processes start on any of them, and run on those that they are given."""
     like: Race | None = None
     """A race of these arms and others, whose batches and ways are taken over instead of being found out again."""
 
@@ -45,6 +47,7 @@ class Track:
             self.arms[name],
             self.work,
             cpus=cpus,
+            starts_on=self.cores,
             limits=self.limits,
             hash_seed=hash_seed,
             timeout_s=self.timing.call_timeout_s,

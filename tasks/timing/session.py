@@ -77,6 +77,7 @@ def run_session(
             dialect=dialect,
             timing=timing,
             limits=limits_of(sandbox, None),
+            cores=cores,
         )
         play = commands if dialect == "command" else PROTOCOLS[timing.protocol]
         race = play(track, cores, judgement.open_arms)

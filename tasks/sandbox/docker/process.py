@@ -122,6 +122,9 @@ class DockerProcess:
         for thread in self._threads:
             thread.start()
 
+    def pin(self, cpus: tuple[int, ...]) -> None:
+        """Nothing: the engine pins a container when it makes it."""
+
     def _find_pid(self) -> int | None:
         with contextlib.suppress(SandboxError, OSError), engine_errors():
             pid = int(self._client.api.inspect_container(self.container)["State"]["Pid"])

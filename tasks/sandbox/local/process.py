@@ -19,6 +19,7 @@ from typing import IO
 from tasks.sandbox.foreign_folders import remove
 from tasks.sandbox.local.cgroups import Group
 from tasks.sandbox.local.meters import command_meter
+from tasks.sandbox.metering.processes import tree
 from tasks.sandbox.models import ABANDONED, Completed, Limits, SandboxError
 from tasks.sandbox.overuse import EVERY_S, Overused, overused
 from tasks.sandbox.streams import MEBIBYTE, TAIL_BYTES, Tail, drain
@@ -66,11 +67,7 @@ def _popen(launch: Launch) -> subprocess.Popen[bytes]:
     before = os.sched_getaffinity(0)
     try:
         if launch.cpus is not None:
-            try:
-                os.sched_setaffinity(0, launch.cpus)
-            except OSError as error:
-                cores = f"cores {list(launch.cpus)} of {sorted(before)}"
-                raise SandboxError(f"cannot pin to {cores}: {error.strerror}") from error
+            _pin(0, launch.cpus)
         return subprocess.Popen(
             launch.argv,
             bufsize=0,
@@ -84,6 +81,17 @@ def _popen(launch: Launch) -> subprocess.Popen[bytes]:
         )
     finally:
         os.sched_setaffinity(0, before)
+
+
+def _pin(task: int, cpus: tuple[int, ...]) -> None:
+    """0 is the calling thread."""
+    try:
+        os.sched_setaffinity(task, cpus)
+    except ProcessLookupError:
+        raise
+    except OSError as error:
+        cores = f"cores {list(cpus)} of {sorted(os.sched_getaffinity(0))}"
+        raise SandboxError(f"cannot pin to {cores}: {error.strerror}") from error
 
 
 _spawner = _Spawner()
@@ -141,6 +149,13 @@ class LocalProcess:
     def cpu_ns(self) -> int | None:
         """CPU time of everything that the command started so far; None if it cannot be known."""
         return self.meter.read_ns()
+
+    def pin(self, cpus: tuple[int, ...]) -> None:
+        """Move everything that it started so far to these cores. Raises SandboxError if that is refused."""
+        for pid in tree(self._popen.pid):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    _pin(int(task), cpus)
 
     def _watch(self, limits: Limits) -> None:
         """Sleep until the command ends or its time is up, or it uses too much; then end all that it left behind."""

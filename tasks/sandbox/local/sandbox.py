@@ -15,6 +15,7 @@ from tasks.sandbox.local import bubblewrap, cgroups, unconfined
 from tasks.sandbox.local.meters import local_meter
 from tasks.sandbox.local.process import Launch, LocalProcess, spawn
 from tasks.sandbox.metering.models import MeterName
+from tasks.sandbox.metering.processes import lists_children
 from tasks.sandbox.models import FIRST_TO_END, WORK_DIR, Command, Limits, SandboxError
 from tasks.sandbox.ownership import private_folder
 
@@ -52,6 +53,11 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
     def isolated(self) -> bool:
         """Whether commands are hidden from the machine, and it from them."""
         return self._bubblewrap is not None
+
+    @property
+    def pins_late(self) -> bool:
+        """Whether a running command can be moved to other cores: where the kernel lists what belongs to it."""
+        return lists_children()
 
     @property
     def meter(self) -> MeterName:

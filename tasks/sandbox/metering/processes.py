@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
 
@@ -79,6 +80,11 @@ class HeldMeter:
     def processes(self) -> int:
         """How many there are."""
         return self._group.processes()
+
+
+def lists_children() -> bool:
+    """Whether this kernel says which processes a process has started."""
+    return os.path.exists(f"/proc/self/task/{threading.get_native_id()}/children")
 
 
 def tree(root: int) -> Iterator[int]:

@@ -96,6 +96,7 @@ class ProbeSession:
         work: Path,
         *,
         cpus: tuple[int, ...] | None = None,
+        starts_on: tuple[int, ...] | None = None,
         limits: Limits | None = None,
         hash_seed: int = 0,
         timeout_s: float = 120.0,
@@ -103,13 +104,17 @@ class ProbeSession:
     ) -> None:
         """`work` is `Store.work`; `timeout_s` bounds every call; `checker` makes it a process that compares results.
 
+        `cpus`: cores that it is pinned to before anything of the arm runs; `starts_on`: where it may start meanwhile.
+
         The sandbox's own time limit covers the whole session and is lifted: calls are bounded one by one.
         """
         self.arm = arm
         self._timeout_s = timeout_s
         self._sandbox = sandbox
         limits = (limits or Limits()).model_copy(update={"timeout_s": None})
-        command = arm.command(work, ("-c", probe_text()), cpus=cpus, limits=limits)
+        self._pins_to = cpus if starts_on is not None and sandbox.pins_late else None
+        first = cpus if self._pins_to is None else starts_on
+        command = arm.command(work, ("-c", probe_text()), cpus=first, limits=limits)
         paths = command.variables.get("PYTHONPATH", "")
         variables = {
             **command.variables,
@@ -308,6 +313,8 @@ class ProbeSession:
         assert self._process is not None
         # Nothing of the arm has run yet: this process id is the probe's own.
         self._watch.start(self._process, field(hello, "pid", int))
+        if self._pins_to is not None:
+            self._process.pin(self._pins_to)
 
     def _ask(self, op: str, timeout_s: float | None = None, book: str = "", **args: Any) -> dict[str, Any]:
         self.greet()

@@ -99,6 +99,11 @@ class Runner:
         self._first: ProcessSet | None = None
 
     @property
+    def _known_alike(self) -> bool:
+        """Whether a race before this one has found that setups make the same workloads for all arms."""
+        return self.track.like is not None and self.track.like.inputs_alike
+
+    @property
     def out(self) -> bool:
         """Whether no further round will be played: base failed, nobody is left, or the time is up."""
         alive = [name for name in self._names if name != "base" and self.race.alive(name)]
@@ -193,7 +198,7 @@ class Runner:
                 offset=int(self.rng.integers(spare + 1)),
                 compared=self._compared(race.number),
                 keeps=self._played == 0,
-                before=self._played == 0,
+                before=self._played == 0 and not self._known_alike,
                 inputs=INPUTS_MOST if warmup or self.rng.random() < INPUTS_SHARE else 0,
                 warmup=warmup,
                 apart=self.track.worker is not None,
