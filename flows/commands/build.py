@@ -27,8 +27,8 @@ DEMO_K = 3
 
 
 @contextmanager
-def running(store: str, verbose: bool) -> Iterator[None]:
-    """Everything that a flow needs around it: secrets, a Prefect API, progress bars."""
+def running(store: str, verbose: bool, asks: bool = False) -> Iterator[None]:
+    """Everything that a flow needs around it: secrets, a Prefect API, progress bars. `asks`: models, in a first run."""
     if verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
     else:  # failures are listed at the end, in our words; the server has the log
@@ -36,11 +36,17 @@ def running(store: str, verbose: bool) -> Iterator[None]:
     from configs.secrets import export_secrets
 
     export_secrets()
-    with prefect_server(server_folder(store)):
+    with prefect_server(server_folder(store), _load_client if asks else None):
         from flows.engine.run import watched_by
 
         with watched_by(Bars()):
             yield
+
+
+def _load_client() -> None:
+    from tasks.llm.client import load_litellm
+
+    load_litellm()
 
 
 def require(sandbox: SandboxConfig) -> None:
@@ -65,7 +71,7 @@ def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bo
         from flows.commands.agents import must_confine
 
         must_confine(config.sandbox)
-    with running(store, verbose):
+    with running(store, verbose, asks=True):
         from flows.dataset import build_dataset
         from flows.evaluation import evaluate
         from tasks.environments.building import not_isolated
@@ -109,7 +115,7 @@ def run_build(config: Path, store: str | None, settings: list[str], verbose: boo
     if until not in ("mining", "apis"):
         require(loaded.sandbox)
         loaded = loaded.model_copy(update={"sandbox": _trusted_build(config, loaded)})
-    with running(loaded.store, verbose):
+    with running(loaded.store, verbose, asks=loaded.llm is not None):
         from flows.dataset import build_dataset
 
         summary = build_dataset(loaded, until=until)

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +26,7 @@ from configs.variables import TEMPORARY_SERVER
 from flows import surroundings
 from storage.marks import own_cache_folder
 
+DATABASE = "prefect.db"
 START_TIMEOUT_S = 180
 """The first start creates the database, which takes a slow machine half a minute."""
 FEW_MIB = 10
@@ -100,7 +101,7 @@ class Server:
                     **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in IDLE_SERVICES},
                     # a build that may use the network, and other users of the machine, reach the port but not the API
                     "PREFECT_SERVER_API_AUTH_STRING": self._login,
-                    "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db",
+                    "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder.resolve()}/{DATABASE}",
                 },
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -146,10 +147,11 @@ class Server:
 
 
 @contextmanager
-def prefect_server(folder: Path) -> Iterator[None]:
+def prefect_server(folder: Path, first: Callable[[], object] | None = None) -> Iterator[None]:
     """Make sure that flows find a Prefect API while the context lasts.
 
-    The temporary server keeps its database and log in `folder`. Raises ServerError if it does not come up; ending the
+    The temporary server keeps its database and log in `folder`. `first` is called while it makes that database, which
+    takes as long again as all else: for what a first run needs and later ones find in the cache. Raises ServerError if it does not come up; ending the
     context ends it.
     """
     quiet_defaults()
@@ -157,12 +159,15 @@ def prefect_server(folder: Path) -> Iterator[None]:
         surroundings.take_no_settings_from_here()
         yield
         return
+    new = not (folder / DATABASE).exists()
     server = Server(folder)
     os.environ.update(server.variables)
     try:
         surroundings.take_no_settings_from_here()
         for name in LOADED_MEANWHILE:
             import_module(name)
+        if new and first is not None:
+            first()
         server.wait()
         with _without_heartbeats():
             yield

@@ -125,8 +125,9 @@ class Runner:
             start = self._clock()
             reference = self.play(processes, warmup=True)
             round_s = self._clock() - start
-            result = reference.fetch() if reference else None
-            if result is not None:
+            if like is not None:
+                race.compared = like.compared
+            elif reference is not None and (result := reference.fetch()) is not None:
                 race.compared = not says_nothing(result, self.track.script, race.fresh)
                 status, reason = self.referee.baseline(result)
                 if status != "ok":
@@ -197,7 +198,7 @@ class Runner:
                 numbers=race.numbers,
                 offset=int(self.rng.integers(spare + 1)),
                 compared=self._compared(race.number),
-                keeps=self._played == 0,
+                keeps=self._played == 0 and self.track.like is None,
                 before=self._played == 0 and not self._known_alike,
                 inputs=INPUTS_MOST if warmup or self.rng.random() < INPUTS_SHARE else 0,
                 warmup=warmup,
