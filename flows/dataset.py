@@ -34,6 +34,8 @@ STAGES = {
     "instances": (record_suites, make_instances, write_statements),
 }
 """Where `until` stops -> the stages up to there, in their order."""
+ALONE = {stage.stage: stage for stages in STAGES.values() for stage in stages}
+"""Stages by name: each is a flow of its own."""
 
 
 @recipe("build-dataset", lambda: f"build {repository_of((runtime.flow_run.parameters or {}).get('config'))}")

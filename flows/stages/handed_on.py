@@ -29,14 +29,9 @@ def candidates(run: Run, config: Config) -> list[Commit]:
 
 
 def reached(run: Run, config: Config) -> list[Commit]:
-    """Candidates of which an API reaches the change. A whole program needs no API."""
-    whole_programs = "command" in config.perf_tests.sources
+    """Candidates that go on from the stage `apis`."""
     found = run.funnel.stage("apis")
-    return [
-        commit for commit in candidates(run, config)
-        if (row := found.get(commit.sha)) is not None
-        and (row.outcome == "kept" or (whole_programs and row.outcome == "dropped"))
-    ]  # fmt: skip
+    return [c for c in candidates(run, config) if c.sha in found and found[c.sha].outcome == "kept"]
 
 
 def scripted(config: Config, commits: list[Commit]) -> list[Commit]:

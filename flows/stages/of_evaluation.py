@@ -88,7 +88,7 @@ def evaluation_stage(stage: str) -> Callable[[Body], Stage]:
         flow = body.__name__.replace("_", "-")
         for name in ("__name__", "__qualname__", "__module__", "__doc__"):
             setattr(run_stage, name, getattr(body, name))
-        return Stage(run_stage, lambda **_: (stage,), name=flow, flow_run_name=lambda: f"{stage} {run_label()}")
+        return Stage(run_stage, stage, lambda **_: (stage,), name=flow, flow_run_name=lambda: f"{stage} {run_label()}")
 
     return decorate
 
