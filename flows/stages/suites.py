@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from configs.models import Config, SandboxConfig, SuiteConfig
 from flows.engine.run import Run
 from flows.stages.environments import arms_of
-from flows.stages.handed_on import faster
+from flows.stages.handed_on import commits_of, faster
 from flows.stages.of_dataset import dataset_stage
-from storage.tables import Commit, Instance
+from storage.tables import Instance
 from tasks.sandbox.models import Arm
 from tasks.suites.models import Reference
 from tasks.suites.stage import check_patch, record_suite, refer_suite
@@ -32,7 +32,7 @@ class CheckedPatches:
 def record_suites(run: Run, config: Config) -> None:
     """Record which of the repository's tests can judge patches to the commits that are proven faster."""
     repo = config.repository.name
-    commits = run.store.rows(Commit, repo, sha=faster(run, config))
+    commits = commits_of(run, config, faster(run, config))
     arms = arms_of(run, config, commits)
     items = {
         c.sha: {
