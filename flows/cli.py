@@ -19,6 +19,7 @@ from typer.core import TyperCommand  # noqa: E402
 from configs.errors import UserError  # noqa: E402
 from flows.cli_agents import agents as agent_commands  # noqa: E402
 from flows.cli_exchange import harbor, importing  # noqa: E402
+from flows.cli_store import store_commands  # noqa: E402
 from flows.options import (  # noqa: E402
     ConfigArgument,
     SandboxOption,
@@ -44,6 +45,7 @@ app.add_typer(batch, name="batch")
 app.add_typer(agent_commands, name="agents")
 app.add_typer(importing, name="import")
 app.add_typer(harbor, name="harbor")
+app.add_typer(store_commands, name="store")
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -349,7 +351,9 @@ class _Command(TyperCommand):
 
 
 for _declared in (
-    command for group in (app, batch, agent_commands, importing, harbor) for command in group.registered_commands
+    command
+    for group in (app, batch, agent_commands, importing, harbor, store_commands)
+    for command in group.registered_commands
 ):
     _declared.cls = _Command
 

@@ -108,6 +108,11 @@ def read_part(
     return table
 
 
+def forget() -> None:
+    """What was read is read anew: for who suspects the disk."""
+    _cache.clear()
+
+
 class _Cache:
     """Least recently used tables, bounded by their bytes; shared by all stores of the process."""
 
@@ -123,6 +128,11 @@ class _Cache:
             if table is not None:
                 self._tables.move_to_end(key)
             return table
+
+    def clear(self) -> None:
+        with self._lock:
+            self._tables.clear()
+            self._size = 0
 
     def put(self, key: Any, table: pa.Table) -> None:
         with self._lock:

@@ -196,6 +196,11 @@ class Store:
         """The fsspec file system that the parts lie on."""
         return self._fs
 
+    @property
+    def path(self) -> str:
+        """The root as that file system names it."""
+        return self._path
+
     def _tables(
         self, kind: type[Row], repo: str | None, columns: tuple[str, ...] | None, keys: dict[str, Any]
     ) -> list[pa.Table]:
@@ -235,7 +240,7 @@ class Store:
             raise StoreError(f"cannot read {path}: {error}; if it is damaged, delete it and run again") from error
 
     def _folder_of(self, kind: type[Row], repo: str) -> str:
-        return f"{self._path}/{kind.table}/repo={_folder(repo.replace('/', '__'))}"
+        return f"{self._path}/{kind.table}/repo={partition_folder(repo)}"
 
 
 @lru_cache(maxsize=64)
@@ -270,9 +275,9 @@ def _as_table(kind: type[Row], records: list[dict[str, Any]]) -> tuple[pa.Table,
         return pa.concat_tables(tables), problems
 
 
-def _folder(partition: str) -> str:
-    """The partition as a folder name: records of a file by a stranger may name any repository."""
-    return for_file_name(partition)
+def partition_folder(repo: str) -> str:
+    """What follows `repo=` in a folder's name: records of a file by a stranger may name any repository."""
+    return for_file_name(repo.replace("/", "__"))
 
 
 def _now() -> datetime:
