@@ -41,14 +41,20 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     return loader.resolve(loader.load(list(overrides)))
 
 
+def load_config_text(text: str, overrides: Iterable[str] = ()) -> Config:
+    """As `load_config`, of a configuration's text: its paths are relative to the working directory."""
+    loader = _Loader(Path("configuration"), Config, text)
+    return loader.resolve(loader.load(list(overrides)))
+
+
 def load_section(path: str | Path, model: type[S], overrides: Iterable[str] = ()) -> S:
     """A YAML file of another kind, read, explained and checked in the same way. Raises ConfigError."""
     return _Loader(Path(path), model).load(list(overrides))
 
 
 class _Loader(Generic[S]):
-    def __init__(self, path: Path, model: type[S]) -> None:
-        self.path, self.model = path, model
+    def __init__(self, path: Path, model: type[S], text: str | None = None) -> None:
+        self.path, self.model, self.text = path, model, text
         self.where: dict[Place, str] = {}
         """`x.yaml:12` or `--set a.b=value`, for every value."""
         self.plain: dict[Place, str] = {}
@@ -89,7 +95,7 @@ class _Loader(Generic[S]):
 
     def _read(self) -> dict[str, Any]:
         try:
-            text = self.path.read_bytes().decode("utf-8-sig")
+            text = self.text or self.path.read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             raise ConfigError([f"{self.path}:{line}: not UTF-8: save the file as UTF-8"]) from None

@@ -22,10 +22,26 @@ class Summary(BaseModel):
     missing: list[str] = []
     """What was wanted and was not made at all, each with the reason."""
 
+    known: dict[str, int] = {}
+    """Of `failures`, those that were the same in several runs before: in how many on end."""
+
+    @property
+    def lacking(self) -> list[str]:
+        """What makes a run a failed one though no item met a fault."""
+        return self.missing
+
     @property
     def exit_code(self) -> int:
-        """0 if nothing failed and nothing is missing, else 1."""
-        return 1 if self.failures or self.missing else 0
+        """0 if nothing failed and nothing is lacking, else 1; the state of the flow's run says the same."""
+        return 1 if self.failures or self.lacking else 0
+
+
+class StageSummary(Summary):
+    """What one stage did."""
+
+    stage: str
+    waiting: int = 0
+    """Items whose request to a model is open for a batch (`llm.batch`)."""
 
 
 class DatasetSummary(Summary):
@@ -63,9 +79,9 @@ class EvaluationSummary(Summary):
     """Patches that git does not take as they are; the funnel says of each how it was read (stage `checkouts`)."""
 
     @property
-    def exit_code(self) -> int:
-        """0 if nothing failed, every input line was used and every prediction has its answer, else 1."""
-        return 1 if self.failures or self.problems or self.missing else 0
+    def lacking(self) -> list[str]:
+        """Input lines that were not used, predictions without an answer."""
+        return [*self.missing, *self.problems]
 
 
 class AgentsSummary(Summary):

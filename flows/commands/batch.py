@@ -13,14 +13,14 @@ from flows.commands.terminal import complain, heading, say, show_text, table
 
 if TYPE_CHECKING:
     from configs.models import Config
-    from flows.dataset import Stage
+    from flows.dataset import Until
 
 
 def run_batch_export(
     config: Path,
     file: Path,
     form: Literal["openai", "anthropic"] | None,
-    until: Stage,
+    until: Until,
     store: str | None,
     settings: Sequence[str],
     verbose: bool,

@@ -19,7 +19,7 @@ from flows.engine.server import CONSOLE_LEVEL, prefect_server, server_folder
 
 if TYPE_CHECKING:
     from configs.models import Config, SandboxConfig
-    from flows.dataset import Stage
+    from flows.dataset import Until
     from flows.summaries import AgentsSummary, DatasetSummary, EvaluationSummary, Summary
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo"
@@ -37,7 +37,7 @@ def running(store: str, verbose: bool) -> Iterator[None]:
 
     export_secrets()
     with prefect_server(server_folder(store)):
-        from flows.engine.run import watched_by
+        from flows.engine.progress import watched_by
 
         with watched_by(Bars()):
             yield
@@ -101,7 +101,7 @@ def _demo_agents(config: Config) -> AgentsSummary:
     return summary
 
 
-def run_build(config: Path, store: str | None, settings: list[str], verbose: bool, until: Stage) -> int:
+def run_build(config: Path, store: str | None, settings: list[str], verbose: bool, until: Until) -> int:
     """Run `build_dataset` up to a stage."""
     from configs.loading import load_config
 

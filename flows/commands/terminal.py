@@ -33,7 +33,7 @@ from configs.escaping import for_terminal
 from flows.commands.streams import behind
 
 if TYPE_CHECKING:
-    from flows.engine.run import Advance
+    from flows.engine.progress import Advance
 
 
 class Screen(Console):
@@ -124,7 +124,7 @@ class Bars:
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Advance]:
-        """See `flows.engine.run.Progress`."""
+        """See `flows.engine.progress.Progress`."""
         if not err.is_terminal:
             with _lines(name, total) as advance:
                 yield advance

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.artifacts import create_table_artifact
 from prefect.events.clients import NullEventsClient
 from prefect.events.worker import EventsWorker
-from prefect.exceptions import MissingContextError
 from prefect.futures import PrefectConcurrentFuture
-from prefect.logging import get_run_logger
 from prefect.states import State
 from prefect.tasks import Task
 from pydantic import BaseModel
 
 from configs.escaping import for_markdown
 from configs.variables import TEMPORARY_SERVER
+from flows.engine.funnel import FunnelBook, Outcome
+from flows.engine.progress import Meter, Parts, slug, watching
 from flows.engine.results import ResultJson, StoreResults
+from flows.engine.retrying import Retry
 from storage.ids import content_hash
 from storage.marks import KEY_VARIABLE
 from storage.store import Store
@@ -35,45 +35,12 @@ from tasks.reporting.stage import write_report
 
 T = TypeVar("T", bound=BaseModel)
 
-
-class Advance(Protocol):
-    """Says that something was done."""
-
-    def __call__(self, done: int | None = None, total: int | None = None) -> None:
-        """One more item; or, of the only item, `done` of `total`."""
-
-
-class Progress(Protocol):
-    """Somebody who watches a run. The command line draws bars; the default says nothing."""
-
-    def stage(self, name: str, total: int) -> AbstractContextManager[Advance]:
-        """A stage of `total` items begins; call the returned function once per finished item (from any thread).
-
-        Of a stage with one item: or with how much of it is done and how much there is, as often as that is known.
-        """
-
-
 # Prefect warns once per task that a thread cannot be interrupted; our sandboxes and clients keep their own time limits.
 logging.getLogger("prefect.task_runs").addFilter(
     lambda record: not str(record.msg).startswith("Timeout of %s seconds configured")
 )
 
-METER_EVERY_S = 2.0
-"""How often the progress of a stage is published."""
-LOG_EVERY_S = 15.0
-"""How often the progress of a long item is written to the log of its task run."""
-
-_watcher: ContextVar[Progress | None] = ContextVar("watcher", default=None)
-
-
-@contextmanager
-def watched_by(progress: Progress) -> Iterator[None]:
-    """Flows that are called inside report their stages to `progress`."""
-    token = _watcher.set(progress)
-    try:
-        yield
-    finally:
-        _watcher.reset(token)
+_under_way: ContextVar[Run | None] = ContextVar("run", default=None)
 
 
 class Run:
@@ -82,18 +49,36 @@ class Run:
     A failing item is recorded as `failed` in the funnel and does not stop the others.
     """
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    def __init__(self, store: Store, run_id: str, retry: Retry | None = None) -> None:
         self.store = store
         self.run_id = run_id
+        self.funnel = FunnelBook(store, run_id)
         self.executed = 0
         self.cached = 0
         self.missing: list[str] = []
         """What was wanted and was not made at all, each with the reason."""
-        self._funnel: dict[tuple[str, str], Funnel] = {}
-        self._written: dict[tuple[str, str], Funnel] | None = None
+        self.memory: dict[str, Any] = {}
+        """What stages of this process need not find out again, such as arms that are checked out."""
+        self._retry = retry or Retry()
         self._storage = _result_storage(store)
         if os.environ.get(TEMPORARY_SERVER):  # every change of a task's state is an event, for a UI that nobody opens
             EventsWorker.set_client_override(NullEventsClient)
+
+    @contextmanager
+    def entered(self) -> Iterator[Run]:
+        """Stages that are called inside belong to this run; at the end it is closed."""
+        token = _under_way.set(self)
+        try:
+            yield self
+        finally:
+            _under_way.reset(token)
+            self.close()
+
+    @staticmethod
+    def under_way(store: Store, run_id: str) -> Run | None:
+        """The run that calls, if it is that one."""
+        run = _under_way.get()
+        return run if run is not None and (run.store.root, run.run_id) == (store.root, run_id) else None
 
     def door(self, task: Task[..., Any]) -> Task[..., Any]:
         """The door with its results kept in this store's cache."""
@@ -120,7 +105,7 @@ class Run:
         It is shown as a stage if it takes so long that it tells how far it is.
         """
         door = self.door(task)
-        with self._shown_if_long(stage):
+        with _shown_if_long(stage):
             state = door(**arguments, store=self.store.root, return_state=True)
             self._count(state)
             result = state.result()
@@ -137,33 +122,46 @@ class Run:
         repo: str = "",
         stale: Callable[[T], bool] | None = None,
         tags: Mapping[str, Iterable[str]] | None = None,
+        owner: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, T]:
         """Run a door for every item: key -> its arguments. Returns key -> result, without what failed or waits.
 
-        A cached result for which `stale` is true (it names a folder or an image that is gone) is made again. `tags`:
-        of single items, beside the door's, for limits of the user's Prefect server.
+        A remembered result is made again if `stale` is true for it (it names a folder or an image that is gone) or the
+        user asked for that (`--retry`); `owner` says which commit or instance a key belongs to. `tags`: of single
+        items, beside the door's, for limits of the user's Prefect server.
         """
-        results = self._submit(stage, self.door(task), items, repo, tags or {})
-        gone = {key: items[key] for key, result in results.items() if stale and stale(result)}
-        return results | self._submit(stage, self.door(task).with_options(refresh_cache=True), gone, repo)
+        refreshed = {
+            key for key, arguments in items.items()
+            if self._retry.wants(stage, key, arguments, self.funnel.row(stage, key), owner.get(key, ""))
+        }  # fmt: skip
+        door, tags = self.door(task), tags or {}
+        fresh = door.with_options(refresh_cache=True)
+        doors = {key: fresh if key in refreshed else door for key in items}
+        results, cached = self._submit(stage, doors, items, repo, tags)
+        gone = {key: items[key] for key in cached if stale and stale(results[key])}
+        again, _ = self._submit(stage, dict.fromkeys(gone, fresh), gone, repo, tags)
+        return {key: result for key, result in results.items() if key not in gone} | again
 
     def _submit(
         self,
         stage: str,
-        door: Task[..., T],
+        doors: Mapping[str, Task[..., T]],
         items: Mapping[str, Mapping[str, Any]],
         repo: str,
-        tags: Mapping[str, Iterable[str]] = MappingProxyType({}),
-    ) -> dict[str, T]:
+        tags: Mapping[str, Iterable[str]],
+    ) -> tuple[dict[str, T], set[str]]:
+        """(Key -> result, keys whose result the cache held)."""
         if not items:
-            return {}
-        meter = _Meter(stage, len(items))
+            return {}, set()
+        meter = Meter(stage, len(items))
         results: dict[str, T] = {}
-        with self._watch(stage, len(items)) as advance:
+        cached: set[str] = set()
+        with watching(stage, len(items)) as advance:
             futures: dict[str, PrefectConcurrentFuture[T]] = {}
-            parts = _Parts(advance, meter)
+            parts = Parts(advance, meter)
             with heard_by(parts.tell) if len(items) == 1 else nullcontext():
                 for key, arguments in items.items():
+                    door = doors[key]
                     one = door.with_options(tags={*door.tags, *tags[key]}) if key in tags and door.tags else door
                     future = one.submit(**arguments, store=self.store.root)
                     future.add_done_callback(lambda _: parts.step())
@@ -171,7 +169,8 @@ class Run:
             for key, future in futures.items():
                 _wait_for(future)
                 state = future.state
-                self._count(state)
+                if self._count(state):
+                    cached.add(key)
                 if state.is_completed():
                     results[key] = future.result()
                 elif isinstance(state.result(raise_on_failure=False), Waiting):
@@ -180,40 +179,29 @@ class Run:
                     self.note(stage, key, "failed", _why(state), repo=repo)
                 meter.step()
         meter.finish()
-        return results
+        return results, cached
 
     def note(
-        self,
-        stage: str,
-        key: str,
-        outcome: Literal["kept", "dropped", "failed", "waiting"],
-        reason: str = "",
-        *,
-        repo: str = "",
+        self, stage: str, key: str, outcome: Outcome, reason: str = "", *, repo: str = "", made: Sequence[str] = ()
     ) -> None:
         """Record what a stage did with an item; the last word on an item in a stage counts."""
-        row = Funnel(run_id=self.run_id, stage=stage, key=key, repo=repo, outcome=outcome, reason=reason)
-        self._funnel[(stage, key)] = row
+        self.funnel.note(stage, key, outcome, reason, repo, made)
 
     def failures(self) -> dict[str, str]:
         """`stage key` -> reason of every item that met a fault."""
-        return {f"{row.stage} {row.key}": row.reason for row in self._funnel.values() if row.outcome == "failed"}
+        return self.funnel.failures()
 
     def waiting(self) -> int:
         """Items whose request to a model is open for a batch."""
-        return sum(row.outcome == "waiting" for row in self._funnel.values())
+        return sum(row.outcome == "waiting" for row in self.rows())
 
     def rows(self) -> list[Funnel]:
         """The funnel so far."""
-        return list(self._funnel.values())
+        return self.funnel.rows()
 
     def close(self) -> None:
         """Write calls that wait, and of the funnel the rows that are new or changed since an earlier run of its id."""
-        if self._written is None:
-            self._written = {(row.stage, row.key): row for row in self.store.rows(Funnel, run_id=self.run_id)}
-        new = {key: row for key, row in self._funnel.items() if self._written.get(key) != row}
-        self.store.append(new.values())
-        self._written |= new
+        self.funnel.write()
         calls.flush(self.store)
         if count := self._storage.not_believed():
             warnings.warn(
@@ -233,107 +221,36 @@ class Run:
         """Publish a table artifact, for the Prefect UI, which reads texts in cells as Markdown."""
         create_table_artifact(
             table=[{name: _cell(value) for name, value in row.items()} for row in rows],
-            key=_slug(key),
+            key=slug(key),
             description=for_markdown(description),
         )
 
-    def _count(self, state: State[Any]) -> None:
-        if state.name == "Cached":
+    def _count(self, state: State[Any]) -> bool:
+        """Count it; whether the cache held it."""
+        cached = state.name == "Cached"
+        if cached:
             self.cached += 1
         else:
             self.executed += 1
-
-    @contextmanager
-    def _shown_if_long(self, stage: str) -> Iterator[None]:
-        parts: _Parts | None = None
-        meter = _Meter(stage, 1)
-        with ExitStack() as shown:
-
-            def tell(done: int, total: int) -> None:
-                nonlocal parts
-                parts = parts or _Parts(shown.enter_context(self._watch(stage, 1)), meter)
-                parts.tell(done, total)
-
-            with heard_by(tell):
-                yield
-            if parts is not None:
-                meter.step()
-                meter.finish()
-
-    def _watch(self, stage: str, total: int) -> AbstractContextManager[Advance]:
-        progress = _watcher.get()
-        return progress.stage(stage, total) if progress else nullcontext(lambda done=None, total=None: None)
+        return cached
 
 
-class _Parts:
-    """Progress of a stage by its items; by the parts of the only item once that tells of them."""
+@contextmanager
+def _shown_if_long(stage: str) -> Iterator[None]:
+    parts: Parts | None = None
+    meter = Meter(stage, 1)
+    with ExitStack() as shown:
 
-    def __init__(self, advance: Advance, meter: _Meter) -> None:
-        self._advance, self._meter = advance, meter
-        self._told = False
+        def tell(done: int, total: int) -> None:
+            nonlocal parts
+            parts = parts or Parts(shown.enter_context(watching(stage, 1)), meter)
+            parts.tell(done, total)
 
-    def tell(self, done: int, total: int) -> None:
-        """So much of the only item is done."""
-        self._told = True
-        self._advance(done, total)
-        self._meter.tell(done, total)
-
-    def step(self) -> None:
-        """An item is done."""
-        if not self._told:
-            self._advance()
-
-
-class _Meter:
-    """Progress of a stage as a Prefect artifact, from its third second on: one call to the server takes 50 ms."""
-
-    def __init__(self, stage: str, total: int) -> None:
-        self._stage, self._total = stage, total
-        self._done = 0.0
-        self._artifact: Any = None
-        self._next = time.monotonic() + METER_EVERY_S
-        self._next_line = self._next
-
-    def step(self) -> None:
-        """One more item is done."""
-        self._done += 1
-        self._due()
-
-    def tell(self, done: int, total: int) -> None:
-        """So much of the only item is done; that all of it is, the item itself says."""
-        if done < total:
-            self._log(done, total)
-            self._done = done / total
-            self._due()
-            self._done = 0
-
-    def _log(self, done: int, total: int) -> None:
-        if time.monotonic() < self._next_line:
-            return
-        self._next_line = time.monotonic() + LOG_EVERY_S
-        with suppress(MissingContextError):  # told from a thread that belongs to no run
-            get_run_logger().info("%s: %s of %s", self._stage, f"{done:,}", f"{total:,}")
-
-    def _due(self) -> None:
-        if time.monotonic() >= self._next:
-            self._publish()
-            self._next = time.monotonic() + METER_EVERY_S
-
-    def finish(self) -> None:
-        """All are done."""
-        if self._artifact is not None:
-            self._publish()
-
-    def _publish(self) -> None:
-        progress = 100.0 * self._done / self._total
-        if self._artifact is None:
-            self._artifact = create_progress_artifact(
-                progress,
-                key=_slug(f"{self._stage}-progress"),
-                description=for_markdown(f"{self._stage}: items done"),
-            )
-        else:
-            update_progress_artifact(self._artifact, progress)
+        with heard_by(tell):
+            yield
+        if parts is not None:
+            meter.step()
+            meter.finish()
 
 
 def _result_storage(store: Store) -> StoreResults:
@@ -363,14 +280,3 @@ def _why(state: State[Any]) -> str:
 
 def _cell(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float)) else for_markdown(value)
-
-
-def _slug(text: str) -> str:
-    return "".join(char if char.isalnum() else "-" for char in text.lower())
-
-
-def first_few(reasons: Iterable[str], limit: int = 5) -> str:
-    """The first few reasons as one line, with how many were left out."""
-    found = list(reasons)
-    more = f" (and {len(found) - limit} more)" if len(found) > limit else ""
-    return "; ".join(found[:limit]) + more

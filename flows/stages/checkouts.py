@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from configs.errors import UserError
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
-from flows.engine.run import Run, first_few
+from flows.engine.funnel import first_few
+from flows.engine.run import Run
 from storage.tables import Instance
 from tasks.environments.models import missing
 from tasks.environments.stage import build_environment, check_out

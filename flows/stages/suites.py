@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 
 from configs.models import Config, SandboxConfig, SuiteConfig
 from flows.engine.run import Run
+from flows.stages.environments import arms_of
+from flows.stages.handed_on import faster
+from flows.stages.of_dataset import dataset_stage
 from storage.tables import Commit, Instance
 from tasks.sandbox.models import Arm
-from tasks.suites.models import Recorded, Reference
+from tasks.suites.models import Reference
 from tasks.suites.stage import check_patch, record_suite, refer_suite
 
 STAGE = "suites"
@@ -23,33 +26,26 @@ class CheckedPatches:
 
     arms: dict[str, list[Arm]] = field(default_factory=dict)
     """Instance -> base, human, and patches that pass, or of which no test tells anything."""
-    incorrect: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Instance -> patch id -> which tests it fails."""
-    well_checked: set[str] = field(default_factory=set)
-    """Instances of which a test that was run here executes a changed function."""
 
 
-def record_suites(
-    run: Run, config: Config, commits: Sequence[Commit], arms: Mapping[str, Mapping[str, Arm]]
-) -> dict[str, Recorded]:
-    """Sha -> which of the repository's tests can judge patches to the commit; noted in the funnel."""
+@dataset_stage("suites")
+def record_suites(run: Run, config: Config) -> None:
+    """Record which of the repository's tests can judge patches to the commits that are proven faster."""
     repo = config.repository.name
-    found = run.map(
-        STAGE,
-        record_suite,
-        {
-            c.sha: {
-                "repo": repo, "sha": c.sha, "functions_changed": c.functions_changed, "base": arms[c.sha]["base"],
-                "human": arms[c.sha]["human"], "suite": config.suite, "sandbox": config.sandbox,
-            }
-            for c in commits
-        },
-        repo=repo,
-    )  # fmt: skip
-    for sha, recorded in found.items():
-        weakly = "weakly_checked: " if recorded.weakly_checked else ""
-        run.note(STAGE, sha, "kept", weakly + recorded.reason, repo=repo)
-    return found
+    commits = run.store.rows(Commit, repo, sha=faster(run, config))
+    arms = arms_of(run, config, commits)
+    items = {
+        c.sha: {
+            "repo": repo, "sha": c.sha, "functions_changed": c.functions_changed, "base": arms[c.sha]["base"],
+            "human": arms[c.sha]["human"], "suite": config.suite, "sandbox": config.sandbox,
+        }
+        for c in commits
+        if c.sha in arms
+    }  # fmt: skip
+    for sha, recorded in run.map(STAGE, record_suite, items, repo=repo).items():
+        reason = ("weakly_checked: " if recorded.weakly_checked else "") + recorded.reason
+        made = [recorded.suite_id] if recorded.suite_id else []
+        run.note(STAGE, sha, "kept", reason, repo=repo, made=made)
 
 
 def check_patches(
@@ -88,19 +84,11 @@ def check_patches(
         checked = checks.get(item)
         if checked is not None:
             run.note(STAGE, item, "dropped" if checked.correct is False else "kept", checked.reason)
-        if checked is not None and checked.correct is False:
-            result.incorrect.setdefault(key, {})[arm.name.removeprefix("patch:")] = checked.reason
         if checked is None or checked.correct is False:
             result.arms[key].remove(arm)
     for key in [key for key, found in result.arms.items() if key in references and len(found) <= 2]:
         del result.arms[key]  # no patch is left that could be timed
-    result.well_checked = {key for key, reference in references.items() if _checks_change(rows[key], reference)}
     return result
-
-
-def _checks_change(row: Instance, reference: Reference) -> bool:
-    """Whether a test that passes here executes the change; where nobody can see that, whether any test does."""
-    return bool(reference.of_change if row.tests_of_change else not row.weakly_checked)
 
 
 def _refer(
@@ -125,5 +113,6 @@ def _refer(
     )  # fmt: skip
     for key, reference in found.items():
         lost = f"{reference.not_passing} of its tests do not pass here" if reference.not_passing else ""
-        run.note(STAGE, key, "kept" if reference.tests else "dropped", reference.reason or lost)
+        first = reference.tests[: min(1, reference.of_change)]
+        run.note(STAGE, key, "kept" if reference.tests else "dropped", reference.reason or lost, made=first)
     return {key: reference for key, reference in found.items() if reference.tests}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from storage.rows.base import Row
 
 
@@ -21,3 +23,9 @@ class Funnel(Row):
     outcome: Literal["kept", "dropped", "failed", "waiting"]
     """`failed` means that the stage could not decide (a fault, not a result); `waiting`: for a batch."""
     reason: str = ""
+    made: list[str] = Field(default_factory=list)
+    """Keys of what the stage made of the item, which the next stages read: of `perftests` the ids of accepted tests, of
+    `timing` the session's, of `suites` the recorded suite's (in an evaluation: the first test that executes the
+    change), of `instances` the instance's."""
+    times: int = 1
+    """In how many runs on end the item met this same fault; 1 for any other outcome."""

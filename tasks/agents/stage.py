@@ -16,6 +16,7 @@ from tasks.agents.planning import Planned
 from tasks.agents.predictions import Loaded, file_digest, read_predictions
 from tasks.agents.recording import Attempted
 from tasks.caching import cache_key
+from tasks.decorators import stage_task
 from tasks.sandbox.models import Arm
 
 
@@ -29,13 +30,7 @@ def _key(_: Any, parameters: dict[str, Any]) -> str:
     )
 
 
-@task(
-    name="load predictions",
-    tags=["agents"],
-    cache_key_fn=_key,
-    persist_result=True,
-    result_serializer="json",
-)
+@stage_task(_key, name="load predictions", run_name="load predictions", tags=["agents"])
 def load_predictions(files: list[str], instance_ids: list[str] | None, store: str) -> Loaded:
     """Read prediction files (.jsonl, .json, .parquet) and append their rows to `predictions`.
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import task
-from prefect.tasks import exponential_backoff
-
 from configs.models import LLMConfig, RepositoryConfig
 from storage.store import Store
 from tasks.apis import find, rank
 from tasks.apis.models import FoundApis
 from tasks.caching import cache_key, code_version
+from tasks.decorators import stage_task
 from tasks.llm import LlmError, decides
 
 
@@ -26,20 +24,18 @@ def _apis_key(context: Any, parameters: dict[str, Any]) -> str:
     return cache_key("apis", "find_apis", name, parameters["sha"], mined_by, *asked, services=services)
 
 
-def _outside(task: Any, run: Any, state: Any) -> bool:
-    error = state.result(raise_on_failure=False)
+def _outside(error: object) -> bool:
     return error.transient if isinstance(error, LlmError) else isinstance(error, OSError)
 
 
-@task(
+@stage_task(
+    _apis_key,
+    name="find apis",
+    run_name="apis of {repository.name} {sha:.10}",
+    tags=["apis"],
     retries=2,
-    retry_delay_seconds=exponential_backoff(backoff_factor=5),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_outside,
-    timeout_seconds=1800,
-    cache_key_fn=_apis_key,
-    persist_result=True,
-    result_serializer="json",
+    outside=_outside,
+    timeout_s=1800,
 )
 def find_apis(
     repository: RepositoryConfig, sha: str, llm: LLMConfig | None, store: str, discussion: str = ""

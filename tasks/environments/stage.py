@@ -6,12 +6,10 @@ import os
 from datetime import datetime
 from typing import Any
 
-from prefect import task
-from prefect.tasks import exponential_backoff
-
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.store import Store
 from tasks.caching import cache_key
+from tasks.decorators import stage_task
 from tasks.environments import building, checking_out
 from tasks.environments.identity import cut_off
 from tasks.environments.models import Built, CheckedOut
@@ -41,20 +39,18 @@ def _arm_key(context: Any, parameters: dict[str, Any]) -> str:
     )  # fmt: skip
 
 
-def _outside(task: Any, run: Any, state: Any) -> bool:
-    return isinstance(state.result(raise_on_failure=False), SandboxError)
+def _outside(error: object) -> bool:
+    return isinstance(error, SandboxError)
 
 
-@task(
-    retries=3,
-    retry_delay_seconds=exponential_backoff(backoff_factor=5),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_outside,
-    timeout_seconds=3 * 3600,
+@stage_task(
+    _environment_key,
+    name="build environment",
+    run_name="environment of {repository.name} {head_sha:.10}",
     tags=["build"],
-    cache_key_fn=_environment_key,
-    persist_result=True,
-    result_serializer="json",
+    retries=3,
+    outside=_outside,
+    timeout_s=3 * 3600,
 )
 def build_environment(
     repository: RepositoryConfig,
@@ -74,15 +70,14 @@ def build_environment(
     return building.build_environment(repository, environment, sandbox, base_sha, head_sha, date, work, foreign)
 
 
-@task(
+@stage_task(
+    _arm_key,
+    name="check out",
+    run_name="{name} of {repository.name} {sha:.10}",
+    tags=["checkouts"],
     retries=2,
-    retry_delay_seconds=5,
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_outside,
-    timeout_seconds=3600,
-    cache_key_fn=_arm_key,
-    persist_result=True,
-    result_serializer="json",
+    outside=_outside,
+    timeout_s=3600,
 )
 def check_out(
     repository: RepositoryConfig,

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from prefect import task
-from prefect.tasks import exponential_backoff
-
 from configs.models import LLMConfig, MiningConfig, RepositoryConfig
 from configs.secrets import load_secrets
 from storage.store import Store
 from tasks.caching import cache_key, code_version
+from tasks.decorators import stage_task
 from tasks.llm import decides, template_text
 from tasks.mining import classify, mine
 from tasks.mining.faults import is_outside_fault
@@ -56,20 +54,15 @@ def _pull_key(context: Any, parameters: dict[str, Any]) -> str:
     return cache_key("mining", "fetch_pull_request", *asked, _token() is not None)
 
 
-def _outside(task: Any, run: Any, state: Any) -> bool:
-    return is_outside_fault(state.result(raise_on_failure=False))
-
-
-@task(
-    retries=4,
-    retry_delay_seconds=exponential_backoff(backoff_factor=3),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_outside,
-    timeout_seconds=3 * 3600,
+@stage_task(
+    _sync_key,
+    name="synchronise clone",
+    run_name="clone of {repository.name}",
     tags=["network"],
-    cache_key_fn=_sync_key,
-    persist_result=True,
-    result_serializer="json",
+    retries=4,
+    wait_s=3,
+    outside=is_outside_fault,
+    timeout_s=3 * 3600,
 )
 def sync_repository(repository: RepositoryConfig, store: str, anonymous: bool = False) -> Clone:
     """Clone the repository or fetch what is new; says where its branch stands.
@@ -81,46 +74,42 @@ def sync_repository(repository: RepositoryConfig, store: str, anonymous: bool = 
         return clone.sync_repository(repository, Store(store, run="sync"))
 
 
-@task(
+@stage_task(
+    _mine_key,
+    name="mine repository",
+    run_name="mine {repository.name} at {head_sha:.10}",
+    tags=["mining"],
     retries=2,
-    retry_delay_seconds=10,
-    retry_condition_fn=_outside,
-    timeout_seconds=6 * 3600,
-    cache_key_fn=_mine_key,
-    persist_result=True,
-    result_serializer="json",
+    outside=is_outside_fault,
+    timeout_s=6 * 3600,
 )
 def mine_repository(repository: RepositoryConfig, mining: MiningConfig, head_sha: str, store: str) -> Mined:
     """Judge every change of the first-parent history; rows in `commits`. Only what is new is read."""
     return mine.mine_repository(repository, mining, head_sha, Store(store, run="mine"), code_version("mining"))
 
 
-@task(
-    retries=2,
-    retry_delay_seconds=exponential_backoff(backoff_factor=5),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_outside,
-    timeout_seconds=1800,
+@stage_task(
+    _classify_key,
+    name="classify commit",
+    run_name="classify {repository.name} {sha:.10}",
     tags=["llm"],
-    cache_key_fn=_classify_key,
-    persist_result=True,
-    result_serializer="json",
+    retries=2,
+    outside=is_outside_fault,
+    timeout_s=1800,
 )
 def classify_commit(repository: RepositoryConfig, sha: str, llm: LLMConfig, store: str) -> Classified:
     """Ask a model whether a kept change is about performance; a newer row in `commits` holds its verdict."""
     return classify.classify_commit(repository, sha, llm, Store(store, run="classify"))
 
 
-@task(
-    retries=3,
-    retry_delay_seconds=exponential_backoff(backoff_factor=5),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_outside,
-    timeout_seconds=900,
+@stage_task(
+    _pull_key,
+    name="fetch pull request",
+    run_name="pull request {number} of {repository.name}",
     tags=["network"],
-    cache_key_fn=_pull_key,
-    persist_result=True,
-    result_serializer="json",
+    retries=3,
+    outside=is_outside_fault,
+    timeout_s=900,
 )
 def fetch_pull_request(repository: RepositoryConfig, number: int, store: str, refresh: str = "") -> FetchedPullRequest:
     """Fetch a pull request's text from GitHub into `pull_requests`; without GHAPI_TOKEN it is skipped, and says so.

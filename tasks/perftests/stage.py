@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import task
-from prefect.tasks import exponential_backoff
-
 from configs.models import LLMConfig, PerfTestConfig, RepositoryConfig, SandboxConfig
 from storage.store import Store
 from storage.tables import Api
 from tasks.caching import cache_key, code_version
+from tasks.decorators import stage_task
 from tasks.llm import LlmError, decides
 from tasks.perftests import writing
 from tasks.perftests.models import Written
@@ -42,20 +40,18 @@ def _key(context: Any, parameters: dict[str, Any]) -> str:
     )
 
 
-def _outside(task: Any, run: Any, state: Any) -> bool:
-    error = state.result(raise_on_failure=False)
+def _outside(error: object) -> bool:
     return error.transient if isinstance(error, LlmError) else isinstance(error, OSError | SandboxError)
 
 
-@task(
+@stage_task(
+    _key,
+    name="write perf tests",
+    run_name="perf tests of {repository.name} {sha:.10}",
+    tags=["perftests"],
     retries=2,
-    retry_delay_seconds=exponential_backoff(backoff_factor=5),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_outside,
-    timeout_seconds=7200,
-    cache_key_fn=_key,
-    persist_result=True,
-    result_serializer="json",
+    outside=_outside,
+    timeout_s=7200,
 )
 def write_perf_tests(
     repository: RepositoryConfig,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from prefect import task
-
 from configs.errors import UserError
 from storage.store import Store
 from tasks.caching import cache_key
+from tasks.decorators import stage_task
 from tasks.reporting.digests import digest
 from tasks.reporting.models import Report
 from tasks.reporting.report import TEMPLATES
@@ -22,14 +21,7 @@ def _key(context: Any, parameters: dict[str, Any]) -> str:
     return cache_key("reporting", "write_report", digest(Store(parameters["store"])), parameters["out"], templates)
 
 
-@task(
-    name="write-report",
-    cache_key_fn=_key,
-    persist_result=True,
-    result_serializer="json",
-    timeout_seconds=600,
-    tags=["reporting"],
-)
+@stage_task(_key, name="write report", run_name="report of {store}", tags=["reporting"], timeout_s=600)
 def write_report(out: str, store: str) -> Report:
     """Write the HTML page about the whole store into `<store>/<out>` (or `out`, where that is absolute).
 

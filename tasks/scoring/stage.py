@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import task
-
 from configs.models import EnvironmentConfig, RepositoryConfig, ScoringConfig
 from storage.store import Store
 from tasks.caching import cache_key
+from tasks.decorators import stage_task
 from tasks.scoring.instances import MadeInstance, build_instance
 from tasks.scoring.opt import Ranked, rank
 from tasks.scoring.predictions import Scored, build_scores
@@ -22,14 +21,7 @@ def _instance_key(_: Any, parameters: dict[str, Any]) -> str:
     )
 
 
-@task(
-    name="make instance",
-    task_run_name="instance of {sha}",
-    tags=["scoring"],
-    cache_key_fn=_instance_key,
-    persist_result=True,
-    result_serializer="json",
-)
+@stage_task(_instance_key, name="make instance", run_name="instance of {repository.name} {sha:.10}", tags=["scoring"])
 def make_instance(
     repository: RepositoryConfig,
     sha: str,
@@ -63,14 +55,7 @@ def _scores_key(_: Any, parameters: dict[str, Any]) -> str:
     )
 
 
-@task(
-    name="score predictions",
-    task_run_name="scores of {instance_id}",
-    tags=["scoring"],
-    cache_key_fn=_scores_key,
-    persist_result=True,
-    result_serializer="json",
-)
+@stage_task(_scores_key, name="score predictions", run_name="scores of {instance_id}", tags=["scoring"])
 def score_predictions(
     instance_id: str,
     prediction_ids: list[str],
@@ -106,7 +91,7 @@ def _rank_key(_: Any, parameters: dict[str, Any]) -> str:
     )
 
 
-@task(name="rank models", tags=["scoring"], cache_key_fn=_rank_key, persist_result=True, result_serializer="json")
+@stage_task(_rank_key, name="rank models", run_name="Opt@{k} of {run_id}", tags=["scoring"])
 def rank_models(run_id: str, k: int, instance_ids: list[str], scores: list[tuple[str, ...]], store: str) -> Ranked:
     """Append Opt@1..k of every model to `opt_at_k`, and return the rows.
 

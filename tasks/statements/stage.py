@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import task
-from prefect.tasks import exponential_backoff
-
 from configs.models import LLMConfig, RepositoryConfig
 from storage.store import Store
 from tasks.caching import cache_key, code_version
+from tasks.decorators import stage_task
 from tasks.llm import LlmError, decides, template_text
 from tasks.statements import writing
 from tasks.statements.writing import Stated
@@ -34,21 +32,18 @@ def _key(context: Any, parameters: dict[str, Any]) -> str:
     )
 
 
-def _outside(task: Any, run: Any, state: Any) -> bool:
-    error = state.result(raise_on_failure=False)
+def _outside(error: object) -> bool:
     return error.transient if isinstance(error, LlmError) else isinstance(error, OSError)
 
 
-@task(
-    retries=2,
-    retry_delay_seconds=exponential_backoff(backoff_factor=5),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_outside,
-    timeout_seconds=1800,
+@stage_task(
+    _key,
+    name="write statement",
+    run_name="statement of {repository.name} {sha:.10}",
     tags=["llm"],
-    cache_key_fn=_key,
-    persist_result=True,
-    result_serializer="json",
+    retries=2,
+    outside=_outside,
+    timeout_s=1800,
 )
 def write_statement(
     repository: RepositoryConfig,

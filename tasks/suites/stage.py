@@ -4,31 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import task
-from prefect.tasks import exponential_backoff
-
 from configs.models import SandboxConfig, SuiteConfig
 from storage.store import Store
 from tasks.caching import cache_key
+from tasks.decorators import stage_task
 from tasks.sandbox.models import Arm, SandboxError
 from tasks.suites import work
 from tasks.suites.models import Checked, Recorded, Reference
 
 
-def _outside_fault(_: Any, __: Any, state: Any) -> bool:
+def _outside_fault(error: object) -> bool:
     """Retry what the sandbox could not do; what a test comes to is a result."""
-    return isinstance(state.result(raise_on_failure=False), SandboxError | OSError)
-
-
-_RETRIES: dict[str, Any] = {
-    "retries": 2,
-    "retry_delay_seconds": exponential_backoff(backoff_factor=5),
-    "retry_jitter_factor": 0.5,
-    "retry_condition_fn": _outside_fault,
-    "timeout_seconds": 7200,
-    "persist_result": True,
-    "result_serializer": "json",
-}
+    return isinstance(error, SandboxError | OSError)
 
 
 def _record_key(_: Any, parameters: dict[str, Any]) -> str:
@@ -38,7 +25,15 @@ def _record_key(_: Any, parameters: dict[str, Any]) -> str:
     return cache_key("suites", "record_suite", *content, arms, seconds, services=("sandbox",))
 
 
-@task(name="record suite", task_run_name="suite of {sha}", tags=["suites"], cache_key_fn=_record_key, **_RETRIES)
+@stage_task(
+    _record_key,
+    name="record suite",
+    run_name="suite of {repo} {sha:.10}",
+    tags=["suites"],
+    retries=2,
+    outside=_outside_fault,
+    timeout_s=7200,
+)
 def record_suite(
     repo: str,
     sha: str,
@@ -62,7 +57,15 @@ def _refer_key(_: Any, parameters: dict[str, Any]) -> str:
     return cache_key("suites", "refer_suite", *content, arms, parameters["suite"].check_s, services=("sandbox",))
 
 
-@task(name="refer suite", task_run_name="suite on {instance_id}", tags=["suites"], cache_key_fn=_refer_key, **_RETRIES)
+@stage_task(
+    _refer_key,
+    name="refer suite",
+    run_name="suite on {instance_id}",
+    tags=["suites"],
+    retries=2,
+    outside=_outside_fault,
+    timeout_s=7200,
+)
 def refer_suite(
     instance_id: str,
     tests: list[str],
@@ -88,7 +91,15 @@ def _check_key(_: Any, parameters: dict[str, Any]) -> str:
     return cache_key("suites", "check_patch", *content, arms, parameters["suite"].check_s, services=("sandbox",))
 
 
-@task(name="check patch", tags=["suites"], cache_key_fn=_check_key, **_RETRIES)
+@stage_task(
+    _check_key,
+    name="check patch",
+    run_name="suite of {repo} on {patch.name}",
+    tags=["suites"],
+    retries=2,
+    outside=_outside_fault,
+    timeout_s=7200,
+)
 def check_patch(
     repo: str,
     patch: Arm,

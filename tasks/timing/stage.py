@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import httpx
-from prefect import get_client, task
+from prefect import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists
@@ -20,6 +20,7 @@ from configs.models import SandboxConfig, ScoringConfig, TimingConfig
 from configs.variables import TEMPORARY_SERVER
 from storage.store import Store
 from tasks.caching import cache_key
+from tasks.decorators import stage_task
 from tasks.sandbox.models import Arm, SandboxError
 from tasks.sandbox.probe.session import Dialect
 from tasks.timing.core_leases import Busy, Reserve
@@ -56,9 +57,9 @@ def _key(_: Any, parameters: dict[str, Any]) -> str:
     )
 
 
-def _outside_fault(_: Any, __: Any, state: Any) -> bool:
+def _outside_fault(error: object) -> bool:
     """Retry what the sandbox or the server could not do; an arm that fails is a result, and a bug stays a bug."""
-    return isinstance(state.result(raise_on_failure=False), SandboxError | httpx.HTTPError)
+    return isinstance(error, SandboxError | httpx.HTTPError)
 
 
 def _reserve() -> Reserve | None:
@@ -99,17 +100,14 @@ def _create(server: str, name: str) -> None:
         client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
 
 
-@task(
+@stage_task(
+    _key,
     name="time arms",
-    task_run_name="time {test_id} of {repo}",
-    retries=2,
-    retry_delay_seconds=[2, 10],
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_outside_fault,
+    run_name="time {test_id} of {repo}",
     tags=["timing"],
-    cache_key_fn=_key,
-    persist_result=True,
-    result_serializer="json",
+    retries=2,
+    wait_s=2,
+    outside=_outside_fault,
 )
 def time_arms(
     repo: str,

@@ -28,7 +28,7 @@ class Cached:
 
     def map(
         self, stage: str, task: Any, items: Mapping[str, Any], *, repo: str = "",
-        stale: Callable[[Session], bool] | None = None,
+        stale: Callable[[Session], bool] | None = None, owner: Mapping[str, str] | None = None,
     ) -> dict[str, Session]:  # fmt: skip
         found = {}
         for key in items:

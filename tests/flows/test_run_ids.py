@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from configs.models import SandboxConfig, ScoringConfig, TimingConfig
-from flows.evaluation import default_run_id
+from flows.stages.of_evaluation import default_run_id
 from storage.exchange.read import read_instances
 
 SCRIPT = "def setup(seed): ...\ndef experiment(state): ...\ndef check_equivalence(reference, candidate): ...\n"
