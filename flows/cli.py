@@ -84,6 +84,24 @@ def build(
     return _build(config, store, settings, verbose, "instances", no_keywords)
 
 
+@app.command(epilog="Example: `isobench refresh nightly --store ./store --dry-run`")
+def refresh(
+    configs: Annotated[Path, typer.Argument(help="Folder of YAML files, one per repository.", metavar="FOLDER")],
+    store: StoreOverride = None,
+    settings: SetOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be withdrawn by what the store says now.")
+    ] = False,
+    verbose: VerboseOption = False,
+) -> int:
+    """Build every configuration of a folder, withdraw what no longer holds, and make a version of the dataset."""
+    from flows.commands.refresh import run_plan, run_refresh
+
+    if dry_run:
+        return run_plan(configs, store, settings or [])
+    return run_refresh(configs, store, settings or [], verbose)
+
+
 @app.command(epilog="Example: `isobench mine configs/more-itertools.yaml --no-keywords --set mining.min_score=2`")
 def mine(
     config: ConfigArgument,
@@ -187,6 +205,9 @@ def export(
     image: Annotated[
         str | None, typer.Option(help="With `harbor`: base image of the containers. Default: the environment's.")
     ] = None,
+    withdrawn: Annotated[
+        bool, typer.Option("--withdrawn", help="Also instances that no longer hold (not with `harbor`).")
+    ] = False,
 ) -> int:
     """Write the instances to one file, which `isobench evaluate --dataset` and other harnesses read; or to Harbor's
     task folders; or the predictions.
@@ -199,7 +220,7 @@ def export(
         return run_export_tasks(store, out or Path("./tasks"), repo, image)
     if layout == "predictions":
         return run_export_predictions(store, out or Path("./predictions.jsonl"), repo)
-    return run_export(store, out or Path("./instances.jsonl"), layout, repo)
+    return run_export(store, out or Path("./instances.jsonl"), layout, repo, withdrawn)
 
 
 @app.command(epilog="Example: `HF_TOKEN=... isobench publish configs/mine.yaml --set publishing.hub_dataset=me/fast`")

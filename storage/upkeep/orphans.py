@@ -33,7 +33,10 @@ def orphans(store: Store) -> Iterator[str]:
 
 
 def _named(store: Store) -> set[str]:
-    columns: dict[type[Row], tuple[str, ...]] = {Prediction: ("trajectory",), Attempt: ("trajectory", "original", "log")}
+    columns: dict[type[Row], tuple[str, ...]] = {
+        Prediction: ("trajectory",),
+        Attempt: ("trajectory", "original", "log"),
+    }
     frames = [store.frame(kind, columns=names) for kind, names in columns.items()]
     return {
         value
