@@ -19,6 +19,7 @@ from typer.core import TyperCommand  # noqa: E402
 from configs.errors import UserError  # noqa: E402
 from flows.cli_agents import agents as agent_commands  # noqa: E402
 from flows.cli_exchange import harbor, importing  # noqa: E402
+from flows.cli_store import store_commands  # noqa: E402
 from flows.options import (  # noqa: E402
     ConfigArgument,
     OnlyOption,
@@ -46,6 +47,7 @@ app.add_typer(batch, name="batch")
 app.add_typer(agent_commands, name="agents")
 app.add_typer(importing, name="import")
 app.add_typer(harbor, name="harbor")
+app.add_typer(store_commands, name="store")
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -84,6 +86,24 @@ def build(
 ) -> int:
     """Build a dataset: every stage from mining to instances, or one of them."""
     return _build(config, store, settings, verbose, "instances", no_keywords, only, retry)
+
+
+@app.command(epilog="Example: `isobench refresh nightly --store ./store --dry-run`")
+def refresh(
+    configs: Annotated[Path, typer.Argument(help="Folder of YAML files, one per repository.", metavar="FOLDER")],
+    store: StoreOverride = None,
+    settings: SetOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be withdrawn by what the store says now.")
+    ] = False,
+    verbose: VerboseOption = False,
+) -> int:
+    """Build every configuration of a folder, withdraw what no longer holds, and make a version of the dataset."""
+    from flows.commands.refresh import run_plan, run_refresh
+
+    if dry_run:
+        return run_plan(configs, store, settings or [])
+    return run_refresh(configs, store, settings or [], verbose)
 
 
 @app.command(epilog="Example: `isobench mine configs/more-itertools.yaml --no-keywords --set mining.min_score=2`")
@@ -191,6 +211,9 @@ def export(
     image: Annotated[
         str | None, typer.Option(help="With `harbor`: base image of the containers. Default: the environment's.")
     ] = None,
+    withdrawn: Annotated[
+        bool, typer.Option("--withdrawn", help="Also instances that no longer hold (not with `harbor`).")
+    ] = False,
 ) -> int:
     """Write the instances to one file, which `isobench evaluate --dataset` and other harnesses read; or to Harbor's
     task folders; or the predictions.
@@ -203,7 +226,7 @@ def export(
         return run_export_tasks(store, out or Path("./tasks"), repo, image)
     if layout == "predictions":
         return run_export_predictions(store, out or Path("./predictions.jsonl"), repo)
-    return run_export(store, out or Path("./instances.jsonl"), layout, repo)
+    return run_export(store, out or Path("./instances.jsonl"), layout, repo, withdrawn)
 
 
 @app.command(epilog="Example: `HF_TOKEN=... isobench publish configs/mine.yaml --set publishing.hub_dataset=me/fast`")
@@ -362,7 +385,9 @@ class _Command(TyperCommand):
 
 
 for _declared in (
-    command for group in (app, batch, agent_commands, importing, harbor) for command in group.registered_commands
+    command
+    for group in (app, batch, agent_commands, importing, harbor, store_commands)
+    for command in group.registered_commands
 ):
     _declared.cls = _Command
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from storage.tables import OptAtK
+from storage.tables import DatasetVersion, OptAtK, Withdrawal
 
 
 class Summary(BaseModel):
@@ -59,6 +59,18 @@ class DatasetSummary(Summary):
     """Ids of the instances that hold."""
     waiting: int = 0
     """Items whose request to a model is open for a batch (`llm.batch`)."""
+
+
+class RefreshSummary(Summary):
+    """What `refresh` did."""
+
+    builds: dict[str, DatasetSummary]
+    """Configuration -> what its build did; without those that could not be built."""
+    versions: list[DatasetVersion] = []
+    """New ones: one per store, if something changed there."""
+    withdrawn: list[Withdrawal] = []
+    """What was withdrawn or returned."""
+    published: list[str] = []
 
 
 class EvaluationSummary(Summary):

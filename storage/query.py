@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -42,6 +43,17 @@ _COMPARE = {"==": "eq", "=": "eq", "!=": "ne", "<>": "ne", "<=": "le", ">=": "ge
 
 class QueryError(UserError):
     """The table, a column or the expression is not what the store has; the message says what it has."""
+
+
+def open_table(
+    root: str | Path, table: str, repo: str | None = None, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """A table by its name as a polars frame, the newest row per key: `open_table("./store", "commits")`.
+
+    `repo` (`owner/name`) reads its rows only; `columns` those and the key columns. Raises QueryError for a name that no
+    table has, and as `Store.frame` does.
+    """
+    return Store(root).frame(_kind(table), repo, columns)
 
 
 @dataclass(frozen=True)

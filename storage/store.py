@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar
 
 import fsspec
@@ -19,6 +20,8 @@ from pydantic import ValidationError
 
 from configs.errors import UserError
 from configs.escaping import for_file_name
+from storage.listing import Listing
+from storage.lookup import WHOLE, Lookup
 from storage.marks import own_cache_folder
 from storage.parts import read_part, write_part
 from storage.schema import WRITTEN_AT, SchemaError, arrow_schema
@@ -26,6 +29,10 @@ from storage.tables import TABLES, Row, partition_of
 from storage.texts import told, visible
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
+
+TRIES = 50
+"""How often a table is listed anew because parts of it were compacted away between listing and reading."""
 
 _clock = threading.Lock()
 _last = datetime.min.replace(tzinfo=UTC)
@@ -48,11 +55,14 @@ class Store:
         self.root = place if "://" in place else str(Path(place).expanduser().resolve())
         self.run = for_file_name(run.lstrip("."), "run")
         try:
-            self._fs, self._path = fsspec.core.url_to_fs(self.root)
+            # other processes write there, too: what was listed once is not remembered
+            options = {} if self.is_local else {"use_listings_cache": False}
+            self._fs, self._path = fsspec.core.url_to_fs(self.root, **options)
         except (ImportError, ValueError) as error:
             raise StoreError(f"cannot open a store at {self.root}: {error}") from error
         self._count = 0
         self._lock = threading.Lock()
+        self._listing = _listing(self._fs, self._path, self.is_local)
 
     @property
     def is_local(self) -> bool:
@@ -109,7 +119,7 @@ class Store:
         with self._lock:
             self._count += 1
             count = self._count
-        folder = f"{self._path}/{kind.table}/repo={_folder(partition)}"
+        folder = self._folder_of(kind, partition)
         if self.is_local and (os.path.islink(folder) or os.path.islink(os.path.dirname(folder))):
             raise StoreError(f"{folder} is, or lies in, a link: rows would be written to wherever it leads; remove it")
         path = f"{folder}/{self.run}-{count}-{uuid.uuid4().hex[:8]}.parquet"
@@ -136,7 +146,7 @@ class Store:
         if columns is not None:
             chosen = {*columns, *kind.key_columns, *(["repo"] if "repo" in kind.model_fields else []), WRITTEN_AT}
             wanted = tuple(name for name in (*kind.model_fields, WRITTEN_AT) if name in chosen)
-        parts = [self._read(path, kind, wanted) for path in self._parts(kind, repo)]
+        parts = self._tables(kind, repo, wanted, keys or {})
         schema = arrow_schema(kind)
         empty = pa.schema([field for field in schema if wanted is None or field.name in wanted]).empty_table()
         frame: pl.DataFrame = pl.DataFrame(pa.concat_tables(parts) if parts else empty)
@@ -171,20 +181,78 @@ class Store:
 
     def tables(self) -> list[str]:
         """Names of the tables that have at least one part."""
-        return [name for name, kind in TABLES.items() if self._parts(kind, None)]
+        return [name for name, kind in TABLES.items() if any(map(self._listing.parts, self.folders(kind)))]
 
-    def _parts(self, kind: type[Row], repo: str | None) -> Sequence[str]:
-        partition = _folder(repo.replace("/", "__")) if repo else "*"
-        found = self._fs.glob(f"{glob.escape(self._path)}/{kind.table}/repo={partition}/*.parquet")
-        shown = sorted(path for path in found if not path.rsplit("/", 1)[-1].startswith("."))
-        # of a store from elsewhere: reading a pipe would never end
-        return [path for path in shown if not self.is_local or os.path.isfile(path)]
+    def folders(self, kind: type[Row]) -> Sequence[str]:
+        """Paths of the partitions of a table, as its file system names them."""
+        return self._listing.folders(kind.table)
 
-    def _read(self, path: str, kind: type[Row], columns: tuple[str, ...] | None) -> pa.Table:
+    def parts(self, folder: str) -> Sequence[str]:
+        """Paths of the parts of a partition, in order."""
+        return self._listing.parts(folder)
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec file system that the parts lie on."""
+        return self._fs
+
+    @property
+    def path(self) -> str:
+        """The root as that file system names it."""
+        return self._path
+
+    def _tables(
+        self, kind: type[Row], repo: str | None, columns: tuple[str, ...] | None, keys: dict[str, Any]
+    ) -> list[pa.Table]:
+        """Rows that may be meant, part by part in order; of a part, once more if it was compacted away meanwhile."""
+        missing: Exception | None = None
+        for _ in range(TRIES):
+            try:
+                folders = self._listing.folders(kind.table) if repo is None else (self._folder_of(kind, repo),)
+                return [table for folder in folders for table in self._of(folder, kind, columns, keys)]
+            except FileNotFoundError as error:
+                missing = error
+        raise StoreError(f"cannot read {self.root}/{kind.table}: parts vanish while they are read: {missing}")
+
+    def _of(
+        self, folder: str, kind: type[Row], columns: tuple[str, ...] | None, keys: dict[str, Any]
+    ) -> list[pa.Table]:
+        parts = self._listing.parts(folder)
+        for name, value in keys.items():
+            values = list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+            if all(isinstance(one, (str, int, float, datetime, NoneType)) for one in values):
+                lookup = _lookup(self._fs, folder, kind, name)
+                places = self._told(partial(lookup.places, parts, values), folder)
+                return [self._read(*place, kind, columns) for place in places]
+        return [self._read(path, WHOLE, kind, columns) for path in parts]
+
+    def _read(self, path: str, group: int, kind: type[Row], columns: tuple[str, ...] | None) -> pa.Table:
+        wanted = None if group == WHOLE else group
+        return self._told(partial(read_part, self._fs, path, kind, columns, wanted), path)
+
+    @staticmethod
+    def _told(read: Callable[[], T], path: str) -> T:
         try:
-            return read_part(self._fs, path, kind, columns)
+            return read()
+        except FileNotFoundError:
+            raise
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"cannot read {path}: {error}; if it is damaged, delete it and run again") from error
+
+    def _folder_of(self, kind: type[Row], repo: str) -> str:
+        return f"{self._path}/{kind.table}/repo={partition_folder(repo)}"
+
+
+@lru_cache(maxsize=64)
+def _listing(fs: Any, root: str, is_local: bool) -> Listing:
+    """Shared by all stores of the process: each door opens one of its own."""
+    return Listing(fs, root, is_local)
+
+
+@lru_cache(maxsize=4096)
+def _lookup(fs: Any, folder: str, kind: type[Row], column: str) -> Lookup:
+    """Shared, too."""
+    return Lookup(fs, kind, column)
 
 
 _UNFIT = (UnicodeError, OverflowError, pa.ArrowException, TypeError)
@@ -207,9 +275,9 @@ def _as_table(kind: type[Row], records: list[dict[str, Any]]) -> tuple[pa.Table,
         return pa.concat_tables(tables), problems
 
 
-def _folder(partition: str) -> str:
-    """The partition as a folder name: records of a file by a stranger may name any repository."""
-    return for_file_name(partition)
+def partition_folder(repo: str) -> str:
+    """What follows `repo=` in a folder's name: records of a file by a stranger may name any repository."""
+    return for_file_name(repo.replace("/", "__"))
 
 
 def _now() -> datetime:

@@ -17,13 +17,14 @@ from storage.rows.perftests import LlmCall, PerfTest
 from storage.rows.runs import Funnel
 from storage.rows.suites import Suite, SuiteCheck
 from storage.rows.timing import Calibration, Comparison, Machine, Measurement, Metric, MetricComparison, TimedSession
+from storage.rows.versions import DatasetVersion, Withdrawal
 
 TABLES: dict[str, type[Row]] = {
     row.table: row
     for row in (
         Commit, PullRequest, Api, Contract, PerfTest, Measurement, Comparison, Metric, MetricComparison, TimedSession,
-        Machine, Calibration, Suite, Instance, Statement, Attempt, Prediction, SuiteCheck, Score, OptAtK, Funnel,
-        LlmCall,
+        Machine, Calibration, Suite, Instance, Withdrawal, DatasetVersion, Statement, Attempt, Prediction, SuiteCheck,
+        Score, OptAtK, Funnel, LlmCall,
     )
 }  # fmt: skip
 
@@ -36,7 +37,7 @@ def partition_of(row: Row) -> str:
 
 __all__ = [
     "NO_ANSWER", "TABLES", "Api", "Attempt", "AttemptStatus", "Calibration", "Commit", "Comparison",
-    "Contract", "Funnel", "Instance", "LlmCall", "Machine", "Measurement",
+    "Contract", "DatasetVersion", "Funnel", "Instance", "LlmCall", "Machine", "Measurement",
     "Metric", "MetricComparison", "OptAtK", "PerfTest", "Prediction", "PullRequest", "Row", "Score", "ScoreStatus",
-    "Statement", "Suite", "SuiteCheck", "TestDurations", "TimedSession", "partition_of",
+    "Statement", "Suite", "SuiteCheck", "TestDurations", "TimedSession", "Withdrawal", "partition_of",
 ]  # fmt: skip

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from storage.exchange.export import Layout
 
 
-def run_export(store: str, file: Path, layout: Layout, repo: str | None) -> int:
+def run_export(store: str, file: Path, layout: Layout, repo: str | None, withdrawn: bool = False) -> int:
     """Write the instances of a store to a .jsonl or .parquet file; exit code 2 if there are none."""
     from storage.exchange.export import complete_instances, export
     from storage.exchange.hub import write_parquet
     from storage.store import Store
 
     opened = Store(store)
-    rows = complete_instances(opened, repo)
+    rows = complete_instances(opened, repo, withdrawn)
     if not rows:
         raise UserError(f"no instances{f' of {repo}' if repo else ''} in {store}: `isobench build CONFIG` makes them")
     if file.suffix == ".parquet":
@@ -31,7 +31,7 @@ def run_export(store: str, file: Path, layout: Layout, repo: str | None) -> int:
         except OSError as error:
             raise UserError(f"cannot write {file}: {error.strerror or error}") from error
     elif file.suffix in (".jsonl", ".ndjson"):
-        export(opened, file, layout, repo)
+        export(opened, file, layout, repo, withdrawn)
     else:
         raise UserError(f"{file}: expected a name that ends in .jsonl or .parquet")
     say(f"{len(rows)} instances: {file}")

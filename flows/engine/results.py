@@ -13,7 +13,7 @@ import stat
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -126,6 +126,8 @@ class StoreResults(WritableFileSystem):
         place = f"{folder}/{_safe(path)}"
         if "://" not in self.root:
             with _plain_file(place) as file:
+                with suppress(OSError):  # of somebody else who shares the key
+                    os.utime(file.fileno())  # asked for today: `isobench store prune` lets it stay
                 return bytes(file.read(LARGEST + 1))
         return bytes(fs.cat_file(place, 0, LARGEST + 1))
 

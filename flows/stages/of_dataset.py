@@ -64,8 +64,7 @@ def dataset_run(
     Raises ConfigError, and UserError for a word of `retry` that means nothing.
     """
     loaded = read_config(config, settings)
-    decided = loaded.model_dump(mode="json", exclude={"store"})
-    opened, name = Store(store or loaded.store), run_id or f"build-{content_hash(decided, length=8)}"
+    opened, name = Store(store or loaded.store), run_id or default_run_id(loaded)
     if (running := Run.under_way(opened, name)) is not None:
         yield running, loaded
         return
@@ -73,6 +72,11 @@ def dataset_run(
         budget.reset(opened.root)
         stopping.go_on()
         yield run, loaded
+
+
+def default_run_id(config: Config) -> str:
+    """`build-<8 hex digits>` from all that a configuration decides, wherever the store is."""
+    return f"build-{content_hash(config.model_dump(mode='json', exclude={'store'}), length=8)}"
 
 
 def _repository() -> str:

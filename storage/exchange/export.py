@@ -11,20 +11,25 @@ from typing import Any, Literal
 from storage.exchange.writing import write_lines
 from storage.store import Store
 from storage.tables import Commit, Instance, Statement
+from storage.withdrawn import withdrawn_ids
 
 Layout = Literal["isobench", "gso", "swe-perf"]
 Record = dict[str, Any]
 
 
-def export(store: Store, path: str | Path, layout: Layout = "isobench", repo: str | None = None) -> int:
+def export(
+    store: Store, path: str | Path, layout: Layout = "isobench", repo: str | None = None, withdrawn: bool = False
+) -> int:
     """Write all instances, or those of one repository, as JSON Lines; returns how many. Equal rows give equal bytes.
 
-    Raises UserError if the file cannot be written; the old file stays then.
+    `withdrawn`: with those that were withdrawn. Raises UserError if the file cannot be written; the old one stays then.
     """
-    return write_lines(path, records(store, layout, repo))
+    return write_lines(path, records(store, layout, repo, withdrawn))
 
 
-def records(store: Store, layout: Layout = "isobench", repo: str | None = None) -> Iterator[Record]:
+def records(
+    store: Store, layout: Layout = "isobench", repo: str | None = None, withdrawn: bool = False
+) -> Iterator[Record]:
     """The instances in a layout, in the order of their ids."""
     functions = _functions_changed(store, repo) if layout == "swe-perf" else {}
     views: dict[Layout, Callable[[Instance], Record]] = {
@@ -32,15 +37,21 @@ def records(store: Store, layout: Layout = "isobench", repo: str | None = None) 
         "gso": gso,
         "swe-perf": lambda row: swe_perf(row, functions.get((row.repo, row.head_commit), [])),
     }
-    for row in complete_instances(store, repo):
+    for row in complete_instances(store, repo, withdrawn):
         yield views[layout](row)
 
 
-def complete_instances(store: Store, repo: str | None = None) -> list[Instance]:
-    """The instances as others get them, in the order of their ids: with their problem statements filled in."""
+def complete_instances(store: Store, repo: str | None = None, withdrawn: bool = False) -> list[Instance]:
+    """The instances as others get them, in the order of their ids: with their problem statements filled in.
+
+    Those that were withdrawn are left out, unless asked for.
+    """
+    gone = set() if withdrawn else withdrawn_ids(store, repo)
     statements = {(row.repo, row.sha): row.text for row in store.rows(Statement, repo)}
     found = []
     for row in sorted(store.rows(Instance, repo), key=lambda row: row.instance_id):
+        if row.instance_id in gone:
+            continue
         text = row.problem_statement or statements.get((row.repo, row.head_commit), "")
         found.append(row.model_copy(update={"problem_statement": text}))
     return found

@@ -16,7 +16,7 @@ from configs.models import PublishingConfig
 from storage.exchange.export import complete_instances
 from storage.schema import WRITTEN_AT, arrow_schema
 from storage.store import Store
-from storage.tables import Instance
+from storage.tables import DatasetVersion, Instance
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -28,12 +28,19 @@ class PublishError(UserError):
     """Nothing was published; the message says why and what to do."""
 
 
-def publish(store: Store, publishing: PublishingConfig, token: SecretStr | None, endpoint: str | None = None) -> str:
-    """Upload all instances of the store as one commit; returns the dataset's URL.
+def publish(
+    store: Store,
+    publishing: PublishingConfig,
+    token: SecretStr | None,
+    endpoint: str | None = None,
+    version: DatasetVersion | None = None,
+) -> str:
+    """Upload all instances of the store that were not withdrawn as one commit; returns the dataset's URL.
 
-    Creates the dataset if it is not there. Publishing the same instances again makes no new commit (the Hub compares
-    contents). `token` must be allowed to write to it. Raises PublishError for what the user can mend, and lets faults
-    of the network through (OSError and httpx errors).
+    Of a `version` the card has the changelog, and the commit gets the tag `v<number>`. Creates the dataset if it is not
+    there. Publishing the same instances again makes no new commit (the Hub compares contents). `token` must be allowed
+    to write to it. Raises PublishError for what the user can mend, and lets faults of the network through (OSError and
+    httpx errors).
     """
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HfHubHTTPError
@@ -51,11 +58,14 @@ def publish(store: Store, publishing: PublishingConfig, token: SecretStr | None,
         write_parquet(rows, data)
         operations = [
             CommitOperationAdd(DATA_FILE, str(data)),
-            CommitOperationAdd("README.md", dataset_card(rows, name).encode()),
+            CommitOperationAdd("README.md", dataset_card(rows, name, version).encode()),
         ]
+        message = f"Version {version.number}: " if version else ""
         try:
             url = api.create_repo(name, repo_type="dataset", private=publishing.private, exist_ok=True)
-            api.create_commit(name, operations, repo_type="dataset", commit_message=f"{len(rows)} instances")
+            api.create_commit(name, operations, repo_type="dataset", commit_message=f"{message}{len(rows)} instances")
+            if version:
+                api.create_tag(name, tag=f"v{version.number}", repo_type="dataset", exist_ok=True)
         except HfHubHTTPError as error:
             status = error.response.status_code
             if status >= 500 or status == 429:
@@ -72,9 +82,10 @@ def write_parquet(rows: list[Instance], path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([row.model_dump() for row in rows], schema=schema), path, compression="zstd")
 
 
-def dataset_card(rows: list[Instance], name: str) -> str:
-    """README.md of the dataset, with the metadata that the Hub reads."""
+def dataset_card(rows: list[Instance], name: str, version: DatasetVersion | None = None) -> str:
+    """README.md of the dataset, with the metadata that the Hub reads, and what changed in this version."""
     counts = sorted(Counter(row.repo for row in rows).items())
+    changes = f"\n{version.changelog}" if version else ""
     repos = "\n".join(f"| {for_markdown(repo)} | {count} |" for repo, count in counts)
     return f"""---
 pretty_name: {for_json_line(name.rpartition("/")[2])}
@@ -103,7 +114,7 @@ One row is one instance: `instance_id`, `repo`, `repo_url`, `base_commit`, `head
 `human_performance` (speedup of the human commit) with `human_ci_low` and `human_ci_high`.
 
 The code in `patch` and `efficiency_test` belongs to the repositories it comes from, under their licences.
-"""
+{changes}"""
 
 
 def _check(rows: list[Instance], store: Store) -> None:

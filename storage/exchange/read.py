@@ -19,6 +19,7 @@ from storage.scripts import WRITE, dialect_of, problem_of
 from storage.store import Store
 from storage.tables import Instance, TestDurations
 from storage.texts import storable, told
+from storage.withdrawn import withdrawn_ids
 
 ALIASES = {
     "instance_id": ("task_id",),
@@ -146,9 +147,12 @@ def _check_names(data: Record) -> None:
 
 
 def _of_store(store: Store) -> tuple[list[Instance], list[str]]:
-    """The instances of a store, which may be somebody else's: their names are looked at too."""
+    """The instances of a store that were not withdrawn. It may be somebody else's: their names are looked at too."""
     found, problems = [], []
+    gone = withdrawn_ids(store)
     for row in store.rows(Instance):
+        if row.instance_id in gone:
+            continue
         try:
             _check_names(row.model_dump(include={"instance_id", "repo", "base_commit", "head_commit", "repo_url"}))
             _check_sections(row)
