@@ -21,7 +21,7 @@ from storage.exchange.predictions import write_predictions
 from storage.store import Store
 from storage.tables import NO_ANSWER, Attempt, Instance, Prediction
 from tasks.agents.costs import spent
-from tasks.agents.making import Ready
+from tasks.agents.making import Ready, must_have_keys, must_have_prices
 from tasks.agents.planning import Plan, PlanError, Planned, answered, make_plan, must_fit, wanted
 from tasks.agents.purse import Purse
 from tasks.agents.recording import Attempted
@@ -49,6 +49,8 @@ def run_agents(
     """
     if not isinstance(config, AgentsConfig):
         config = load_agents_config(config)
+    must_have_keys(config)
+    must_have_prices(config)
     agents, instances, problems = wanted(config)
     made = make_plan(config, agents, instances, Store(config.store))
     if plan is not None:

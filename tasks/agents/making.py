@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from configs.agent_files import AgentFile
 from configs.agent_runs import AgentModelConfig, AgentsConfig, PricesConfig
+from configs.errors import UserError
 from configs.models import SandboxConfig
 from configs.secrets import secret
 from storage.files import LOGS, PATCHES, TRAJECTORIES, put
@@ -143,6 +144,20 @@ def provider_of(model: AgentModelConfig) -> Provider:
     said = model.provider
     key = None if said.key is None else secret(said.key)
     return Provider(protocol=said.protocol, base_url=said.base_url, translate=said.translate, api_key=key)
+
+
+def must_have_keys(config: AgentsConfig) -> None:
+    """Raises UserError if a model's key is not set: rather now than in every attempt."""
+    for model in config.models:
+        name = model.provider.key
+        if name is not None and provider_of(model).api_key is None:
+            raise UserError(f"{name} is not set, which model {model.name} needs: put it into .env or the environment")
+
+
+def must_have_prices(config: AgentsConfig) -> None:
+    """Raises UserError for a budget in dollars that cannot be kept, and for hosts that are none."""
+    for model in config.models:
+        gateway_for(model, config)
 
 
 def _prices(said: PricesConfig | None) -> Prices | None:
