@@ -20,7 +20,7 @@ from flows.trust import environment_of, must_be_trusted, needs_trust
 from storage.exchange.predictions import write_predictions
 from storage.store import Store
 from storage.tables import NO_ANSWER, Attempt, Instance, Prediction
-from tasks.agents.costs import spent
+from tasks.agents.costs import begun, spent
 from tasks.agents.making import Ready, must_have_keys, must_have_prices
 from tasks.agents.planning import Plan, PlanError, Planned, answered, make_plan, must_fit, wanted
 from tasks.agents.purse import Purse
@@ -55,7 +55,8 @@ def run_agents(
     made = make_plan(config, agents, instances, Store(config.store))
     if plan is not None:
         must_fit(plan, made)
-    if resume and not (made.done or made.tried):
+    known = made.done or made.tried or begun(Store(config.store), (each.attempt_id for each in made.attempts))
+    if resume and not known:
         raise PlanError(
             f"nothing to resume: {config.store} has none of these {len(made.attempts)} attempts. Without --resume they "
             "are made, and paid for; `isobench agents plan` says what differs"

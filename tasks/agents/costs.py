@@ -27,6 +27,11 @@ def spent(store: Store, rows: Iterable[Attempt], attempt_ids: Collection[str]) -
     )
 
 
+def begun(store: Store, attempt_ids: Iterable[str]) -> bool:
+    """Whether any of these attempts has asked a model, also if its run was killed before there was a row."""
+    return any(foreign.is_file(folder_of(store), f"attempts/{for_file_name(each)}.jsonl") for each in attempt_ids)
+
+
 def cost_without_answer(folder: Path, attempt: str) -> float:
     """US dollars that all times of an attempt cost that has no answer yet."""
     return cost_before(folder, attempt) + sum(one.usage.cost_usd for one in exchanges(folder, attempt))
