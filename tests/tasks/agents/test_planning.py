@@ -11,6 +11,7 @@ from configs.agent_files import AgentFile
 from configs.agent_runs import AgentsConfig
 from storage.store import Store
 from storage.tables import Attempt
+from tasks.agents.costs import begun
 from tasks.agents.gateway.recording import folder_of
 from tasks.agents.planning import PlanError, make_plan, must_fit, wanted
 from tests.storage.test_exports import instance
@@ -84,6 +85,8 @@ def test_a_total_counts_what_was_spent_with_and_without_an_answer(store):
     written.parent.mkdir(parents=True)
     written.write_text(f"{json.dumps(paid)}\n")
     assert make_plan(config(samples=2, budget={"usd": 3}, total_usd=8), agents, rows, store).most_usd == 5.5
+    assert begun(store, [second.attempt_id])
+    assert not begun(store, [first.attempt_id, plan.attempts[2].attempt_id])
     assert make_plan(config(samples=2, budget={"usd": 1}, total_usd=80), agents, rows, store).most_usd == 4.0
     with pytest.raises(ValidationError, match=r"total_usd needs budget\.usd"):
         config(budget={"usd": None}, total_usd=1)
