@@ -17,17 +17,26 @@ from configs.agent_files import load_agent
 from configs.demo.build import build_demo_repository
 from configs.demo.truth import FOLDER, load_expected
 from configs.loading import load_config
+from configs.models import SandboxConfig
 from storage.store import Store
 from storage.tables import Attempt, Instance, OptAtK, Prediction, Score
+from tasks.agents.attempt import AgentUsed, run_attempt
 from tasks.agents.demo import demo_scripts
+from tasks.agents.gateway.models import AllowedModel, Budget, Provider
+from tasks.agents.gateway.server import Gateway
 from tasks.agents.installed.installing import install
-from tasks.agents.scripted import ScriptedModel, Seen
+from tasks.agents.models import AttemptTask
+from tasks.agents.scripted import Fault, Script, ScriptedModel, Seen, Turn
 from tests.agents import agents_work, share_agents
 from tests.flows.conftest import Isobench, environment, run
+from tests.tasks.agents.lab import QUICK, make_lab
 
 AGENTS = ("claude-code", "codex", "mini-swe-agent")
 NAME = "grouping"
 """The instance. The patch that `scripted-strong` of the demo knows for it is a little faster than the human's."""
+WEATHER = (Fault(status=529), Fault(status=500))
+"""All agents ask again."""
+FAULTS = ["1 x overloaded 529", "1 x server_error 500"]
 # installing from nothing takes minutes, once on a machine
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -66,11 +75,14 @@ def demo_instance(repository: Path) -> Instance:
 
 
 class Run:
-    """All agents at the instance, in one kind of sandbox."""
+    """All agents at the instance, in one kind of sandbox. `faults` come before the model's first answer."""
 
-    def __init__(self, server: dict[str, str], store: Store, folder: Path, kind: str) -> None:
-        scripts = [script for script in demo_scripts(store) if script.model == "scripted-strong"]
-        with ScriptedModel([script.model_copy(update={"model": None}) for script in scripts]) as model:
+    def __init__(
+        self, server: dict[str, str], store: Store, folder: Path, kind: str, faults: tuple[Fault, ...] = ()
+    ) -> None:
+        (script,) = [script for script in demo_scripts(store) if script.model == "scripted-strong"]
+        turns = (script.turns[0].model_copy(update={"faults": faults}), *script.turns[1:])
+        with ScriptedModel([script.model_copy(update={"model": None, "turns": turns})]) as model:
             models = [
                 {
                     "name": f"scripted-{protocol}", "prices": {"input": 1, "output": 4},
@@ -102,7 +114,7 @@ def local(server: dict[str, str], store: Store, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module")
 def docker(server: dict[str, str], store: Store, docker_image: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return Run(server, store, tmp_path_factory.mktemp("docker"), "docker")
+    return Run(server, store, tmp_path_factory.mktemp("docker"), "docker", WEATHER)
 
 
 def check_attempts(tried: Run) -> None:
@@ -128,6 +140,7 @@ def test_agents_solve_it_in_the_local_sandbox(local: Run) -> None:
 @pytest.mark.docker
 def test_agents_solve_it_in_containers(docker: Run, local: Run, store: Store) -> None:
     check_attempts(docker)
+    assert [[fault.split(":")[0] for fault in row.faults] for row in docker.rows] == [FAULTS] * len(AGENTS)
     # a prediction's id is made of its patch, too: what is scored below is what came out of containers
     assert {row.prediction_id for row in docker.rows} == {row.prediction_id for row in local.rows}
     assert len(store.rows(Attempt)) == 2 * len(AGENTS)
@@ -144,3 +157,21 @@ def test_their_patches_are_as_fast_as_the_humans(local: Run, store: Store, isobe
     assert {row.model: row.opt for row in store.rows(OptAtK)} == {
         f"{name}/scripted-{protocol}": 1.0 for name, protocol in models.items()
     }
+
+
+def test_claude_code_that_may_not_edit_says_success_and_is_refused(store: Store, tmp_path: Path) -> None:
+    agent = load_agent("claude-code")
+    careful = agent.model_copy(
+        update={"argv": [each for each in agent.argv if each != "--permission-mode=bypassPermissions"]}
+    )
+    lab = make_lab(tmp_path, "local")
+    turns = (Turn(run="printf '# faster\\n' >> src/tinylib/core.py"), Turn(finish="I made it faster."))
+    with ScriptedModel([Script(turns=turns)]) as model:
+        provider = Provider(protocol="anthropic", base_url=model.url)
+        made = run_attempt(
+            AttemptTask(lab.instance, lab.arm, lab.base), AgentUsed(careful, install(agent, agents_work()), "m"),
+            Gateway([AllowedModel(asked="m", upstream="m", provider=provider)], Budget()), QUICK,
+            SandboxConfig(), lab.history.work, tmp_path / "kept",
+        )  # fmt: skip
+    assert (made.status, made.exit_code, made.patch) == ("refused", 0, ""), made
+    assert made.reason == "the agent itself denied a tool call, and nothing was changed"
