@@ -28,7 +28,11 @@ class ProviderConfig(Section):
     base_url: str = ""
     """What the protocol's paths are put behind, without `/v1`. Example: `http://127.0.0.1:8000`, a vLLM of your own."""
     key: str | None = None
-    """Name of the environment variable (or of the line in `.env`) that holds the key; never the key itself."""
+    """Name of the environment variable (or of the line in `.env`) that holds the key; never the key itself. Another
+    key for the same server makes no other attempt."""
+    known_as: str | None = Field(default=None, min_length=1, max_length=200)
+    """What attempts know this server by, in place of `base_url`: attempts of before stay valid when it moves. For a
+    server of your own whose port is another one each time."""
     translate: str | None = None
     """litellm's name of a provider that speaks another protocol. Examples: `bedrock`, `vertex_ai`, `openrouter`."""
 
@@ -74,10 +78,11 @@ class AgentModelConfig(Section):
     """Who answers: `anthropic`, `openai` or `gemini`, with the key in ANTHROPIC_API_KEY, OPENAI_API_KEY or
     GEMINI_API_KEY; or `{protocol, base_url, key, translate}`."""
     small: str | None = None
-    """The provider's name of a second model that some agents ask for titles and summaries. Default: the same model.
-    Where `prices` are given, they count for it, too."""
+    """The provider's name of a second model that some agents ask for titles and summaries. Default: the same model."""
     prices: PricesConfig | None = None
     """Default: litellm's table. A model that it lacks needs prices (0 for one of your own), or `budget.usd: null`."""
+    small_prices: PricesConfig | None = None
+    """The same of `small`. Default: litellm's table; for a model that it lacks, those of the main model."""
 
     @field_validator("name")
     @classmethod
@@ -133,6 +138,9 @@ class AgentsConfig(Section):
     """What each attempt is given, and how much of this machine it may use."""
     budget: AttemptBudget = AttemptBudget()
     """What each attempt may use of its models; the gateway ends one that has used it up."""
+    total_usd: float | None = Field(default=None, ge=0)
+    """US dollars for all attempts of this file together, those that the store has included. An attempt begins only if
+    its `budget.usd` still fits. Default: what the attempts' own budgets come to."""
     extra_hosts: list[str] = Field(default_factory=list)
     """Hosts that agents may reach beside their model. Example: `[docs.python.org]`. Whatever they can look
     up, counts as told to them."""
@@ -148,6 +156,12 @@ class AgentsConfig(Section):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two models have the name {twice[0]!r}: results could not be told apart")
         return value
+
+    @model_validator(mode="after")
+    def _total_can_be_kept(self) -> AgentsConfig:
+        if self.total_usd is not None and self.budget.usd is None:
+            raise ValueError("total_usd needs budget.usd: what an attempt may cost decides whether it still fits")
+        return self
 
 
 def load_agents_config(path: str | Path, overrides: list[str] | None = None) -> AgentsConfig:

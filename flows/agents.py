@@ -10,7 +10,7 @@ from typing import Literal
 from prefect import flow
 
 from configs.agent_files import AgentFile
-from configs.agent_runs import AgentsConfig
+from configs.agent_runs import AgentsConfig, load_agents_config
 from configs.models import RepositoryConfig
 from flows.engine.run import Run
 from flows.engine.task_runner import task_runner
@@ -19,19 +19,25 @@ from flows.summaries import AgentsSummary
 from flows.trust import environment_of, must_be_trusted, needs_trust
 from storage.exchange.predictions import write_predictions
 from storage.store import Store
-from storage.tables import NO_ANSWER, Instance, Prediction
+from storage.tables import NO_ANSWER, Attempt, Instance, Prediction
+from tasks.agents.costs import begun, spent
+from tasks.agents.making import Ready, must_have_keys, must_have_prices
 from tasks.agents.planning import Plan, PlanError, Planned, answered, make_plan, must_fit, wanted
+from tasks.agents.purse import Purse
 from tasks.agents.recording import Attempted
-from tasks.agents.stage import run_attempt
+from tasks.agents.stage import install_agent, run_attempt
 from tasks.sandbox.models import Arm
 
 STAGE = "attempts"
 
 
+@flow(name="run-agents", validate_parameters=False)
 def run_agents(
-    config: AgentsConfig, plan: Plan | None = None, resume: bool = False, run_id: str | None = None
+    config: AgentsConfig | str | Path, plan: Plan | None = None, resume: bool = False, run_id: str | None = None
 ) -> AgentsSummary:
     """Make every attempt of a configuration, or of a plan, that the store does not have; report what they came to.
+
+    `config` may be the path of a YAML file.
 
     An attempt that ended with an answer is in the store and never made, or paid for, again; one that was under way when
     its run was killed, or ended through no fault of agent or model, is. `resume`: start nothing unless the store has
@@ -41,21 +47,26 @@ def run_agents(
     Raises PlanError for a plan that no longer fits or nothing to resume, ConfigError for an agent's file, NotTrusted
     for a dataset that asks for what no sandbox holds. An attempt that fails is recorded and does not stop the others.
     """
+    if not isinstance(config, AgentsConfig):
+        config = load_agents_config(config)
+    must_have_keys(config)
+    must_have_prices(config)
     agents, instances, problems = wanted(config)
     made = make_plan(config, agents, instances, Store(config.store))
     if plan is not None:
         must_fit(plan, made)
-    if resume and not made.done:
+    known = made.done or made.tried or begun(Store(config.store), (each.attempt_id for each in made.attempts))
+    if resume and not known:
         raise PlanError(
             f"nothing to resume: {config.store} has none of these {len(made.attempts)} attempts. Without --resume they "
             "are made, and paid for; `isobench agents plan` says what differs"
         )
     runner = task_runner(config.max_workers)
-    return _run_agents.with_options(task_runner=runner)(made, agents, instances, problems, run_id or made.run_id)
+    return _attempt_all.with_options(task_runner=runner)(made, agents, instances, problems, run_id or made.run_id)
 
 
-@flow(name="run-agents", validate_parameters=False)
-def _run_agents(
+@flow(name="attempts", validate_parameters=False, persist_result=False)
+def _attempt_all(
     plan: Plan, agents: Sequence[AgentFile], instances: Sequence[Instance], problems: Sequence[str], run_id: str
 ) -> AgentsSummary:
     config = plan.config
@@ -77,25 +88,38 @@ def _attempts(run: Run, plan: Plan, agents: Sequence[AgentFile], instances: Sequ
         by_instance[planned.instance_id].append(planned)
     rows = {row.instance_id: row for row in instances if row.instance_id in by_instance}
     arms = _arms(run, list(rows.values()), plan.config)
-    files = {agent.name: agent for agent in agents}
+    ready = _ready(run, [agent for agent in agents if agent.name in {each.agent for each in plan.open}], plan.config)
     models = {model.name: model for model in plan.config.models}
-    ready = [planned for planned in plan.open if planned.instance_id in arms]
+    going = [planned for planned in plan.open if planned.instance_id in arms and planned.agent in ready]
+    ids = [planned.attempt_id for planned in plan.attempts]
+    purse = Purse(plan.config.total_usd, spent(run.store, run.store.rows(Attempt, attempt_id=ids), ids))
     made = run.map(
         STAGE,
         run_attempt,
         {
             planned.label: {
-                "label": planned.label, "planned": planned, "agent": files[planned.agent],
+                "label": planned.label, "planned": planned, "agent": ready[planned.agent],
                 "model": models[planned.model], "config": plan.config, "instance": rows[planned.instance_id],
-                "arm": arms[planned.instance_id], "run_id": run.run_id,
+                "arm": arms[planned.instance_id], "run_id": run.run_id, "purse": purse,
             }
-            for planned in ready
+            for planned in going
         },
-        tags={planned.label: [f"provider:{_host(models[planned.model].provider.base_url)}"] for planned in ready},
+        tags={planned.label: [f"provider:{_host(models[planned.model].provider.base_url)}"] for planned in going},
     )  # fmt: skip
     for label, ended in made.items():
         run.note(STAGE, label, _outcome(ended), f"{ended.status}: {ended.reason}" if ended.reason else ended.status)
     return {ended.attempt_id: ended for ended in made.values()}
+
+
+def _ready(run: Run, agents: Sequence[AgentFile], config: AgentsConfig) -> dict[str, Ready]:
+    """Agent -> installed, or why it is not. Once for all attempts: a registry that cannot be reached takes minutes."""
+    found = run.map(
+        "agents", install_agent, {agent.name: {"agent": agent, "sandbox": config.sandbox} for agent in agents}
+    )
+    for name, agent in found.items():
+        if agent.reason:
+            run.note("agents", name, "failed", agent.reason)
+    return found
 
 
 def _outcome(ended: Attempted) -> Literal["kept", "dropped", "failed"]:

@@ -10,7 +10,7 @@ import fsspec
 
 from storage.store import Store, StoreError
 
-TRAJECTORIES, LOGS = "trajectories", "logs"
+TRAJECTORIES, LOGS, PATCHES = "trajectories", "logs", "patches"
 """Folders."""
 
 

@@ -17,3 +17,11 @@ def agents_work() -> Path:
     folder = Path(named) if named else Path(tempfile.gettempdir()) / f"isobench-test-agents-{os.getuid()}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def share_agents(work: Path) -> None:
+    """Show what is installed there to a store (`work`: its `Store.work`), which would install it anew otherwise."""
+    (work / "agents").mkdir(exist_ok=True)
+    for folder in (agents_work() / "agents").iterdir():
+        if (folder / "installed.json").is_file():
+            (work / "agents" / folder.name).symlink_to(folder)

@@ -57,6 +57,8 @@ def run_run(
         loaded = load_agents_config(config, _overrides(store, settings))
     if max_workers is not None:
         loaded = loaded.model_copy(update={"max_workers": max_workers})
+    from tasks.agents.making import must_have_keys, must_have_prices
+
     must_have_keys(loaded)
     must_have_prices(loaded)
     require(loaded.sandbox)
@@ -194,16 +196,6 @@ def run_agents_doctor(agent: str, store: str, sandbox: Literal["local", "docker"
     return 0 if found.ok else 1
 
 
-def must_have_keys(config: AgentsConfig) -> None:
-    """Raises UserError if a model's key is not set: rather now than in every attempt."""
-    from tasks.agents.making import provider_of
-
-    for model in config.models:
-        name = model.provider.key
-        if name is not None and provider_of(model).api_key is None:
-            raise UserError(f"{name} is not set, which model {model.name} needs: put it into .env or the environment")
-
-
 def must_confine(sandbox: SandboxConfig) -> None:
     """Raises UserError where nothing would hold an agent."""
     from tasks.sandbox.local.bubblewrap import find_bubblewrap
@@ -215,17 +207,10 @@ def must_confine(sandbox: SandboxConfig) -> None:
         )
 
 
-def must_have_prices(config: AgentsConfig) -> None:
-    """Raises UserError for a budget in dollars that cannot be kept, and for hosts that are none."""
-    from tasks.agents.making import gateway_for
-
-    for model in config.models:
-        gateway_for(model, config)
-
-
 def _planned(config: AgentsConfig) -> Plan:
     """Raises UserError also for a budget that cannot be kept."""
     from storage.store import Store
+    from tasks.agents.making import must_have_prices
     from tasks.agents.planning import make_plan, wanted
 
     must_have_prices(config)

@@ -88,5 +88,8 @@ class Attempt(Row):
     """The agent's own record, beside it."""
     log: str | None = None
     """What the agent printed, as a path relative to the store."""
+    unanswered_patch: str | None = None
+    """What had been changed when an attempt ended without an answer, as a path relative to the store: it counts for
+    nothing, and the attempt is made again. The patch of every other attempt is in `predictions`."""
     exchanges: str | None = None
     """Requests and answers as the gateway kept them, as a path relative to the store's work folder."""

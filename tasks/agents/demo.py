@@ -40,7 +40,7 @@ def load_demo_agents(path: Path = FOLDER / "agents.yaml") -> DemoAgents:
 
 def demo_config(store: str, url: str, sandbox: SandboxConfig) -> AgentsConfig:
     """The runs of the demo, with the scripted models at `url`."""
-    provider = ProviderConfig(protocol="openai", base_url=url)
+    provider = ProviderConfig(protocol="openai", base_url=url, known_as="the demo's scripted models")
     models = [AgentModelConfig(name=name, provider=provider, prices=PRICES) for name in load_demo_agents().models]
     attempt = AttemptConfig(minutes=10)
     return AgentsConfig(store=store, agents=[AGENT], models=models, attempt=attempt, sandbox=sandbox)

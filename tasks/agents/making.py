@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from configs.agent_files import AgentFile
 from configs.agent_runs import AgentModelConfig, AgentsConfig, PricesConfig
+from configs.errors import UserError
+from configs.models import SandboxConfig
 from configs.secrets import secret
-from storage.files import LOGS, TRAJECTORIES, put
+from storage.files import LOGS, PATCHES, TRAJECTORIES, put
 from storage.store import Store
-from storage.tables import Attempt, Instance
+from storage.tables import NO_ANSWER, Attempt, Instance
 from tasks.agents.attempt import AgentUsed, run_attempt
 from tasks.agents.base_tree import BaseTree
+from tasks.agents.costs import cost_before, cost_without_answer
 from tasks.agents.gateway.models import AllowedModel, Budget, Fault, Prices, Provider
-from tasks.agents.gateway.recording import Exchange, Recorder, folder_of
+from tasks.agents.gateway.prices import with_prices
+from tasks.agents.gateway.recording import Recorder, folder_of
 from tasks.agents.gateway.server import Gateway, GatewayError
 from tasks.agents.gateway.watching import LeakWatch
-from tasks.agents.installed.installing import NotInstalled, install
+from tasks.agents.installed.installing import Installed, NotInstalled, install
 from tasks.agents.models import Attempt as Ended
 from tasks.agents.models import AttemptTask
 from tasks.agents.planning import Planned, answered
+from tasks.agents.purse import Purse
 from tasks.agents.recording import Attempted, attempted, record
 from tasks.environments.trees import clone_path
 from tasks.sandbox import foreign
@@ -36,46 +40,75 @@ KEPT_BYTES = 256 * foreign.MEBIBYTE
 _MILLION = 1e6
 
 
+class Ready(BaseModel):
+    """An agent that is installed, or the reason why it is not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: AgentFile
+    installed: Installed | None = None
+    reason: str = ""
+
+
+def get_ready(agent: AgentFile, sandbox: SandboxConfig, store: Store) -> Ready:
+    """Install an agent, unless it is there. What fails is a reason."""
+    try:
+        return Ready(file=agent, installed=install(agent, store.work, sandbox.kind))
+    except NotInstalled as error:
+        return Ready(file=agent, reason=str(error))
+
+
 def make_attempt(
-    planned: Planned, agent: AgentFile, model: AgentModelConfig, config: AgentsConfig, instance: Instance, arm: Arm,
-    run_id: str, store: Store,
+    planned: Planned, agent: Ready, model: AgentModelConfig, config: AgentsConfig, instance: Instance, arm: Arm,
+    run_id: str, store: Store, purse: Purse | None = None,
 ) -> Attempted:  # fmt: skip
     """Make an attempt and append its rows. What fails is a status with its reason.
 
     Of several runs on one store that want the same attempt, one makes it; the others wait, and take what it came to.
-    Raises SandboxError if this process is ending: then nothing is kept, and the attempt is made again.
+    Raises TotalSpent if it could cost more than `purse` holds; SandboxError if this process is ending: then nothing is
+    kept, and the attempt is made again.
     """
     keep = store.work / "agents" / "attempts" / planned.attempt_id
     keep.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{keep}.lock"):  # the kernel frees that of a process which was killed
         if (known := answered(store, [planned.attempt_id]).get(planned.attempt_id)) is not None:
             return attempted(known)
-        return _make(planned, agent, model, config, instance, arm, run_id, store, keep)
+        with (purse or Purse()).attempt(config.budget.usd) as bill:
+            made = _make(planned, agent, model, config, instance, arm, run_id, store, keep)
+            bill.usd = made.cost_usd or 0.0
+        return made
 
 
 def _make(
-    planned: Planned, agent: AgentFile, model: AgentModelConfig, config: AgentsConfig, instance: Instance, arm: Arm,
+    planned: Planned, agent: Ready, model: AgentModelConfig, config: AgentsConfig, instance: Instance, arm: Arm,
     run_id: str, store: Store, keep: Path,
 ) -> Attempted:  # fmt: skip
     common = {
         "attempt_id": planned.attempt_id, "run_id": run_id, "instance_id": instance.instance_id, "repo": instance.repo,
-        "agent": agent.name, "model": model.name, "sample": planned.sample,
+        "agent": agent.file.name, "model": model.name, "sample": planned.sample,
     }  # fmt: skip
+
+    def failed(reason: str) -> Attempted:
+        lost = cost_without_answer(folder_of(store), planned.attempt_id)
+        values = {**common, "status": "setup_failed", "reason": reason, "cost_before_usd": lost}
+        return record(Attempt.model_validate(values), "", store)
+
+    if agent.installed is None:
+        return failed(agent.reason)
     record_to, watch = Recorder(folder_of(store), planned.attempt_id), LeakWatch(instance.patch)
     try:
-        installed = install(agent, store.work)
         gateway = gateway_for(model, config, record_to, watch)
-    except (NotInstalled, GatewayError) as error:
-        return record(Attempt.model_validate({**common, "status": "setup_failed", "reason": str(error)}), "", store)
+    except GatewayError as error:
+        return failed(str(error))
     remove(keep)  # of a run that was killed
     try:
         ended = run_attempt(
             AttemptTask(instance, arm, BaseTree(store.work / clone_path(instance.repo), instance.base_commit)),
-            AgentUsed(agent, installed, model.name, model.small or ""),
+            AgentUsed(agent.file, agent.installed, model.name, model.small or ""),
             gateway, config.attempt, config.sandbox, store.work, keep,
         )  # fmt: skip
         values = {
-            **common, **_measured(ended), **_told(ended, installed.version), **_kept(ended, keep, store),
+            **common, **_measured(ended), **_told(ended, agent.installed.version), **_kept(ended, keep, store),
             "cost_usd": ended.usage.cost_usd if _priced(gateway) else None,
             "cost_before_usd": cost_before(folder_of(store), planned.attempt_id),
             "exchanges": f"{folder_of(store).relative_to(store.work)}/attempts/{planned.attempt_id}.jsonl",
@@ -96,11 +129,14 @@ def gateway_for(
 def allowed(model: AgentModelConfig) -> list[AllowedModel]:
     """The models that an agent may ask: the one that it is run with, and a small one if there is one."""
     provider = provider_of(model)
-    prices = None if model.prices is None else _prices(model.prices)
-    found = [AllowedModel(asked=model.name, upstream=model.asked_upstream, provider=provider, prices=prices)]
-    if model.small is not None and model.small != model.name:
-        found.append(AllowedModel(asked=model.small, upstream=model.small, provider=provider, prices=prices))
-    return found
+    main = AllowedModel(
+        asked=model.name, upstream=model.asked_upstream, provider=provider, prices=_prices(model.prices)
+    )
+    if model.small is None or model.small == model.name:
+        return [main]
+    small = AllowedModel(asked=model.small, upstream=model.small, provider=provider, prices=_prices(model.small_prices))
+    known = with_prices(small).prices is not None
+    return [main, small if known else small.model_copy(update={"prices": with_prices(main).prices})]
 
 
 def provider_of(model: AgentModelConfig) -> Provider:
@@ -110,17 +146,23 @@ def provider_of(model: AgentModelConfig) -> Provider:
     return Provider(protocol=said.protocol, base_url=said.base_url, translate=said.translate, api_key=key)
 
 
-def cost_before(folder: Path, attempt: str) -> float:
-    """US dollars that earlier times of an attempt cost, by what the gateway wrote down of them."""
-    place, cost = f"attempts/{attempt}.jsonl.before", 0.0
-    for name in foreign.names(folder, place):
-        for line in (foreign.text(folder, f"{place}/{name}", KEPT_BYTES) or "").splitlines():
-            with suppress(ValidationError):
-                cost += Exchange.model_validate_json(line).usage.cost_usd
-    return cost
+def must_have_keys(config: AgentsConfig) -> None:
+    """Raises UserError if a model's key is not set: rather now than in every attempt."""
+    for model in config.models:
+        name = model.provider.key
+        if name is not None and provider_of(model).api_key is None:
+            raise UserError(f"{name} is not set, which model {model.name} needs: put it into .env or the environment")
 
 
-def _prices(said: PricesConfig) -> Prices:
+def must_have_prices(config: AgentsConfig) -> None:
+    """Raises UserError for a budget in dollars that cannot be kept, and for hosts that are none."""
+    for model in config.models:
+        gateway_for(model, config)
+
+
+def _prices(said: PricesConfig | None) -> Prices | None:
+    if said is None:
+        return None
     return Prices(**{name: None if value is None else value / _MILLION for name, value in said.model_dump().items()})
 
 
@@ -157,6 +199,8 @@ def _kept(ended: Ended, keep: Path, store: Store) -> dict[str, str]:
         "log": (ended.log, LOGS, ".log"),
     }
     found = {}
+    if ended.patch and ended.status in NO_ANSWER:
+        found["unanswered_patch"] = put(store, PATCHES, ended.patch.encode("utf-8", "surrogateescape"), ".patch")[0]
     for column, (name, folder, suffix) in wanted.items():
         if name is None or not foreign.is_file(keep, name):
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -16,9 +15,9 @@ from storage.ids import content_hash
 from storage.records import is_file
 from storage.store import Store
 from storage.tables import NO_ANSWER, Attempt, Instance
+from tasks.agents.costs import spent
 
 VERSION = 1
-_LOOPBACK = re.compile(r"https?://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:|/|$)")
 
 
 class PlanError(UserError):
@@ -57,7 +56,10 @@ class Plan(BaseModel):
     done: list[str] = []
     """Ids of attempts that the store has already; they are not made again."""
     most_usd: float | None = None
-    """What those not done can cost at most by the budget in dollars. None: nothing bounds it."""
+    """What those not done can cost at most, by the budget of each and by what is left of the total. None: nothing
+    bounds it."""
+    tried: int = 0
+    """How many of those not done the store has a row of: they ended without an answer."""
 
     @property
     def open(self) -> list[Planned]:
@@ -98,14 +100,19 @@ def make_plan(config: AgentsConfig, agents: Sequence[AgentFile], instances: Sequ
         for row in instances
         for agent, model in pairs
     ]  # fmt: skip
-    done = answered(store, {planned.attempt_id for planned in attempts})
+    rows = {row.attempt_id: row for row in store.rows(Attempt, attempt_id=[each.attempt_id for each in attempts])}
+    done = {key for key, row in rows.items() if row.status not in NO_ANSWER}
     left = len(attempts) - len(done)
     most = None if config.budget.usd is None else left * config.budget.usd
+    if most is not None and config.total_usd is not None:
+        most = min(
+            most, max(0.0, config.total_usd - spent(store, rows.values(), [each.attempt_id for each in attempts]))
+        )
     run_id = f"agents-{content_hash(sorted(planned.attempt_id for planned in attempts), length=8)}"
     return Plan(
         run_id=run_id, config=config, attempts=attempts, left_out=left_out,
         done=[planned.attempt_id for planned in attempts if planned.attempt_id in done],
-        most_usd=0.0 if not left else most,
+        most_usd=0.0 if not left else most, tried=len(rows) - len(done),
     )  # fmt: skip
 
 
@@ -128,12 +135,12 @@ def answered(store: Store, attempt_ids: Collection[str]) -> Mapping[str, Attempt
 
 
 def attempt_id(config: AgentsConfig, agent: AgentFile, model: AgentModelConfig, row: Instance, sample: int) -> str:
-    """Name of an attempt, of all that decides what the agent gets: no path, no key, no time."""
+    """Name of an attempt, of all that decides what the agent gets: no path, no time, no price. Nor a key's name: who
+    pays with another one asks the same model."""
     shown = row.efficiency_test if config.attempt.perf_tests != "none" else []
     task = (row.instance_id, row.base_commit, row.problem_statement, row.api, row.environment, shown)
     said = model.provider
-    # a server of this machine is what its model's name says, wherever its port is today
-    place = "" if _LOOPBACK.match(said.base_url) else said.base_url
+    place = said.known_as or said.base_url.rstrip("/")
     asked = (model.name, model.asked_upstream, model.small, said.protocol, said.translate, place)
     limits = (config.attempt, config.budget, sorted(config.extra_hosts), config.sandbox.kind)
     return content_hash("attempt", *task, agent, *asked, *limits, sample)

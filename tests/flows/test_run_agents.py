@@ -17,12 +17,13 @@ from configs.agent_runs import load_agents_config
 from configs.errors import UserError
 from configs.models import EnvironmentConfig
 from flows.agents import run_agents
-from flows.commands.agents import must_have_keys, must_have_prices, read_plan, run_agents_report, run_plan, run_run
+from flows.commands.agents import read_plan, run_agents_report, run_plan, run_run
 from storage.exchange.read import read_instances
 from storage.files import get
 from storage.store import Store
 from storage.tables import Attempt, Prediction
 from tasks.agents.gateway.recording import folder_of
+from tasks.agents.making import must_have_keys, must_have_prices
 from tasks.agents.planning import PlanError, make_plan, wanted
 from tasks.agents.predictions import read_predictions
 from tasks.agents.scripted import Script, ScriptedModel, Turn
@@ -153,11 +154,13 @@ def plan_of(config: Path):
 
 def test_what_a_user_gets_wrong_is_said_before_anything_runs(config, tmp_path, model):
     with pytest.raises(PlanError, match="nothing to resume"):
-        run_agents(load_agents_config(config), resume=True)
+        run_agents.fn(config, resume=True)
     unset = "models=[{name: main, provider: {protocol: openai, base_url: 'http://h', key: NO_SUCH_KEY}}]"
     keyless = load_agents_config(config, [unset])
     with pytest.raises(UserError, match="NO_SUCH_KEY is not set, which model main needs"):
         must_have_keys(keyless)
+    with pytest.raises(UserError, match="NO_SUCH_KEY is not set"):
+        run_agents.fn(keyless)
     with pytest.raises(UserError, match="main has no known price, so a budget in dollars cannot be kept"):
         must_have_prices(keyless)
     (tmp_path / "plan.json").write_text("{}")

@@ -9,20 +9,23 @@ import subprocess
 import time
 import uuid
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
 from configs.agent_files import AgentFile
+from configs.models import SandboxConfig
 from storage.ids import content_hash
 from tasks.agents.installed import recipes
 from tasks.agents.installed.inside import relocate
 from tasks.agents.installed.pythons import Interpreter, interpreter
 from tasks.agents.installed.sources import fetch
 from tasks.registry import registry
+from tasks.sandbox import open_sandbox
 from tasks.sandbox.foreign_folders import make_harmless, remove
 from tasks.sandbox.local.sandbox import LocalSandbox
-from tasks.sandbox.models import Command, Limits, Mount
+from tasks.sandbox.models import Command, Limits, Mount, Sandbox
 from tasks.sandbox.streams import Tail, drain
 
 AGENT_DIR = "/agent"
@@ -38,6 +41,11 @@ _FORM = 1
 """Of what is in the folder; another number makes all agents be installed anew."""
 _LIMITS = Limits(memory_mb=16_384, pids=8192, tmp_mb=32 * 1024, timeout_s=TIMEOUT_S)
 _LAST_BYTES = 40_000
+_ENDING_S = 60.0
+"""From the last output of the steps to their end."""
+_HANDED_BACK = ("/bin/sh", "-c", f"chmod -R a+rwX {AGENT_DIR} {BUILD_DIR}; exit 0")
+"""Ran in the container, to whose user the files belong."""
+Kind = Literal["local", "docker"]
 
 
 class NotInstalled(Exception):
@@ -63,10 +71,11 @@ class Installed(BaseModel):
     megabytes: float = 0
 
 
-def install(agent: AgentFile, work: Path) -> Installed:
+def install(agent: AgentFile, work: Path, kind: Kind = "local") -> Installed:
     """The agent, installed below `work` (`Store.work`) unless it is there already.
 
-    It is built as environments are, in a sandbox with the network that sees nothing of the user's. Several processes
+    It is built as environments are, in a sandbox with the network that sees nothing of the user's: in bubblewrap, and
+    where that is missing in a container, if `kind` says that attempts are made in containers, too. Several processes
     may ask for the same at once: one installs, the others wait. Raises NotInstalled; OSError if this machine is full.
     """
     if agent.install.kind == "none":
@@ -83,7 +92,7 @@ def install(agent: AgentFile, work: Path) -> Installed:
     folder = top / f"{agent.name}-{key}"
     with FileLock(top / f"{folder.name}.lock"):
         if not (folder / _RECORD).exists():
-            _install(agent, folder, python)
+            _install(agent, folder, python, kind)
     record = json.loads((folder / _RECORD).read_text())
     mounts = [Mount(source=folder / "agent", target=AGENT_DIR)]
     if python is not None:
@@ -91,7 +100,7 @@ def install(agent: AgentFile, work: Path) -> Installed:
     return Installed(name=agent.name, key=key, mounts=tuple(mounts), path=(f"{AGENT_DIR}/bin",), **record)
 
 
-def _install(agent: AgentFile, folder: Path, python: Interpreter | None) -> None:
+def _install(agent: AgentFile, folder: Path, python: Interpreter | None, kind: Kind) -> None:
     for left in folder.parent.glob(f".{folder.name}.*"):  # of an installation that was killed; we hold the lock
         remove(left)
     remove(folder)
@@ -102,7 +111,7 @@ def _install(agent: AgentFile, folder: Path, python: Interpreter | None) -> None
             (building / name).mkdir(parents=True)
         if agent.install.kind == "git" and (problem := fetch(agent.install, building / "build" / "source")):
             raise NotInstalled(f"{agent.name}: {problem}")
-        version = _run(agent, building, python)
+        version = _run(agent, building, python, kind)
         make_harmless(building / "agent")
         remove(building / "build")
         record = {
@@ -123,7 +132,21 @@ def _size(folder: Path) -> float:
     return round(int(said[0]) * 1024 / 1e6, 1) if said and said[0].isdigit() else 0
 
 
-def _run(agent: AgentFile, building: Path, python: Interpreter | None) -> str:
+def _builder(agent: AgentFile, kind: Kind) -> Sandbox:
+    """Where the steps run. Raises NotInstalled."""
+    local = LocalSandbox()
+    if local.isolated:
+        return local
+    local.close()
+    if kind == "docker":
+        return open_sandbox(SandboxConfig(kind="docker"))
+    raise NotInstalled(
+        f"{agent.name}: agents are installed in bubblewrap, which is missing or may not make namespaces here: see "
+        "`isobench doctor`. With the docker sandbox a container does, too"
+    )
+
+
+def _run(agent: AgentFile, building: Path, python: Interpreter | None, kind: Kind) -> str:
     """Run the steps; returns what the agent says of its version. Raises NotInstalled."""
     found = registry()
     (building / "build" / "uv.toml").write_text(found.uv_settings)
@@ -143,18 +166,19 @@ def _run(agent: AgentFile, building: Path, python: Interpreter | None) -> str:
         argv=("/bin/sh", "-c", f"exec 2>&1\n{script}"), mounts=tuple(mounts), cwd=BUILD_DIR, network=True,
         limits=_LIMITS, variables={**found.variables, **recipes.variables(found)},
     )  # fmt: skip
-    with LocalSandbox() as sandbox:
-        if not sandbox.isolated:
-            raise NotInstalled(f"{agent.name}: agents are installed in bubblewrap, which is missing or may not make "
-                               f"namespaces here: see `isobench doctor`")  # fmt: skip
+    with _builder(agent, kind) as sandbox:
+        if sandbox.kind == "docker":  # whose user is another one
+            subprocess.run(["chmod", "-R", "a+rwX", "--", str(building)], check=False)  # which follows no link
         process = sandbox.start(command)
         said = Tail(_LAST_BYTES)
         try:
             process.stdin.close()
             drain(process.stdout, said)
-            process.wait()
+            done = process.close(timeout_s=_ENDING_S)
         finally:
-            done = process.close(timeout_s=0)
+            process.close(timeout_s=0)
+            if sandbox.kind == "docker":
+                sandbox.run(command.model_copy(update={"argv": _HANDED_BACK, "network": False}))
     output = said.value().decode(errors="replace")
     if done.timed_out or done.returncode != 0:
         what = f"out of time after {TIMEOUT_S:.0f} s" if done.timed_out else _reason(output, done.returncode)

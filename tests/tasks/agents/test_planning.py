@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from pydantic import ValidationError
 
 from configs.agent_files import AgentFile
 from configs.agent_runs import AgentsConfig
 from storage.store import Store
 from storage.tables import Attempt
+from tasks.agents.costs import begun
+from tasks.agents.gateway.recording import folder_of
 from tasks.agents.planning import PlanError, make_plan, must_fit, wanted
 from tests.storage.test_exports import instance
 
@@ -28,9 +33,9 @@ def store(tmp_path) -> Store:
     return Store(tmp_path / "store")
 
 
-def attempted(planned, status: str) -> Attempt:
+def attempted(planned, status: str, **more) -> Attempt:
     data = planned.model_dump()
-    return Attempt(run_id="r", status=status, **data)
+    return Attempt(run_id="r", status=status, **data, **more)
 
 
 def test_all_of_everything_first_samples_first(store):
@@ -63,8 +68,28 @@ def test_attempts_with_an_answer_are_done_and_those_without_are_not(store):
     again = make_plan(config(samples=2, budget={"usd": 3}), agents, rows, store)
     assert again.done == [planned.attempt_id for planned in plan.attempts[:2]]
     assert (again.run_id, again.most_usd, again.open) == (plan.run_id, 6.0, plan.attempts[2:])
+    assert (plan.tried, again.tried) == (0, 1)
     unbounded = make_plan(config(samples=2, budget={"usd": None}), agents, rows, store)
     assert unbounded.most_usd is None
+
+
+def test_a_total_counts_what_was_spent_with_and_without_an_answer(store):
+    agents, rows = [agent()], [instance(1), instance(2)]
+    plan = make_plan(config(samples=2, budget={"usd": 3}, total_usd=8), agents, rows, store)
+    assert plan.most_usd == 8.0
+    first, second = plan.attempts[:2]
+    store.append([attempted(first, "submitted", cost_usd=1.5, cost_before_usd=0.25)])
+    paid = {"number": 1, "began": "2026-11-28T00:00:00Z", "seconds": 1, "path": "/", "status": 200, "ended": "whole",
+            "usage": {"requests": 1, "cost_usd": 0.75}}  # fmt: skip
+    written = folder_of(store) / "attempts" / f"{second.attempt_id}.jsonl"
+    written.parent.mkdir(parents=True)
+    written.write_text(f"{json.dumps(paid)}\n")
+    assert make_plan(config(samples=2, budget={"usd": 3}, total_usd=8), agents, rows, store).most_usd == 5.5
+    assert begun(store, [second.attempt_id])
+    assert not begun(store, [first.attempt_id, plan.attempts[2].attempt_id])
+    assert make_plan(config(samples=2, budget={"usd": 1}, total_usd=80), agents, rows, store).most_usd == 4.0
+    with pytest.raises(ValidationError, match=r"total_usd needs budget\.usd"):
+        config(budget={"usd": None}, total_usd=1)
 
 
 def ids(agents=None, row=None, **changes) -> set[str]:
@@ -78,12 +103,13 @@ def test_what_does_not_change_what_an_agent_gets_changes_no_name():
         ids(row=instance(1, repo_url="/elsewhere", human_performance=9.0)),
     ]  # fmt: skip
     assert all(found == ids() for found in same)
-    here = [
-        {"name": "m", "provider": {"protocol": "openai", "base_url": f"http://127.0.0.1:{port}"}} for port in (1, 2)
-    ]
-    assert ids(models=[here[0]]) == ids(models=[here[1]])
-    keys = [{**here[0], "provider": {**here[0]["provider"], "key": key}} for key in ("A", "B")]
-    assert ids(models=[keys[0]]) == ids(models=[keys[1]])
+    assert ids(models=[at("http://h:1", key="A")]) == ids(models=[at("http://h:1", key="B")])
+    assert ids(models=[at("http://h:1", known_as="ours")]) == ids(models=[at("http://h:2", known_as="ours")])
+    assert ids(models=[{**MODEL, "prices": {"input": 1, "output": 2}}], total_usd=9) == ids()
+
+
+def at(url: str, **more) -> dict[str, object]:
+    return {"name": "m", "provider": {"protocol": "openai", "base_url": url, **more}}
 
 
 def test_what_changes_what_an_agent_gets_changes_the_name():
@@ -92,7 +118,8 @@ def test_what_changes_what_an_agent_gets_changes_the_name():
         ids(sandbox={"kind": "docker"}),
         ids(models=[{**MODEL, "upstream": "m-2"}]), ids(row=instance(1, problem_statement="another")),
         ids([agent(argv=["false"])]), ids(attempt={"perf_tests": "all"}),
-        ids(models=[{"name": "m", "provider": {"protocol": "openai", "base_url": "https://elsewhere.example"}}]),
+        ids(models=[at("https://elsewhere.example")]), ids(models=[at("http://127.0.0.1:1")]),
+        ids(models=[at("http://127.0.0.1:2")]), ids(models=[at("http://127.0.0.1:2", known_as="ours")]),
     ]  # fmt: skip
     assert len({frozenset(found) for found in [*other, ids()]}) == len(other) + 1
 

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from configs.agent_files import AgentFile
+from configs.models import SandboxConfig
 from tasks.agents.installed import installing, pythons, recipes
 from tasks.agents.installed.inside.relocate import relocate
 from tasks.agents.installed.installing import AGENT_DIR, Installed, NotInstalled, install
 from tasks.registry import Registry
+from tasks.sandbox import open_sandbox
 from tasks.sandbox.local.sandbox import LocalSandbox
 from tasks.sandbox.models import Command
 
@@ -87,6 +89,23 @@ def test_an_agent_is_installed_once_and_runs_where_it_is_mounted(
     assert lines[0] == "hello /agent/venv"
     assert not any(line.startswith(AGENT_DIR) for line in lines[1:])  # its Python is in nobody's way
     assert b"Read-only file system" in done.stderr
+
+
+@pytest.mark.docker
+def test_without_bubblewrap_a_container_installs_for_containers(
+    repository: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, docker_image: str
+) -> None:
+    monkeypatch.setattr(LocalSandbox, "isolated", False)
+    with pytest.raises(NotInstalled, match="agents are installed in bubblewrap, which is missing"):
+        install(agent(repository), tmp_path)
+    with pytest.raises(NotInstalled, match="the package has no program of this name"):
+        install(agent(repository, programs=["nobody"]), tmp_path, "docker")
+    made = install(agent(repository), tmp_path, "docker")
+    assert made.version == "hello /agent/venv"
+    with open_sandbox(SandboxConfig(kind="docker")) as sandbox:
+        done = sandbox.run(Command(argv=(f"{AGENT_DIR}/bin/hello",), mounts=made.mounts))
+    assert done.stdout == b"hello /agent/venv\n"
+    assert [path.name for path in (tmp_path / "agents").iterdir() if path.is_dir()] == [f"hello-{made.key}"]
 
 
 def test_other_content_is_installed_beside(repository: tuple[Path, str], tmp_path: Path) -> None:
