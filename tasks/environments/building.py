@@ -75,7 +75,7 @@ def build_environment(
     base = _base(environment, sandbox.kind)
     if not installs_nothing(environment):
         if refused := not_isolated(sandbox):
-            return Built(environment=None, reason=refused)
+            return Built(environment=None, reason=refused, fault=True)
         # files beside those that declare may decide what a build does, and another repository has others
         base += f", {repository.name} of {repository.clone_url}"
     when = landed(clone, base_sha, head_sha, date) if environment.pin_to_date else Landed(None)
@@ -227,7 +227,9 @@ def _build(
         if not installed.ok:
             log = folder.parent / f"{env_id}.failed.log"
             log.write_text(text, errors="backslashreplace")
-            return Built(environment=None, reason=installed.reason, log=str(log.relative_to(work)))
+            return Built(
+                environment=None, reason=installed.reason, log=str(log.relative_to(work)), fault=installed.fault
+            )
         temporary.chmod(0o755)
         temporary.rename(folder)
         return record

@@ -54,6 +54,8 @@ class Installed:
     """Empty, or what failed, or what was left out."""
     outside_fault: bool = False
     """Whether the network or the registry failed: worth a retry."""
+    fault: bool = False
+    """Of a failure: whether this machine is why, for lack of time or of an interpreter."""
     wheel: str | None = None
     """File name of the project's wheel, if it was built."""
     log: list[str] = field(default_factory=list)
@@ -98,7 +100,9 @@ class Installer:
         if not self._step(
             [self.runner.uv, "venv", "--relocatable", "--no-project", *python, self.runner.environment]
         ).ok:
-            return self._failed(f"no Python {request.python} can be had here")
+            self._failed(f"no Python {request.python} can be had here")
+            result.fault = True
+            return result
         if (failed := self._run_commands()) is not None:
             return failed
         if request.install_commands or not request.install_project:
@@ -236,6 +240,7 @@ class Installer:
         self.result.ok = False
         detail = "out of time" if self._last.code == 124 else _cause(self._last.output) or self._last.last_line
         self.result.reason = f"{what}: {detail}"
+        self.result.fault = self._last.code == 124
         return self.result
 
 
