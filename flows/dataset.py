@@ -20,6 +20,7 @@ from storage.store import Store
 from storage.tables import Commit, PerfTest
 from tasks.apis.stage import find_apis
 from tasks.code.python import source_text
+from tasks.environments.repair.tries import settings_in_use
 from tasks.llm import budget, stopping
 from tasks.llm.background import pull_request_digests
 from tasks.mining.stage import classify_commit, fetch_pull_request, mine_repository
@@ -204,14 +205,15 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
         return
 
     faster = {sha for sha, ids in accepted.items() if any(_is_faster(sessions.get(test_id)) for test_id in ids)}
+    used = settings_in_use(run.store, config)
     suites = record_suites(run, config, [c for c in commits if c.sha in faster], arms)
     made = run.map(
         "instances",
         make_instance,
         {
             sha: {
-                "repository": config.repository, "environment": config.environment, "scoring": config.scoring,
-                "sha": sha,
+                "repository": config.repository, "environment": used.get(sha, config.environment),
+                "scoring": config.scoring, "sha": sha,
                 "session_ids": [sessions[test_id].session_id for test_id in test_ids if test_id in sessions],
                 "suite_id": suites[sha].suite_id if sha in suites else None,
                 "suite": suites[sha].model_dump_json() if sha in suites else "",

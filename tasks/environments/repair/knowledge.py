@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -51,16 +52,23 @@ def known_of(clone: Path, sha: str, repo: str, project: str, date: datetime | No
         evidence=evidence,
         choices=choices(evidence, date),
         test_packages=declared_for_tests(files, folder, date) if has_tests(tracked) else [],
-        names=_names(files),
+        names=_names(files, folder) - _modules(tracked),
         submodules=_SUBMODULE.findall(files.get(".gitmodules", b"").decode(errors="replace")),
         conda="" if installable else next((name for name in files if _CONDA_ONLY.fullmatch(name)), ""),
     )
 
 
-def _names(files: Mapping[str, bytes]) -> frozenset[str]:
+def _modules(tracked: Iterable[str]) -> frozenset[str]:
+    """Names of the repository's own folders and modules: what an index has under such a name is another's."""
+    parts = {part for path in tracked if path.endswith(".py") for part in path.removesuffix(".py").split("/")}
+    return frozenset(parts | {part.replace("_", "-") for part in parts})
+
+
+def _names(files: Mapping[str, bytes], folder: str) -> frozenset[str]:
     found: set[str] = set()
     for name, content in files.items():
-        if name.endswith((".yml", ".yaml", ".gitmodules")):
+        above = posixpath.dirname(name)
+        if name.endswith((".yml", ".yaml", ".gitmodules")) or (MANIFEST.fullmatch(name) and above not in ("", folder)):
             continue
         for line in content.decode(errors="replace").splitlines():
             found.update(_NAME.findall(f" {line}"))

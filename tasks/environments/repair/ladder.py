@@ -30,6 +30,8 @@ ENOUGH = 0.8
 _LOG_BYTES = 8 * foreign.MEBIBYTE
 _READ = 12_000
 """Characters of a log that a diagnosis reads, its last."""
+_MISSING: set[str] = set()
+"""Versions that this process could not get: asking an index for one takes a while each time."""
 
 
 @dataclass
@@ -101,7 +103,8 @@ class _Ladder:
             said = next(said.source for said in self.known.evidence if said.accepted is not None)
             reason = f"{said} accepts no Python from 3.8 on, the oldest with which anything is timed: leave it out"
             return Climbed(Built(environment=None, reason=reason))
-        step: Step | None = self._first(versions[0])
+        here = [one for one in versions if one.version not in _MISSING] or versions
+        step: Step | None = self._first(here[0], versions[0])
         seen: set[str] = set()
         until = time.monotonic() + 2 * self.asked.build_timeout_s
         while step is not None and len(self.tries) < MOST_TRIES and time.monotonic() < until:
@@ -111,10 +114,11 @@ class _Ladder:
                 break
         return self._end()
 
-    def _first(self, choice: Choice) -> Step:
+    def _first(self, choice: Choice, wanted: Choice) -> Step:
         packages = self.known.test_packages if self.asked.test_packages == "auto" else self.asked.test_packages
         changes = {"python": choice.version, "project": self.known.folder, "test_packages": packages}
-        return Step(self.asked.model_copy(update=changes), f"Python {choice.version}: {choice.why}")
+        missing = f"; Python {wanted.version}, {wanted.why}, cannot be had here" if choice != wanted else ""
+        return Step(self.asked.model_copy(update=changes), f"Python {choice.version}: {choice.why}{missing}")
 
     def _was_tried(self, choice: Choice) -> bool:
         return any(done.python == choice.version for done in self.tries)
@@ -129,17 +133,19 @@ class _Ladder:
         self.first = self.first or built
         if built.environment is None:
             found = self._diagnose(built)
+            if built.reason.startswith("no Python"):
+                found = Diagnosis("python", advice=f"`uv python install {step.settings.python}` on this machine")
             built = built.model_copy(update={"fault": built.fault or found.kind in ("system", "time")})
             self._note(step, built, None, found)
-            if built.fault and built.reason.startswith("no Python"):
-                found = Diagnosis("python")
+            if built.reason.startswith("no Python"):
+                _MISSING.add(step.settings.python)
             return next_step(step, found, versions, self.when, self.known.submodules)
         tests = self._collect(built)
         found = diagnose(tests.said, self.known.names, importing=True) if tests.share < 1 else Diagnosis("unknown")
         self._note(step, built, tests, found)
         if self.best is None or tests.share > self.best[0]:
             self.best = (tests.share, len(self.tries), built)
-        if tests.share == 1 or (tests.share >= ENOUGH and found.kind != "module"):
+        if tests.share >= ENOUGH:
             return None
         return next_for_tests(step, found, tests.said, versions)
 
