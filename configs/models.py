@@ -249,15 +249,21 @@ class PerfTestConfig(Section):
 class EnvironmentConfig(Section):
     """How the dependencies of a commit are installed. One environment serves all arms of a comparison."""
 
-    python: str = "3.11"
-    """Python version of local environments, as uv understands it."""
-    image: str = "python:3.11-slim"
-    """Base image of docker environments; it must hold `python3` of the wanted version."""
+    python: str = "auto"
+    """Python version, as uv understands it. `auto`: the one of the commit's day, chosen by requires-python,
+    classifiers, CI files, tox and the date, 3.8 at the oldest; where it does not serve, its neighbours are tried."""
+    image: str = "python:{python}-slim"
+    """Base image of docker environments, which holds `python3`. `{python}` stands for the version; without it, the
+    image alone decides which Python there is."""
+    project: str = "auto"
+    """Folder of the repository that holds the project. `auto`: its top, or the sub-folder that can be installed."""
     install_project: bool = True
     """Install the project with its dependencies. False: the checkout is only put on the import path."""
     pin_to_date: bool = True
     """Install what was newest on the day on which the human commit landed (uv's `--exclude-newer`): its committer date,
     and no older than its base's. Broken dates (the epoch, the future) do not count. False: today's releases."""
+    as_of: date | None = None
+    """Install what was newest on this day instead of the commit's. Example: `2020-06-30`."""
     setup_commands: list[str] = []
     """Shell commands run in the checkout before anything is installed (network allowed). All share one bash."""
     install_commands: list[str] = []
@@ -265,6 +271,11 @@ class EnvironmentConfig(Section):
     An environment that they make and activate (`.venv`) takes its place."""
     packages: list[str] = []
     """Further requirements. Example: `["pytest<8", "hypothesis"]`."""
+    build_packages: list[str] = []
+    """What building the project needs and it does not say itself. Example: `["cython<3", "numpy"]`."""
+    test_packages: Literal["auto"] | list[str] = "auto"
+    """What the repository's tests need, installed last; pytest and its plugins in releases that start on the chosen
+    Python, whatever the day. `auto`: with `python: auto`, what the commit declares for its tests."""
     import_paths: list[str] = []
     """Folders of the checkout to import from. Default: those that the project is installed from, or else `src` if it
     exists and the checkout's root."""

@@ -13,6 +13,7 @@ from storage.rows.attempts import NO_ANSWER, Attempt, AttemptStatus
 from storage.rows.base import Row
 from storage.rows.benchmark import Instance, OptAtK, Prediction, Score, ScoreStatus, Statement, TestDurations
 from storage.rows.changes import Api, Commit, Contract, PullRequest
+from storage.rows.environments import EnvironmentTry
 from storage.rows.perftests import LlmCall, PerfTest
 from storage.rows.runs import Funnel
 from storage.rows.suites import Suite, SuiteCheck
@@ -22,9 +23,9 @@ from storage.rows.versions import DatasetVersion, Withdrawal
 TABLES: dict[str, type[Row]] = {
     row.table: row
     for row in (
-        Commit, PullRequest, Api, Contract, PerfTest, Measurement, Comparison, Metric, MetricComparison, TimedSession,
-        Machine, Calibration, Suite, Instance, Withdrawal, DatasetVersion, Statement, Attempt, Prediction, SuiteCheck,
-        Score, OptAtK, Funnel, LlmCall,
+        Commit, PullRequest, Api, Contract, EnvironmentTry, PerfTest, Measurement, Comparison, Metric,
+        MetricComparison, TimedSession, Machine, Calibration, Suite, Instance, Withdrawal, DatasetVersion, Statement,
+        Attempt, Prediction, SuiteCheck, Score, OptAtK, Funnel, LlmCall,
     )
 }  # fmt: skip
 
@@ -37,7 +38,7 @@ def partition_of(row: Row) -> str:
 
 __all__ = [
     "NO_ANSWER", "TABLES", "Api", "Attempt", "AttemptStatus", "Calibration", "Commit", "Comparison",
-    "Contract", "DatasetVersion", "Funnel", "Instance", "LlmCall", "Machine", "Measurement",
+    "Contract", "DatasetVersion", "EnvironmentTry", "Funnel", "Instance", "LlmCall", "Machine", "Measurement",
     "Metric", "MetricComparison", "OptAtK", "PerfTest", "Prediction", "PullRequest", "Row", "Score", "ScoreStatus",
     "Statement", "Suite", "SuiteCheck", "TestDurations", "TimedSession", "Withdrawal", "partition_of",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 _DOWNLOAD_TIMEOUT_S = 600
@@ -15,9 +16,10 @@ _DOWNLOAD_TIMEOUT_S = 600
 def local_python(wanted: str) -> str:
     """A path, or `wanted` itself (then uv looks further).
 
-    A version fits if all the parts that it gives agree: `3.11` fits 3.11.7.
+    A version fits if all the parts that it gives agree: `3.11` fits 3.11.7; the running one is what `auto` means.
     """
-    if _fits(wanted, platform.python_version()) and sys.implementation.name == "cpython":
+    fits = wanted == "auto" or _fits(wanted, platform.python_version())
+    if fits and sys.implementation.name == "cpython":
         return os.path.join(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
     # pyenv's versions are no programs on the path unless they are switched on.
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -35,6 +37,7 @@ def local_version(wanted: str) -> str:
     return Path(python).parent.parent.name if os.sep in python else python
 
 
+@lru_cache
 def ready_python(wanted: str) -> str:
     """`local_python`, or one that uv has or downloads on this machine: a build cannot put it where others find it."""
     import uv

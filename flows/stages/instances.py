@@ -8,6 +8,7 @@ from flows.stages.handed_on import tested
 from flows.stages.of_dataset import dataset_stage
 from storage.scripts import perf_tests_of
 from storage.tables import Commit, Instance, Suite
+from tasks.environments.repair.tries import settings_in_use
 from tasks.llm.background import pull_request_digests
 from tasks.scoring.stage import make_instance
 from tasks.statements.stage import write_statement
@@ -24,7 +25,7 @@ def make_instances(run: Run, config: Config) -> None:
     timed, recorded = run.funnel.stage("timing"), run.funnel.stage("suites")
     suite_ids = {sha: row.made[0] for sha, row in recorded.items() if row.made}
     suites = {row.suite_id: row for row in run.store.rows(Suite, repo)} if suite_ids else {}
-    items = {}
+    used, items = settings_in_use(run.store, config), {}
     for sha, test_ids in tested(run, config).items():
         untimed = [test for test in test_ids if test not in timed or not timed[test].made]
         if untimed:
@@ -33,7 +34,8 @@ def make_instances(run: Run, config: Config) -> None:
             continue
         suite = suites.get(suite_ids.get(sha, ""))
         items[sha] = {
-            "repository": config.repository, "environment": config.environment, "scoring": config.scoring, "sha": sha,
+            "repository": config.repository, "environment": used.get(sha, config.environment),
+            "scoring": config.scoring, "sha": sha,
             "session_ids": [timed[test].made[0] for test in test_ids],
             "suite_id": suite.suite_id if suite else None, "suite": suite.model_dump_json() if suite else "",
         }  # fmt: skip

@@ -15,12 +15,13 @@ from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.ids import content_hash
 from tasks.environments.checking_out import check_out
 from tasks.environments.dates import Landed, landed
-from tasks.environments.identity import DECLARING, cut_off, environment_id, installs_nothing, shape_of
+from tasks.environments.identity import cut_off, declaring, environment_id, installs_nothing, shape_of
 from tasks.environments.images import DockerRunner, image_exists, image_id
 from tasks.environments.importing import failing_import, project_names
 from tasks.environments.installing import Installed, Installer, Request
 from tasks.environments.models import Built
 from tasks.environments.native import native_of
+from tasks.environments.projects.finding import MANIFEST, project_folder
 from tasks.environments.proving import foreign_code
 from tasks.environments.records import Record, environment_folder, is_compiled, read_record
 from tasks.environments.runners import LocalRunner, Place, Runner
@@ -67,15 +68,19 @@ def build_environment(
         )
     try:
         refuse_bombs(clone, base_sha)
-        declared = read_files(clone, base_sha, DECLARING)
+        tracked = tracked_files(clone, base_sha)
+        at_top = read_files(clone, base_sha, MANIFEST) if environment.project == "auto" else {}
+        folder_of = project_folder(at_top, tracked, repository.name) if at_top else environment.project
+        inside = folder_of if folder_of != "auto" else "."
+        declared = read_files(clone, base_sha, declaring(inside))
     except TreeError as error:
         return Built(environment=None, reason=f"the base commit is not taken: {error}")
-    tracked = tracked_files(clone, base_sha)
+    declared = {name.removeprefix(f"{inside}/"): content for name, content in declared.items()}
     compiled = is_compiled(repository, environment)
     base = _base(environment, sandbox.kind)
     if not installs_nothing(environment):
         if refused := not_isolated(sandbox):
-            return Built(environment=None, reason=refused)
+            return Built(environment=None, reason=refused, fault=True)
         # files beside those that declare may decide what a build does, and another repository has others
         base += f", {repository.name} of {repository.clone_url}"
     when = landed(clone, base_sha, head_sha, date) if environment.pin_to_date else Landed(None)
@@ -98,6 +103,9 @@ def build_environment(
                 cut_off=cut_off(environment, when.date),
                 timeout_s=environment.build_timeout_s,
                 compiled=compiled,
+                project=inside,
+                build_packages=environment.build_packages,
+                test_packages=[] if environment.test_packages == "auto" else environment.test_packages,
             )
             as_root = sandbox.trust or not foreign
             temporary = folder.parent / f".{env_id}-{uuid.uuid4().hex[:8]}"
@@ -114,7 +122,7 @@ def build_environment(
                 pythons=installed_pythons() if request.commands and sandbox.kind == "local" else {},
                 named=() if foreign else tuple(path for text in environment.packages for path in paths_in(text)),
             )  # fmt: skip
-            project = _Project(repository.name, base_sha, tracked, declared, compiled)
+            project = _Project(repository.name, base_sha, tracked, declared, compiled, inside)
             outcome = _build(request, sandbox.kind, environment, env_id, place, project, work, as_root)
             if isinstance(outcome, Built):
                 return outcome.model_copy(update={"reason": _dated(outcome.reason, request.cut_off, when)})
@@ -164,11 +172,13 @@ class _Project:
     tracked: dict[str, str]
     declared: dict[str, bytes]
     compiled: bool
+    folder: str
+    """Of the repository, that holds it."""
 
 
 def _base(environment: EnvironmentConfig, kind: Literal["local", "docker"]) -> str:
     if kind == "docker":
-        return image_id(default_image(environment.image))
+        return image_id(default_image(environment.image, environment.python))
     return f"local {local_version(environment.python)}"
 
 
@@ -227,7 +237,9 @@ def _build(
         if not installed.ok:
             log = folder.parent / f"{env_id}.failed.log"
             log.write_text(text, errors="backslashreplace")
-            return Built(environment=None, reason=installed.reason, log=str(log.relative_to(work)))
+            return Built(
+                environment=None, reason=installed.reason, log=str(log.relative_to(work)), fault=installed.fault
+            )
         temporary.chmod(0o755)
         temporary.rename(folder)
         return record
@@ -249,7 +261,7 @@ def _build_folder(
 def _build_image(
     request: Request, environment: EnvironmentConfig, env_id: str, place: Place, project: _Project, as_root: bool
 ) -> tuple[Installed, Record]:
-    base = default_image(environment.image)
+    base = default_image(environment.image, environment.python)
     with DockerRunner(base, place, as_root) as runner:
         asked = runner.run(["python3", "-c", "import sys; print(sys.executable)"], timeout_s=60)
         if not asked.ok:
@@ -286,7 +298,8 @@ def _own_code(
     """Take the project's own code out again; returns what the record says about the project."""
     if not installed.ok or installs_nothing(environment):
         return {}
-    paths = environment.import_paths or ["src", "."]
+    below = [] if project.folder == "." else [f"{project.folder}/src", project.folder]
+    paths = environment.import_paths or [*below, "src", "."]
     names = distribution_names(project.declared, project.repo)
     try:
         layout, version = take_out(runner, place, installed.wheel, names, project.tracked, paths)
@@ -296,7 +309,7 @@ def _own_code(
         reason = f"{layout.shadowing[0]} is made of a Python file: every arm would run the base commit's"
         return _refused(installed, f"{reason}: `environment.build: always` builds each arm")
     native = native_of(project.tracked) if layout.extensions and not project.compiled else {}
-    return {"layout": layout, "native": native, "version": version or "0.0.0"}
+    return {"layout": layout, "native": native, "version": version or "0.0.0", "project": project.folder}
 
 
 def _refused(installed: Installed, reason: str) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def check_out(
         reason = f"the clone of {repository.name} does not hold {sha}"
         return CheckedOut(arm=None, status="missing_commit", reason=reason)
     record = read_record(work, environment.env_id)
-    layout = record.layout if record else Layout()
+    layout, version, project = (record.layout, record.version, record.project) if record else (Layout(), "0.0.0", ".")
     compiled = is_compiled(repository, environment_config)
     of_arm = ("arm", repository.name, sha, patch, environment.env_id, compiled)
     arm_id = content_hash(*of_arm, *([] if patch is None else [_RULES]))
@@ -100,10 +100,9 @@ def check_out(
                     lay_out(temporary, layout)
                     paths = import_paths(temporary, environment_config, layout.import_paths)
                     if compiled:
-                        version = record.version if record else "0.0.0"
                         most = MAX_BUILT_BYTES if base is None or base.arm is None else _most_bytes(work, base.arm)
                         with build_in_place(
-                            temporary, environment, environment_config, sandbox, version, work, most
+                            temporary, environment, environment_config, sandbox, version, work, most, project
                         ) as made:
                             add_missing(made, temporary, paths, layout)
                     else:

@@ -42,15 +42,28 @@ def build_in_place(
     version: str,
     work: Path,
     most_bytes: int = MAX_BUILT_BYTES,
+    project: str = ".",
 ) -> Iterator[Path]:
-    """A folder with what the arm's wheel holds, for the time of the block. Raises BuildFailure, SandboxError."""
-    backend, folders = _backend(checkout)
+    """A folder with what the arm's wheel holds, for the time of the block. Raises BuildFailure, SandboxError.
+
+    `project` is the folder of the checkout to build.
+    """
+    backend, folders = _backend(checkout, project)
     mounts = [Mount(source=checkout, target=ARM_DIR)]
     if environment.path is not None:
         mounts.append(Mount(source=work / environment.path, target=ENV_DIR))
     limits = limits_of(sandbox, config.build_timeout_s)
     command = Command(
-        argv=(environment.python, "-c", Path(build_wheel.__file__).read_text(), ARM_DIR, WORK_DIR, backend, *folders),
+        argv=(
+            environment.python,
+            "-c",
+            Path(build_wheel.__file__).read_text(),
+            ARM_DIR,
+            WORK_DIR,
+            project,
+            backend,
+            *folders,
+        ),
         mounts=tuple(mounts),
         variables={
             "SETUPTOOLS_SCM_PRETEND_VERSION": version,
@@ -111,8 +124,8 @@ def _exactly(stream: IO[bytes], count: int) -> Iterator[bytes]:
         yield data
 
 
-def _backend(checkout: Path) -> tuple[str, list[str]]:
-    written = foreign.text(checkout, "pyproject.toml", _PYPROJECT_BYTES) or ""
+def _backend(checkout: Path, project: str) -> tuple[str, list[str]]:
+    written = foreign.text(checkout, f"{project}/pyproject.toml".removeprefix("./"), _PYPROJECT_BYTES) or ""
     try:
         system: Any = tomllib.loads(written).get("build-system", {})
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -16,11 +16,18 @@ DECLARING = re.compile(
     r"pyproject\.toml|setup\.(py|cfg)|MANIFEST\.in|requirements[^/]*\.(txt|in)|requirements/[^/]*\.(txt|in)|"
     r"meson\.build|CMakeLists\.txt|constraints[^/]*\.txt"
 )
-"""Files at the top of a repository that declare what it needs to be built and run."""
+"""Files of the project's folder that declare what it needs to be built and run."""
+
+
+def declaring(project: str) -> re.Pattern[str]:
+    """`DECLARING` for a project that lies in a folder of the repository."""
+    return DECLARING if project == "." else re.compile(f"{re.escape(project)}/({DECLARING.pattern})")
 
 
 def cut_off(environment: EnvironmentConfig, date: datetime | None) -> str | None:
     """Releases after this moment are not installed: the end of the commit's day (UTC), or None for no limit."""
+    if environment.as_of is not None:
+        return f"{environment.as_of:%Y-%m-%d}T23:59:59Z"
     if not environment.pin_to_date or date is None:
         return None
     moment = date if date.tzinfo else date.replace(tzinfo=UTC)
@@ -56,10 +63,12 @@ def environment_id(
         return content_hash("environment", RECIPE, base)
     # Commands may read anything in the checkout.
     commit = base_sha if environment.setup_commands or environment.install_commands else ""
+    asked = [environment.project, environment.build_packages, environment.test_packages]
     files = {name: content_hash(content) for name, content in declared.items()} if environment.install_project else {}
     return content_hash(
         "environment", RECIPE, base, files, commit, shape, cut_off(environment, date), environment.install_project,
         environment.setup_commands, environment.install_commands, environment.packages, compiled,
+        *([] if asked == ["auto", [], "auto"] else [asked]),
     )  # fmt: skip
 
 

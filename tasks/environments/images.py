@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Sequence
 from typing import Any
 
+from tasks.environments.pythons.choosing import Choice
 from tasks.environments.runners import (
     BUILD_DIR,
     CACHE_DIR,
@@ -24,7 +26,7 @@ from tasks.environments.runners import (
     steps_variables,
 )
 from tasks.registry import registry
-from tasks.sandbox.docker.engine import HOST_LABEL, OWNER_LABEL, connect, engine_errors, host
+from tasks.sandbox.docker.engine import HOST_LABEL, OWNER_LABEL, connect, default_image, engine_errors, host
 from tasks.sandbox.local.bubblewrap import USER_ID
 from tasks.sandbox.models import ENV_DIR, Mount, SandboxError
 from tasks.sandbox.ownership import OWNER
@@ -60,6 +62,19 @@ def image_id(image: str) -> str:
             return str(client.api.inspect_image(image)["Id"])
     finally:
         client.close()
+
+
+def choices_of_images(choices: Sequence[Choice], configured: str) -> list[Choice]:
+    """Of these Pythons those for which the engine holds an image, and the first if it holds none.
+
+    An image without `{python}` in its name has the Python that it has: the one that its tag names, or none is known
+    and nothing is to be chosen. Raises SandboxError if no engine answers.
+    """
+    images = {default_image(configured, choice.version): choice for choice in choices}
+    if choices and default_image(configured, "{python}") == default_image(configured, choices[0].version):
+        named = re.search(r":.*?\b3\.(\d+)", default_image(configured))
+        return [Choice(int(named[1]), "the image's")] if named else []
+    return [choice for image, choice in images.items() if image_exists(image)] or list(choices[:1])
 
 
 class DockerRunner:

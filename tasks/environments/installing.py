@@ -15,6 +15,15 @@ from tasks.environments.commands import adoption, command_line, new_token, outco
 from tasks.environments.runners import Ran, Runner, shown
 
 _LATER = "2100-01-01T00:00:00Z"
+_BUILDERS = ("setuptools", "wheel")
+TOOLS = (
+    "pytest", "pluggy", "iniconfig", "exceptiongroup", "tomli", "py", "packaging", "pygments", "colorama", "attrs",
+    "typing-extensions", "importlib-metadata", "zipp", "pytest-asyncio", "pytest-cov", "coverage", "pytest-mock",
+    "pytest-xdist", "execnet", "pytest-timeout", "pytest-benchmark", "py-cpuinfo", "pytest-codspeed", "hypothesis",
+    "sortedcontainers", "backports-asyncio-runner", *_BUILDERS,
+)  # fmt: skip
+"""What runs tests, and what that needs itself: no release of the day may start on the chosen Python, so the newest that
+does is taken. What is installed already, as a dependency of the day, stays."""
 _FAULTS = re.compile(
     r"dns error|failed to lookup address|connection (refused|reset)|timed out|network unreachable|operation timed out|"
     r"HTTP status (server error|client error \((429|408))|503 Service",
@@ -38,6 +47,12 @@ class Request:
     timeout_s: float
     compiled: bool = False
     """Whether arms are built one by one later: then what builds the project is installed as well."""
+    project: str = "."
+    """Folder of the checkout that holds the project."""
+    build_packages: list[str] = field(default_factory=list)
+    """What building needs beside what the project says; then it is built in the environment itself."""
+    test_packages: list[str] = field(default_factory=list)
+    """What the tests need."""
 
     @property
     def commands(self) -> list[str]:
@@ -54,6 +69,8 @@ class Installed:
     """Empty, or what failed, or what was left out."""
     outside_fault: bool = False
     """Whether the network or the registry failed: worth a retry."""
+    fault: bool = False
+    """Of a failure: whether this machine is why, for lack of time or of an interpreter."""
     wheel: str | None = None
     """File name of the project's wheel, if it was built."""
     log: list[str] = field(default_factory=list)
@@ -98,14 +115,38 @@ class Installer:
         if not self._step(
             [self.runner.uv, "venv", "--relocatable", "--no-project", *python, self.runner.environment]
         ).ok:
-            return self._failed(f"no Python {request.python} can be had here")
+            self._failed(f"no Python {request.python} can be had here")
+            result.fault, result.outside_fault = True, False
+            return result
         if (failed := self._run_commands()) is not None:
             return failed
         if request.install_commands or not request.install_project:
             if request.packages and not self._resolve(request.packages):
                 return self._failed("packages cannot be installed")
+        elif not self._install_project().ok:
             return result
-        return self._install_project()
+        if request.test_packages and not self._install_test_packages():
+            return self._failed("what the tests need cannot be installed")
+        return result
+
+    def _install_test_packages(self) -> bool:
+        """All that the tests ask for; else each by itself, and what cannot be had is noted. False without pytest."""
+        wanted = self.request.test_packages
+        argv = [self.runner.uv, "pip", "install", "--python", f"{self.runner.environment}/bin/python", "--no-sources"]
+        argv += [*self._dated(), *(_todays(TOOLS) if self.request.cut_off else [])]
+        if self._step([*argv, *wanted]).ok:
+            return True
+        left_out = []
+        for one in sorted(wanted, key=lambda text: not re.match(r"pytest\b(?!-)", text)):
+            # tests that need what cannot be had are few; a pytest that cannot be had leaves none
+            if not self._step([*argv, one]).ok:
+                if re.match(r"pytest\b(?!-)", one):
+                    return False
+                left_out.append(one)
+        self.result.outside_fault = False
+        note = f"the tests also ask for {', '.join(left_out[:5])}, which cannot be installed" if left_out else ""
+        self.result.reason = "; ".join(filter(None, [self.result.reason, note]))
+        return True
 
     def _install_project(self) -> Installed:
         request, result = self.request, self.result
@@ -130,11 +171,16 @@ class Installer:
     def _build(self) -> str | None:
         """The wheel's file name, or None if no way leads to one."""
         runner = self.runner
+        here = []
+        if self.request.build_packages:
+            asked = [*_build_requirements(self.request.declared), *self.request.build_packages]
+            if not self._resolve(asked, todays_setuptools=True):
+                return None
+            here = ["--no-build-isolation"]
         for way in _WAYS:
             argv = [
                 runner.uv, "build", "--wheel", "--no-sources", "--python", f"{runner.environment}/bin/python",
-                "--out-dir", f"{runner.build}/dist", *self._dated(), *self._build_options(way),
-                f"{runner.build}/checkout",
+                "--out-dir", f"{runner.build}/dist", *here, *self._dated(), *self._build_options(way), self._project,
             ]  # fmt: skip
             ran = self._step(argv, variables=way.variables)
             if ran.ok:
@@ -152,7 +198,7 @@ class Installer:
         argv = [runner.uv, "pip", "install", "--python", f"{runner.environment}/bin/python", "--no-sources"]
         argv += self._dated()
         if todays_setuptools and self.request.cut_off:
-            argv += [f"--exclude-newer-package=setuptools={_LATER}", f"--exclude-newer-package=wheel={_LATER}"]
+            argv += _todays(_BUILDERS)
         for options in (["--only-binary", ":all:"], self._build_options(_WAYS[1])):
             ran = self._step([*argv, *options, *requirements])
             if ran.ok:
@@ -161,6 +207,11 @@ class Installer:
             if ran.code == 124:
                 return False
         return False
+
+    @property
+    def _project(self) -> str:
+        """The project's folder as the steps see it."""
+        return f"{self.runner.build}/checkout/{self.request.project}".removesuffix("/.")
 
     def _dated(self) -> list[str]:
         return ["--exclude-newer", self.request.cut_off] if self.request.cut_off else []
@@ -172,7 +223,7 @@ class Installer:
         self.runner.run(["sh", "-c", f"echo '{way.setuptools}' > {constraints}"], timeout_s=30)
         options = ["--build-constraints", constraints]
         if self.request.cut_off:
-            options += [f"--exclude-newer-package=setuptools={_LATER}", f"--exclude-newer-package=wheel={_LATER}"]
+            options += _todays(_BUILDERS)
         return options
 
     def _declared_requirements(self) -> list[str]:
@@ -185,7 +236,7 @@ class Installer:
         if not found:
             for name in ("requirements.txt", "requirements/default.txt", "requirements/requirements.txt"):
                 if name in declared:
-                    return ["-r", f"{self.runner.build}/checkout/{name}"]
+                    return ["-r", f"{self._project}/{name}"]
         return found
 
     def _run_commands(self) -> Installed | None:
@@ -236,7 +287,13 @@ class Installer:
         self.result.ok = False
         detail = "out of time" if self._last.code == 124 else _cause(self._last.output) or self._last.last_line
         self.result.reason = f"{what}: {detail}"
+        self.result.fault = self._last.code == 124
         return self.result
+
+
+def _todays(names: tuple[str, ...]) -> list[str]:
+    """Options by which these packages are of any day."""
+    return [f"--exclude-newer-package={name}={_LATER}" for name in names]
 
 
 def _cut(command: str) -> str:

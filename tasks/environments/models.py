@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from configs.models import EnvironmentConfig
 from tasks.sandbox.models import Arm, Environment
 
 CheckOutStatus = Literal["ok", "empty_patch", "patch_failed", "build_failed", "missing_commit"]
@@ -29,6 +30,8 @@ class Built(Result):
     fault: bool = False
     """Of a failure: whether it says something about this machine (no time left, a missing program or library), so that
     trying again later or elsewhere could help. A failure without it is a finding about the commit."""
+    settings: EnvironmentConfig | None = None
+    """What the environment was built with, where settings said `auto`; None if they did not, or nothing came of it."""
 
 
 class CheckedOut(Result):

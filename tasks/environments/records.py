@@ -24,6 +24,8 @@ class Record(BaseModel):
     native: dict[str, str] = {}
     """Files that compiled modules are made of -> git's id, if all arms get the base commit's compiled modules."""
     version: str = "0.0.0"
+    project: str = "."
+    """Folder of the repository that holds the project."""
 
 
 def environment_folder(work: Path, env_id: str) -> Path:

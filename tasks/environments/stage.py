@@ -10,9 +10,10 @@ from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.store import Store
 from tasks.caching import cache_key
 from tasks.decorators import stage_task
-from tasks.environments import building, checking_out
+from tasks.environments import checking_out
 from tasks.environments.identity import cut_off
 from tasks.environments.models import Built, CheckedOut
+from tasks.environments.repair.ladder import climb
 from tasks.sandbox.models import Environment, SandboxError
 
 
@@ -64,10 +65,14 @@ def build_environment(
 ) -> Built:
     """Install what a commit needs, as of its date, and see that both its sides import; or say why that fails.
 
+    Where the configuration leaves the Python open, several ways are tried; each is a row of `environment_tries`.
+
     `foreign`: what is asked for stands in a file that the user may not have written.
     """
-    work = Store(store).work
-    return building.build_environment(repository, environment, sandbox, base_sha, head_sha, date, work, foreign)
+    kept = Store(store, run="environments")
+    climbed = climb(repository, environment, sandbox, base_sha, head_sha, date, kept.work, foreign)
+    kept.append(climbed.tries)
+    return climbed.built
 
 
 @stage_task(

@@ -1,10 +1,11 @@
 """Builds one arm's wheel and hands out the files in it, as one stream on stdout. Runs inside, standard library only.
 
-    python build_wheel.py ARM WORK BACKEND [FOLDER...]
+    python build_wheel.py ARM WORK PROJECT BACKEND [FOLDER...]
 
-ARM is the checkout, WORK an empty writable folder, BACKEND the build system's entry (`module:object`), FOLDERs are
-where it is imported from. The stream: per file the length of its name (4 bytes), 1 if it is executable (1), its length
-(8), name, content; at the end a name of length 0. `tasks.environments.compiling` reads it and believes nothing of it.
+ARM is the checkout, WORK an empty writable folder, PROJECT the folder of ARM that is built, BACKEND the build system's
+entry (`module:object`), FOLDERs are where it is imported from. The stream: per file the length of its name (4 bytes), 1
+if it is executable (1), its length (8), name, content; at the end a name of length 0. `tasks.environments.compiling`
+reads it and believes nothing of it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from typing import BinaryIO
 HEADER = ">IBQ"
 
 
-def build(arm: str, work: str, backend: str, folders: list) -> str:
+def build(arm: str, work: str, project: str, backend: str, folders: list) -> str:
     """Build in a copy of the checkout; returns the folder with the wheel."""
     source, out = os.path.join(work, "source"), os.path.join(work, "out")
     shutil.copytree(arm, source, symlinks=True)
     os.makedirs(out)
-    os.chdir(source)
+    os.chdir(os.path.join(source, project))
     sys.path[:0] = [os.path.abspath(folder) for folder in folders]
     # The build system's own interface (PEP 517), called directly: it needs no tool inside and no network.
     module, _, attribute = backend.partition(":")
@@ -61,11 +62,11 @@ def hand_out(wheel: zipfile.ZipFile, stream: BinaryIO) -> None:
     stream.flush()
 
 
-def main(arm: str, work: str, backend: str, *folders: str) -> None:
+def main(arm: str, work: str, project: str, backend: str, *folders: str) -> None:
     """Do it; see above."""
     stream = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the build prints
-    out = build(arm, work, backend, list(folders))
+    out = build(arm, work, project, backend, list(folders))
     try:
         with open_wheel(out) as file, zipfile.ZipFile(file) as wheel:
             hand_out(wheel, stream)

@@ -31,9 +31,13 @@ def host() -> str:
     return "unknown"
 
 
-def default_image(configured: str | None = None) -> str:
-    """Base image of docker environments: ISOBENCH_IMAGE if set, else what is configured, else `python:3.11-slim`."""
-    return os.environ.get("ISOBENCH_IMAGE") or configured or DEFAULT_IMAGE
+def default_image(configured: str | None = None, python: str = "3.11") -> str:
+    """Base image of docker environments: ISOBENCH_IMAGE if set, else what is configured, else `python:3.11-slim`.
+
+    `{python}` in either stands for the version.
+    """
+    image = os.environ.get("ISOBENCH_IMAGE") or configured or DEFAULT_IMAGE
+    return image.replace("{python}", python if python != "auto" else "3.11")
 
 
 def connect(timeout_s: float = 120) -> docker.DockerClient:

@@ -1,0 +1,1 @@
+"""Where in a repository the project lies, and what its tests ask for."""
