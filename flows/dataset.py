@@ -146,10 +146,11 @@ def _prove(config: Config, run: Run, until: Stage, commits: list[Commit], summar
         },
         repo=repo,
     )  # fmt: skip
+    sources = set(config.perf_tests.sources)  # a command needs no API, the project's own tests only changed functions
+    without = {c.sha for c in commits if "command" in sources or (sources & {"pytest", "asv"} and c.functions_changed)}
     for sha, apis in found.items():
-        run.note("apis", sha, "kept" if apis.apis else "dropped", apis.reason, repo=repo)
-    whole_programs = "command" in config.perf_tests.sources  # a command needs no API
-    commits = [c for c in commits if c.sha in found and (found[c.sha].apis or whole_programs)]
+        run.note("apis", sha, "kept" if apis.apis or sha in without else "dropped", apis.reason, repo=repo)
+    commits = [c for c in commits if c.sha in found and (found[c.sha].apis or c.sha in without)]
     if until == "apis":
         return
 
