@@ -15,7 +15,7 @@ from tasks.perftests.models import Proposal
 from tasks.perftests.sources.pytest.benchmarks import callable_text
 from tasks.perftests.sources.pytest.candidates import Candidate, find_candidates, is_benchmark_file, is_test_file
 from tasks.perftests.sources.pytest.sizes import has_sizes, version_of
-from tasks.perftests.sources.pytest.suite import Suite, SuiteTooLarge, build_suite, has_test
+from tasks.perftests.sources.pytest.suite import Suite, SuiteTooLarge, build_suite, has_test, workload_text
 from tasks.perftests.sources.workloads import (
     LOOKED_AT,
     MIN_SHARE,
@@ -137,12 +137,13 @@ class Trial:
             factors = ["times_10"] if test.seconds > VERY_SHORT_S else ["times_10", "times_100"]
             versions[side] += [replace(test.candidate, name=f"{test.candidate.name}__{of}") for of in factors]
         for side, candidates in versions.items():
-            texts = {item.path: self._text(side, item.path) for item in candidates}
+            texts = {item.path: self.text(side, item.path) for item in candidates}
             scalable = [item for item in candidates if has_sizes(texts[item.path], version_of(item.name)[0])]
             if scalable:
                 self.try_on_base(side, scalable)
 
-    def _text(self, side: str, path: str) -> str:
+    def text(self, side: str, path: str) -> str:
+        """A file of tests or benchmarks as it is tried."""
         text = read_source(self.checkouts[side], path)
         return callable_text(text) if is_benchmark_file(path) else text
 
@@ -208,7 +209,8 @@ def from_tests(
             script = make_script(test, trial.checkouts[side], commit, side)
         except SuiteTooLarge:
             continue
-        api = best_api(test.functions, apis)
+        own = workload_text(trial.text(side, test.candidate.path), {test.candidate.name})
+        api = best_api(test.functions, apis, own)
         proposals.append(Proposal(test.nodeid, api, script, source="pytest", results_compared=test.tells))
     if not proposals:
         raise NothingFound("the tests that execute the change need too many helper files")
