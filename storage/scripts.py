@@ -57,7 +57,8 @@ def workload_name(script: str) -> str:
     if found := _CARRIED.search(script):
         return found[2]
     try:
-        words = (ast.get_docstring(_parsed(script)) or "").strip().splitlines()
+        module = ast.Module(_parsed(script), type_ignores=[])
+        words = (ast.get_docstring(module) or "").strip().splitlines()
     except ValueError:
         return ""
     return words[0].strip().rstrip(".") if words else ""

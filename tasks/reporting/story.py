@@ -149,9 +149,9 @@ def _suite(store: Store, commit: Commit) -> list[str]:
 
 
 def _verdict(store: Store, commit: Commit, noted: dict[str, Funnel]) -> list[str]:
-    for row in store.rows(Instance, commit.repo, head_commit=commit.sha):
-        low, high = row.human_ci_low or 0.0, row.human_ci_high or 0.0
-        return [f"instance {row.instance_id}: {row.human_performance:.2f}x [{low:.2f}, {high:.2f}]"]
+    for made in store.rows(Instance, commit.repo, head_commit=commit.sha):
+        low, high = made.human_ci_low or 0.0, made.human_ci_high or 0.0
+        return [f"instance {made.instance_id}: {made.human_performance:.2f}x [{low:.2f}, {high:.2f}]"]
     last = next((stage for stage in reversed(STAGES) if stage in noted), None)
     if last is None:
         return [

@@ -218,7 +218,7 @@ def _text(value: Any) -> str:
         text = ADDRESS.sub("", str(value))
     except Exception:
         return ""
-    LEFT[0] -= len(text) // 16  # trees write themselves out at every level
+    LEFT[0] -= len(text) // 4  # trees write themselves out at every level
     return text if len(text) <= ROOM else f"{len(text)} {hashlib.sha256(text.encode(errors='replace')).hexdigest()}"
 
 

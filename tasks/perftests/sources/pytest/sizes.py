@@ -22,7 +22,7 @@ LEAST, MOST = 8, 10_000_000
 """Smaller numbers are choices rather than sizes; no size becomes larger than `MOST`."""
 _VERSION = re.compile(rf"^(.+)__({'|'.join(FACTORS)})$")
 _SIZE_NAME = re.compile(
-    r"(?:^|_)(?:n|num|number|count|size|length|len|depth|width|rows|cols|items|repeats?|times|total)$"
+    r"(?:^|_)(?:n|num|number|count|size|length|len|depth|width|rows|cols|items|repeats?|times|total)s?$"
 )
 
 
@@ -76,11 +76,32 @@ def _scaled(lines: list[bytes], first: int, sizes: list[ast.Constant], factor: f
     return lines
 
 
-def _sizes(function: FunctionNode) -> Iterator[ast.Constant]:
-    """Whole numbers of a function's body that are sizes, or equal to one."""
+def scaled_module(text: str, name: str) -> str:
+    """A whole benchmark with all of its sizes scaled: for `main__by_10`, `main` becomes that. A text without sizes is
+    returned as it is.
+    """
+    test, factor = version_of(name)
+    try:
+        tree = parse(text)
+    except (SyntaxError, ValueError):
+        return text
+    sizes = sorted(_sizes(tree), key=lambda node: (node.lineno, node.col_offset), reverse=True)
+    if not factor or not sizes:
+        return text
+    lines = _scaled([line.encode() for line in lines_of(text, keepends=True)], 1, sizes, FACTORS[factor])
+    return re.sub(rf"^((?:async )?def {test})\(", rf"\1__{factor}(", b"".join(lines).decode(), flags=re.MULTILINE)
+
+
+def _sizes(function: FunctionNode | ast.Module) -> Iterator[ast.Constant]:
+    """Whole numbers of a function's body that are sizes, or equal to one; of a module, rows of growing numbers too."""
     body = [node for statement in function.body for node in ast.walk(statement)]
     helpers = {node.name: [item.arg for item in node.args.args] for node in body if isinstance(node, FunctionNode)}
-    values = {constant.value for node in body for constant in _said_to_be_sizes(node, helpers)}
+    said = [constant for node in body for constant in _said_to_be_sizes(node, helpers)]
+    growing = [constant for node in body for constant in _growing(node)]
+    if isinstance(function, ast.Module):  # too long to say that equal numbers mean the same
+        yield from {id(constant): constant for constant in [*said, *growing]}.values()
+        return
+    values = {constant.value for constant in said}
     yield from (node for node in body if isinstance(node, ast.Constant) and _is_whole(node) and node.value in values)
 
 
@@ -96,10 +117,18 @@ def _said_to_be_sizes(node: ast.AST, helpers: Mapping[str, list[str]]) -> Iterat
         pair = (node.left, node.right)
         found = [one for one, other in (pair, pair[::-1]) if _is_sequence(other)]
     elif isinstance(node, ast.Assign | ast.keyword) and all(_SIZE_NAME.search(name) for name in _names_set(node)):
-        found = [node.value]
+        found = node.value.elts if isinstance(node.value, ast.Tuple | ast.List) else [node.value]
     elif isinstance(node, ast.For | ast.comprehension) and isinstance(node.iter, ast.Tuple | ast.List):
         found = node.iter.elts if all(_SIZE_NAME.search(name) for name in _names_set(node)) else []
     yield from (item for item in found if isinstance(item, ast.Constant) and _is_whole(item))
+
+
+def _growing(node: ast.AST) -> list[ast.Constant]:
+    """Of `(1000, 2000, 4000)` the numbers."""
+    items = node.elts if isinstance(node, ast.Tuple | ast.List) else []
+    numbers = [item for item in items if isinstance(item, ast.Constant) and _is_whole(item)]
+    values = [item.value for item in numbers]
+    return numbers if len(items) == len(numbers) > 1 and values == sorted(set(values)) else []  # type: ignore[type-var]
 
 
 def _names_set(node: ast.Assign | ast.keyword | ast.For | ast.comprehension) -> list[str]:

@@ -12,10 +12,9 @@ from storage.tables import Commit
 from tasks.code.native import grammar_of
 from tasks.perftests.coverage import changed_lines
 from tasks.perftests.models import Proposal
-from tasks.perftests.sources.pytest.benchmarks import callable_text
 from tasks.perftests.sources.pytest.candidates import Candidate, find_candidates, is_benchmark_file, is_test_file
 from tasks.perftests.sources.pytest.sizes import has_sizes, version_of
-from tasks.perftests.sources.pytest.suite import Suite, SuiteTooLarge, build_suite, has_test, workload_text
+from tasks.perftests.sources.pytest.suite import Suite, SuiteTooLarge, build_suite, has_test, text_of
 from tasks.perftests.sources.workloads import (
     LOOKED_AT,
     MIN_SHARE,
@@ -137,28 +136,29 @@ class Trial:
             factors = ["times_10"] if test.seconds > VERY_SHORT_S else ["times_10", "times_100"]
             versions[side] += [replace(test.candidate, name=f"{test.candidate.name}__{of}") for of in factors]
         for side, candidates in versions.items():
-            texts = {item.path: self.text(side, item.path) for item in candidates}
-            scalable = [item for item in candidates if has_sizes(texts[item.path], version_of(item.name)[0])]
-            if scalable:
-                self.try_on_base(side, scalable)
+            scalable = [item for item in candidates if self._has_sizes(side, item)]
+            tests = [item for item in scalable if not is_benchmark_file(item.path)]
+            if tests:
+                self.try_on_base(side, tests)
+            for item in scalable:
+                if is_benchmark_file(item.path):  # one version at a time
+                    self.try_on_base(side, [item])
 
-    def text(self, side: str, path: str) -> str:
-        """A file of tests or benchmarks as it is tried."""
-        text = read_source(self.checkouts[side], path)
-        return callable_text(text) if is_benchmark_file(path) else text
+    def _has_sizes(self, side: str, version: Candidate) -> bool:
+        test = version_of(version.name)[0]
+        if is_benchmark_file(version.path):
+            as_it_is = text_of(self.checkouts[side], version.path, {test})
+            return text_of(self.checkouts[side], version.path, {version.name}) != as_it_is
+        return has_sizes(read_source(self.checkouts[side], version.path), test)
 
     def seen_on_human(self, wanted: Sequence[tuple[str, Tried]]) -> list[tuple[str, Tried]]:
         """The tests with the places that come to the same on human."""
         found: list[tuple[str, Tried]] = []
-        for side in ("base", "human"):
-            mine = [test for of, test in wanted if of == side]
-            if mine:
-                suite, _ = suite_of([test.candidate for test in mine], self.checkouts[side])
-                answers, _ = self._ask(suite, [test.nodeid for test in mine], self.human, {}, False)
-                seen = {answer.get("nodeid"): places_of(answer) for answer in answers}
-                found += [
-                    (side, replace(test, places=seen_alike(test.places, seen.get(test.nodeid, {})))) for test in mine
-                ]
+        for side, mine in _batches(wanted):
+            suite, _ = suite_of([test.candidate for test in mine], self.checkouts[side])
+            answers, _ = self._ask(suite, [test.nodeid for test in mine], self.human, {}, False)
+            seen = {answer.get("nodeid"): places_of(answer) for answer in answers}
+            found += [(side, replace(test, places=seen_alike(test.places, seen.get(test.nodeid, {})))) for test in mine]
         return found
 
     def _ask(
@@ -209,7 +209,7 @@ def from_tests(
             script = make_script(test, trial.checkouts[side], commit, side)
         except SuiteTooLarge:
             continue
-        own = workload_text(trial.text(side, test.candidate.path), {test.candidate.name})
+        own = text_of(trial.checkouts[side], test.candidate.path, {test.candidate.name})
         api = best_api(test.functions, apis, own)
         proposals.append(Proposal(test.nodeid, api, script, source="pytest", results_compared=test.tells))
     if not proposals:
@@ -235,6 +235,15 @@ def make_script(item: Tried, checkout: Path, commit: Commit, side: str) -> str:
         *(f"FILES[{path!r}] = {literal(text)}" for path, text in sorted(suite.files.items())),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _batches(tests: Sequence[tuple[str, Tried]]) -> list[tuple[str, list[Tried]]]:
+    """Tests that fit into one suite, by side: a file of benchmarks is there in one version."""
+    found: dict[tuple[str, str], list[Tried]] = {}
+    for side, test in tests:
+        version = test.candidate.nodeid if is_benchmark_file(test.candidate.path) else ""
+        found.setdefault((side, version), []).append(test)
+    return [(side, mine) for (side, _), mine in found.items()]
 
 
 def test_of(test: Tried) -> str:

@@ -18,7 +18,7 @@ from tasks.perftests.sources.pytest.benchmarks import callable_text, functions_t
 from tasks.perftests.sources.pytest.candidates import TEST_FOLDERS, is_benchmark_file, is_test_file
 from tasks.perftests.sources.pytest.claims import without_claims
 from tasks.perftests.sources.pytest.pruning import keep_tests
-from tasks.perftests.sources.pytest.sizes import version_of, with_versions
+from tasks.perftests.sources.pytest.sizes import scaled_module, version_of, with_versions
 from tasks.perftests.targets import parse_file, read_source
 from tasks.sandbox import foreign
 
@@ -51,8 +51,7 @@ def build_suite(checkout: Path, tests: dict[str, set[str] | None], limit: int = 
         path, names = todo.pop()
         if path in suite.files:
             continue
-        text = read_source(checkout, path)
-        text = workload_text(callable_text(text) if is_benchmark_file(path) else text, names)
+        text = text_of(checkout, path, names)
         suite.files[path] = text
         size = sum(len(known) for known in suite.files.values())
         if size > limit:
@@ -61,6 +60,19 @@ def build_suite(checkout: Path, tests: dict[str, set[str] | None], limit: int = 
         todo.extend((found, None) for found in _imports(checkout, path, text) if found not in tests)
     suite.packages.sort(key=lambda item: item[1].count("/"))
     return suite
+
+
+def text_of(checkout: Path, path: str, names: set[str] | None) -> str:
+    """A file of a checkout as scripts carry it (see `workload_text`). Of a benchmark one version is taken: it is scaled
+    as a whole.
+    """
+    text = read_source(checkout, path)
+    if not is_benchmark_file(path):
+        return workload_text(text, names)
+    text = callable_text(text)
+    version = next((name for name in names or () if version_of(name)[1]), "")
+    text, _ = without_claims(scaled_module(text, version) if version else text)
+    return text
 
 
 def workload_text(text: str, names: set[str] | None) -> str:
