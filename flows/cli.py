@@ -258,9 +258,14 @@ def show(
     columns: Annotated[str | None, typer.Option(help="Comma-separated columns, or `all`.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 50,
     stage: Annotated[str | None, typer.Option(help="With prompt: mining, apis, perftests, statements.")] = None,
+    items: Annotated[bool, typer.Option("--items", help="With funnel: each item instead of counts by reason.")] = False,
+    form: Annotated[
+        Literal["table", "json", "csv", "markdown"],
+        typer.Option("--format", help="A table for people, or all values in full: JSON lines, CSV, Markdown."),
+    ] = "table",
 ) -> int:
-    """Show a table of the store; the exact prompt that was sent: `isobench show prompt SHA --stage perftests`; or what
-    models cost, by stage and commit: `isobench show costs`.
+    """Show a table of the store, of the funnel what fell out where and why; the exact prompt that was sent: `isobench
+    show prompt SHA --stage perftests`; or what models cost, by stage and commit: `isobench show costs`.
     """
     if table == "prompt":
         from flows.commands.batch import run_show_prompt
@@ -272,9 +277,25 @@ def show(
         return run_show_costs(item, store, limit)
     if item is not None:
         raise UserError(f"'isobench show {table}' takes no further argument; did you mean `--where`?")
-    from flows.commands.show import run_show
+    from flows.commands.show import run_show, run_show_funnel
 
-    return run_show(table, store, where, columns, limit)
+    if table == "funnel" and not (items or where or columns):
+        return run_show_funnel(store, form)
+    return run_show(table, store, where, columns, limit, form)
+
+
+@app.command(epilog="Example: `isobench why a51df6d9e2`")
+def why(
+    sha: Annotated[str, typer.Argument(help="A commit, or the first digits of its sha.")],
+    store: StoreOption = "./store",
+    repo: Annotated[str | None, typer.Option(help="Which repository, owner/name, if the store has several.")] = None,
+) -> int:
+    """Tell a commit's whole story: score, APIs, environment, each perf test with its gates, sessions, verdict, and what
+    could be done.
+    """
+    from flows.commands.show import run_why
+
+    return run_why(sha, store, repo)
 
 
 @app.command(epilog="Example: `isobench rule swe-fficiency --run-id paper`")

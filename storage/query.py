@@ -22,6 +22,7 @@ DEFAULT_COLUMNS: dict[str, tuple[str, ...]] = {
     "perf_tests": ("test_id", "sha", "source", "status", "api", "reason"),
     "measurements": ("test_id", "arm", "process", "round", "wall_ns", "number", "correct"),
     "comparisons": ("test_id", "arm", "ratio", "ci_low", "ci_high", "status", "verdict"),
+    "metric_comparisons": ("test_id", "arm", "against", "metric", "ratio", "ci_low", "ci_high", "verdict"),
     "machines": ("machine_id", "cpu_model", "cores", "memory_mb", "kernel"),
     "instances": ("instance_id", "human_performance", "human_ci_low", "human_ci_high", "api"),
     "attempts": ("agent", "model", "instance_id", "sample", "status", "cost_usd", "reason"),
@@ -76,12 +77,14 @@ def show(
     columns: Sequence[str] | None = None,
     limit: int | None = 20,
     everything: bool = False,
+    full: bool = False,
 ) -> Shown:
     """The rows of a table that match, ready for a terminal.
 
-    `where` as in `select`. With the default columns, texts are cut to their first line and hashes to 10 digits, and a
-    column that `where` gives one value is left out; columns that are asked for (`columns`, or `everything`) are shown
-    in full. `limit` None or 0 shows all rows. Commits come best score first. Raises QueryError.
+    `where` as in `select`. With the default columns, texts other than reasons are cut to their first line and hashes to
+    10 digits, and a column that `where` gives one value is left out; columns that are asked for (`columns`, or
+    `everything`) are shown in full, and so are all with `full`. `limit` None or 0 shows all rows. Commits come best
+    score first. Raises QueryError.
     """
     kind = _kind(table)
     frame = select(store, table, where)
@@ -97,7 +100,7 @@ def show(
     if table in BEST_FIRST:
         frame = frame.sort(BEST_FIRST[table], descending=True, nulls_last=True, maintain_order=True)
     found = frame.select(wanted).head(limit or len(frame))
-    full = everything or bool(columns)
+    full = full or everything or bool(columns)
     rows = [{name: _plain(name, value, full) for name, value in row.items()} for row in found.iter_rows(named=True)]
     return Shown(wanted, rows, len(frame))
 
@@ -228,6 +231,8 @@ def _plain(name: str, value: Any, full: bool) -> Any:
         return value
     if name in _HASHES:
         return value[:10]
+    if name == "reason":
+        return value
     line = (value.splitlines() or [""])[0]
     return line if len(line) <= 100 else f"{line[:97]}..."
 

@@ -22,6 +22,8 @@ DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 WRITE = "write a script with setup, experiment and check_equivalence"
 _NODE_ID = re.compile(r"[\w./\\-]+\.py(::[^\n]+)?|[^\s:]+(::[^\n]+)+")
+_CARRIED = re.compile(r"^(?:NODEID|BENCHMARK) = (['\"])(.+)\1$", re.MULTILINE)
+"""The test or benchmark in a script of the sources `pytest` and `asv`; the line with an empty name is a default."""
 _NEEDED = {"isobench": ("setup", "experiment", "check_equivalence"), "gso": ("check_equivalence",)}
 
 
@@ -46,6 +48,20 @@ def dialect_of(script: str) -> Dialect:
         return _dialect(_parsed(script))
     except ValueError:
         return "isobench"
+
+
+def workload_name(script: str) -> str:
+    """What a perf test is about: the repository's test or benchmark that it carries, else the first words of its
+    docstring; empty if it says neither.
+    """
+    if found := _CARRIED.search(script):
+        return found[2]
+    try:
+        module = ast.Module(_parsed(script), type_ignores=[])
+        words = (ast.get_docstring(module) or "").strip().splitlines()
+    except ValueError:
+        return ""
+    return words[0].strip().rstrip(".") if words else ""
 
 
 def problem_of(script: Any) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.commands.terminal import complain, say, table
+from flows.commands.formats import Form, print_as
+from flows.commands.terminal import complain, record, say, table
 
 
 def run_report(store: str, folder: Path) -> int:
@@ -18,16 +19,49 @@ def run_report(store: str, folder: Path) -> int:
     return 0
 
 
-def run_show(name: str, store: str, where: str | None, columns: str | None, limit: int) -> int:
-    """Print a table of the store."""
+def run_show(name: str, store: str, where: str | None, columns: str | None, limit: int, form: Form = "table") -> int:
+    """Print a table of the store; a single row one column a line."""
     from storage.query import show
     from storage.store import Store
 
     wanted = None if columns in (None, "all") else [column.strip() for column in str(columns).split(",")]
-    found = show(Store(store), name, where, wanted, limit, everything=columns == "all")
+    found = show(Store(store), name, where, wanted, limit, everything=columns == "all", full=form != "table")
+    if form != "table":
+        print_as(form, found.rows, found.columns)
+        return 0
+    if len(found.rows) == 1 and found.total == 1:
+        found = show(Store(store), name, where, wanted, limit, everything=wanted is None)
+        record(f"{name}: the only row", {column: found.rows[0][column] for column in found.columns})
+        return 0
     of = f" where {where.strip()}" if where and where.strip() else ""
     title = f"{name}: {len(found)} of {found.total} rows{of}"
-    table(title, found.rows, found.columns, cut=columns is None, widen=True)
+    table(title, found.rows, found.columns, cut=columns is None and "reason" not in found.columns, widen=True)
+    return 0
+
+
+def run_show_funnel(store: str, form: Form = "table") -> int:
+    """Print what each stage kept and dropped, by reason, with what can be done about each."""
+    from configs.errors import UserError
+    from storage.store import Store
+    from tasks.reporting.tables import funnel_by_reason
+
+    opened = Store(store)
+    if not opened.exists():
+        raise UserError(f"no store at {opened.root}: `isobench demo` makes one, or name another with --store")
+    rows = funnel_by_reason(opened)
+    if form != "table":
+        print_as(form, rows, list(rows[0]) if rows else [])
+        return 0
+    table("funnel by reason; `isobench show funnel --items` lists items, `isobench why SHA` tells one's story", rows)
+    return 0
+
+
+def run_why(sha: str, store: str, repo: str | None) -> int:
+    """Print a commit's whole story."""
+    from storage.store import Store
+    from tasks.reporting.story import lines_of_story, story_of
+
+    say("\n".join(lines_of_story(story_of(Store(store), sha, repo))).rstrip())
     return 0
 
 

@@ -189,6 +189,14 @@ def table(
     out.print(shown)
 
 
+def record(title: str, row: Mapping[str, Any]) -> None:
+    """Print one row with a line for each column, and texts in full."""
+    width = max(map(len, row))
+    lines = [f"{name.ljust(width)}  {_cell(value)}" for name, value in row.items()]
+    hanging = "\n" + " " * (width + 2)
+    say("\n".join([title, *(line.replace("\n", hanging) for line in lines)]))
+
+
 def _table(
     title: str, rows: Sequence[Mapping[str, Any]], names: list[str], width: int, *, cut: bool, stacked: bool
 ) -> Table:

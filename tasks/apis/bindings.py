@@ -10,9 +10,9 @@ from functools import partial
 import git
 
 from tasks.apis.cython import mentioned_words
-from tasks.apis.graph import Module, absolute_name
 from tasks.apis.linkage import Linkage, short_name, unbound_names
 from tasks.apis.native import Binding, NativeSummary, summarise_native, variables
+from tasks.apis.nodes import Module, absolute_name
 from tasks.apis.reach import GUESS_COST, MAX_COST, Start
 from tasks.apis.source import is_shipped, list_modules, read_summary, summary_of
 from tasks.apis.summary import Definition, Summary

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tasks.apis.summary import Chain, Definition, Summary
+from tasks.apis.mentions import Chain
+from tasks.apis.summary import Definition, Summary
 from tasks.code.cython import CythonDefinition, definitions
 
 NATIVE = "native"

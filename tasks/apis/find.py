@@ -15,8 +15,9 @@ from storage.tables import Api, Commit, Contract
 from tasks.apis.bindings import Bindings
 from tasks.apis.contract import compare, manifest_of
 from tasks.apis.exposure import by_exposure
-from tasks.apis.graph import Graph, Module
+from tasks.apis.graph import Graph
 from tasks.apis.models import ApisError, FoundApis
+from tasks.apis.nodes import Module
 from tasks.apis.rank import rank_apis
 from tasks.apis.reach import Reached, reach
 from tasks.apis.source import list_files, list_modules, open_clone, summary_of

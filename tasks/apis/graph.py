@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
-from tasks.apis.summary import NEW, OF, SUPER, UNKNOWN, Chain, Definition, Summary
+from tasks.apis.indirect import dispatchers, registrars
+from tasks.apis.mentions import DISPATCH, NEW, OF, SUPER, UNKNOWN, Chain
+from tasks.apis.nodes import Module, Node, absolute_name
+from tasks.apis.summary import Definition
 
 MAX_SAME_NAME = 8
 """A method name that more classes than this define says nothing about which one is meant."""
-_MARKS = {UNKNOWN, SUPER, NEW, OF}
+_MARKS = {UNKNOWN, SUPER, NEW, OF, DISPATCH}
 _BUILTIN_METHODS = {name for kind in (list, dict, set, str, bytes, tuple, int, float) for name in dir(kind)}
-
-
-@dataclass(frozen=True)
-class Module:
-    """A module with its place."""
-
-    name: str
-    is_package: bool
-    path: str
-    summary: Summary
-
-
-@dataclass(frozen=True)
-class Node:
-    """A definition with its place. `id` is its dotted name where it is defined."""
-
-    id: str
-    module: Module
-    owner: str | None
-    """Id of the class, for a member."""
-    definition: Definition
-
-
-def absolute_name(module: Module, dotted: str) -> str | None:
-    """The name that `..a.b` means in a module; None above the top."""
-    level = len(dotted) - len(dotted.lstrip("."))
-    if level == 0:
-        return dotted
-    parts = module.name.split(".")
-    up = level - (1 if module.is_package else 0)
-    if up > len(parts):
-        return None
-    return ".".join([*parts[: len(parts) - up], dotted[level:]]).strip(".")
 
 
 class Graph:
@@ -95,10 +64,14 @@ class Graph:
         return self._lookup(name) if name else None
 
     def exports(self, module: Module) -> dict[str, str]:
-        """Public name -> node id, of a module: `__all__`, or else what has no underscore (imports in packages only)."""
+        """Public name -> node id, of a module: `__all__`, or else what has no underscore (imports in packages only).
+
+        An `__all__` that lists nothing but submodules says nothing about functions and classes.
+        """
         summary = module.summary
         names = list(summary.exported or [])
-        if summary.exported is None or summary.computed:
+        only_modules = all(self._lookup(f"{module.name}.{name}") in self.modules for name in names)
+        if summary.exported is None or summary.computed or (names and only_modules):
             names += [name for name in summary.definitions if not name.startswith("_")]
             if module.is_package:
                 names += [name for name in summary.imports if not name.startswith("_")]
@@ -154,7 +127,7 @@ class Graph:
         """Ids of the direct bases that the repository defines."""
         found = []
         for chain in node.definition.bases:
-            target = self._find_chain(node, chain)
+            target = self.find_chain(node, chain)
             if target in self.nodes and target != node.id:
                 found.append(target)
         return found
@@ -208,11 +181,30 @@ class Graph:
             for below in self.descendants(node.owner):
                 if self._member(below, name) == target:
                     yield below, certain
+        yield from dispatchers(self, node)
+        yield from registrars(self, node)
         for mention in {name, *self._aliases.get(name, ())}:
             for caller in self._mentioning.get(mention, ()):
                 if caller.id != target:
                     for certain in self._leads(caller, mention, target):
                         yield caller.id, certain
+
+    @cached_property
+    def dispatching(self) -> list[tuple[str, Node]]:
+        """(beginning of a computed name, definition that looks it up)"""
+        found = ((chain, node) for node in self._listed for chain in node.definition.mentions)
+        return [(chain[1], node) for chain, node in found if chain[0] == DISPATCH]
+
+    def users(self, variable: str) -> list[str]:
+        """Functions that mention a variable."""
+        name = self.nodes[variable].definition.name
+        near = (node for alias in {name, *self._aliases.get(name, ())} for node in self._mentioning.get(alias, ()))
+        return [
+            node.id
+            for node in near
+            if node.definition.kind == "function"
+            and any(self.find_chain(node, chain[:1]) == variable for chain in node.definition.mentions)
+        ]
 
     @cached_property
     def _mentioning(self) -> dict[str, list[Node]]:
@@ -233,6 +225,8 @@ class Graph:
 
     def _targets(self, caller: Node, chain: Chain) -> Iterator[tuple[str, bool]]:
         """What one mention may lead to."""
+        if chain[0] == DISPATCH:
+            return
         if chain[0] == UNKNOWN:
             yield from self._by_name(chain[1])
         elif chain[0] == SUPER:
@@ -242,7 +236,7 @@ class Graph:
                     return
         elif chain[0] == NEW:
             split = len(chain) - 1 - chain[::-1].index(OF)
-            made = self._find_chain(caller, chain[1:split])
+            made = self.find_chain(caller, chain[1:split])
             yield from self._of_class(made, chain[split + 1]) if self._is_class(made) else self._by_name(chain[-1])
             if made in self.nodes:
                 yield made, True
@@ -259,7 +253,7 @@ class Graph:
     def _by_chain(self, caller: Node, chain: Chain) -> Iterator[tuple[str, bool]]:
         # the longest part that means something: `module.table.get` mentions the table
         for length in range(len(chain), 0, -1):
-            found = self._find_chain(caller, chain[:length])
+            found = self.find_chain(caller, chain[:length])
             if found is None:
                 continue
             if found in self.nodes:
@@ -288,7 +282,8 @@ class Graph:
     def _is_class(self, found: str | None) -> bool:
         return found in self.nodes and self.nodes[found].definition.kind == "class"
 
-    def _find_chain(self, caller: Node, chain: Chain) -> str | None:
+    def find_chain(self, caller: Node, chain: Chain) -> str | None:
+        """Node or module that a chain of names means where a definition stands."""
         local = caller.definition.imports.get(chain[0])
         if local is not None:
             return self.resolve(caller.module, ".".join([local, *chain[1:]]))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from tasks.apis.graph import Module, absolute_name
 from tasks.apis.native import NativeSummary
+from tasks.apis.nodes import Module, absolute_name
 from tasks.apis.summary import Definition
 
 _HEADERS = (".h", ".hh", ".hpp", ".cuh", ".inl", ".pxi", ".pxd")

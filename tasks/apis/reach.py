@@ -65,7 +65,7 @@ def reach(
     reached_by: dict[str, set[str]] = {}
     for item in changed:
         start = Start(item, (item,)) if isinstance(item, str) else item
-        for node, path, cost, guesses in _search(graph, start, public):
+        for node, path, cost, guesses in _search(graph, start, public) or _through_class(graph, start, public):
             api = public[node][0] if node in public else node
             reached_by.setdefault(api, set()).add(start.path[-1])
             if api not in best or cost < best[api].cost:
@@ -83,6 +83,21 @@ def reach(
 def is_entry(api: str) -> bool:
     """Whether the top package itself offers the name, which is what users import first."""
     return api.count(".") == 1
+
+
+def _through_class(graph: Graph, start: Start, public: Collection[str]) -> list[tuple[str, list[str], float, int]]:
+    """Public nodes that reach the class of a start, where nothing reaches the start itself: whoever has an object of a
+    public class may lead to its private methods. A guess.
+    """
+    owner = graph.nodes[start.node].owner if start.node in graph.nodes else None
+    if owner is None:
+        return []
+    classes = [owner, *graph.descendants(owner)]
+    found: list[tuple[str, list[str], float, int]] = []
+    for name in classes:
+        through = Start(name, (name, *start.path), start.cost + GUESS_COST, start.guesses + 1)
+        found += _search(graph, through, public)
+    return sorted(found, key=lambda item: item[2])
 
 
 def _search(graph: Graph, start: Start, public: Collection[str]) -> list[tuple[str, list[str], float, int]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from tasks.apis.bindings import Bindings
-from tasks.apis.graph import Graph, Node
+from tasks.apis.graph import Graph
+from tasks.apis.nodes import Node
 from tasks.apis.reach import Start
 from tasks.code.native import grammar_of
 
@@ -56,13 +57,12 @@ def find_starts(graph: Graph, bindings: Bindings | None, names: list[str], patch
 
 def _touched(nodes: list[Node], lines: list[int]) -> list[str]:
     """Ids of variables that the lines lie in: a statement reaches to the next definition."""
-    ordered = sorted((node for node in nodes if node.definition.line), key=lambda node: node.definition.line)
+    places = [(line, node) for node in nodes for line in (node.definition.line, *node.definition.more_lines) if line]
+    ordered = sorted(places, key=lambda place: place[0])
     found: dict[str, None] = {}
-    for index, node in enumerate(ordered):
-        end = ordered[index + 1].definition.line if index + 1 < len(ordered) else 1 << 60
-        if node.definition.kind in ("variable", "callable") and any(
-            node.definition.line <= line < end for line in lines
-        ):
+    for index, (first, node) in enumerate(ordered):
+        end = ordered[index + 1][0] if index + 1 < len(ordered) else 1 << 60
+        if node.definition.kind in ("variable", "callable") and any(first <= line < end for line in lines):
             found[node.id] = None
     return list(found)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
-from tasks.apis.graph import Graph, Node
+from tasks.apis.graph import Graph
+from tasks.apis.nodes import Node
 from tasks.apis.summary import Definition
 
 

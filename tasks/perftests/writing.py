@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from configs.models import LLMConfig, PerfTestConfig, SandboxConfig
 from storage.ids import perf_test_id
 from storage.store import Store
 from storage.tables import Api, Commit, Contract, PerfTest
 from tasks.perftests.gates import Bench, judge
+from tasks.perftests.gates.context import OWN_CODE
 from tasks.perftests.models import Proposal, Source, Verdict, Written
 from tasks.perftests.sources.asv.source import from_benchmarks
 from tasks.perftests.sources.call_examples import find_usage
@@ -57,9 +59,41 @@ class Writer:
             return
         if not proposals:
             self._reasons.append(f"{source}: none is given for this commit")
+        if source in OWN_CODE:
+            self._choose(proposals)
+            return
         gates = judge_command if source == "command" else judge
         for proposal in proposals:
             self._keep(proposal, gates(proposal, self._bench, self._config))
+
+    def _choose(self, proposals: Sequence[Proposal]) -> None:
+        """Of the repository's own code more is offered than is wanted: what the screen showed to be fastest goes on.
+
+        The screen's rounds are the gates' own. Nothing is chosen by what a session measures later: the best of several
+        looks faster than it is. No more are judged once enough are plainly faster.
+        """
+        wanted, least = self._config.tests_per_commit, self._config.screen_speedup
+        judged: list[tuple[Proposal, Verdict]] = []
+        for proposal in proposals:
+            if sum((verdict.evidence.screen_speedup or 0.0) >= least for _, verdict in judged) >= wanted:
+                break
+            verdict = judge(proposal, self._bench, self._config)
+            self._keep(proposal, verdict)
+            if verdict.accepted:
+                judged.append((proposal, verdict))
+        ranked = sorted(judged, key=lambda item: -(item[1].evidence.screen_speedup or 0.0))
+        for proposal, verdict in ranked[wanted:]:
+            others = ", ".join(f"{item.evidence.screen_speedup or 0:.3g}x" for _, item in ranked[:wanted])
+            seen = verdict.evidence.screen_speedup or 0.0
+            detail = f"accepted, but {wanted} others looked faster on the screen ({others}; this one {seen:.3g}x)"
+            self._keep(proposal, replace(verdict, gate="choice", detail=detail))
+        chosen = {self._id(*item): item[1] for item in ranked[:wanted]}
+        # in the order of the screen: that is the order in which an instance keeps them
+        self._judged = {**{key: item for key, item in self._judged.items() if key not in chosen}, **chosen}
+
+    def _id(self, proposal: Proposal, verdict: Verdict) -> str:
+        script = verdict.script or proposal.script
+        return perf_test_id(self._commit.repo, self._commit.sha, script, proposal.dialect)
 
     def result(self) -> Written:
         """What came of it."""
@@ -106,8 +140,8 @@ class Writer:
         """Append the row at once: what was paid for survives a crash."""
         commit = self._commit
         script, seen = verdict.script or proposal.script, verdict.evidence
-        test_id = perf_test_id(commit.repo, commit.sha, script, proposal.dialect)
-        if test_id in self._judged and self._judged[test_id].accepted:
+        test_id = self._id(proposal, verdict)
+        if test_id in self._judged and self._judged[test_id].accepted and verdict.gate != "choice":
             return  # two sources offer the same text
         self._judged[test_id] = verdict
         row = PerfTest(

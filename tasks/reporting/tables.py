@@ -8,6 +8,7 @@ from typing import Any
 
 from storage.store import Store
 from storage.tables import Funnel, Instance, OptAtK, Score
+from tasks.reporting.advice import advice_for, kind_of
 
 STAGES = (
     "mining", "pull_requests", "classify", "apis", "environments", "perftests", "timing", "suites", "instances",
@@ -48,6 +49,22 @@ def funnel_row(stage: str, counts: Counter[tuple[str, str]], reasons: int = 3) -
     }
 
 
+def funnel_by_reason(source: Store | Iterable[Funnel], run_id: str | None = None) -> list[dict[str, Any]]:
+    """One row per stage, outcome and reason: `stage, outcome, items, reason, to_do`, stages in order, most frequent
+    reasons first; what was kept is one row per stage.
+    """
+    rows: list[dict[str, Any]] = []
+    for stage, counts in funnel_counts(source, run_id).items():
+        kept = sum(count for (outcome, _), count in counts.items() if outcome == "kept")
+        if kept:
+            rows.append({"stage": stage, "outcome": "kept", "items": kept, "reason": "", "to_do": ""})
+        rows += [
+            {"stage": stage, "outcome": outcome, "items": count, "reason": reason, "to_do": advice_for(stage, reason)}
+            for outcome, reason, count in funnel_reasons(counts)
+        ]
+    return rows
+
+
 def funnel_counts(source: Store | Iterable[Funnel], run_id: str | None = None) -> dict[str, Counter[tuple[str, str]]]:
     """Stage -> how many items have this outcome and this reason; stages in order, arguments as in `funnel_table`.
 
@@ -55,7 +72,7 @@ def funnel_counts(source: Store | Iterable[Funnel], run_id: str | None = None) -
     """
     stages: dict[str, Counter[tuple[str, str]]] = {}
     for stage, outcome, reason in _funnel(source, run_id):
-        stages.setdefault(stage, Counter())[outcome, _kind(reason)] += 1
+        stages.setdefault(stage, Counter())[outcome, kind_of(reason)] += 1
     return {stage: stages[stage] for stage in _in_order(stages)}
 
 
@@ -162,10 +179,6 @@ def _funnel(source: Store | Iterable[Funnel], run_id: str | None) -> Iterable[tu
 
 def _in_order(stages: Iterable[str]) -> list[str]:
     return sorted(stages, key=lambda stage: STAGES.index(stage) if stage in STAGES else len(STAGES))
-
-
-def _kind(reason: str) -> str:
-    return reason.split(": ", 1)[0].splitlines()[0].strip() if reason.strip() else "no reason given"
 
 
 def _percent(share: float | None) -> float | None:

@@ -30,7 +30,7 @@ class MadeInstance(BaseModel):
     """`no_perf_test`, `incorrect: ...`, `error: ...`, `timeout: ...`, `too_slow: 1.03x [0.99, 1.08]`,
     `inconclusive: ...`, `mixed_machines: ...`, or the instance's speedup."""
     tests: list[str] = []
-    """Test ids that the instance keeps, best first."""
+    """Test ids that the instance keeps, in the order in which the gates chose them."""
 
 
 def build_instance(
@@ -45,15 +45,17 @@ def build_instance(
     """Decide by the human's comparisons with base in these sessions, and append the instance if it holds.
 
     A human commit that differs from base on any perf test is rejected: patches are held to base's results on all tests,
-    so the reference solution must be too. Of the others the tests with verdict `yes` are kept, those with the largest
-    lower bound first; of tests whose results say nothing none, unless there is no other. The repository's own tests are
-    those of the row `suite_id` of `suites`. Raises KeyError if the commit is not in the store.
+    so the reference solution must be too. All other tests count, in the order of `session_ids` and `max_tests` at most:
+    whoever keeps the tests that came out fast reports more than there is. Tests were chosen before, on other rounds
+    (the gates' screen). Of tests whose results say nothing none is kept, unless there is no other. The repository's own
+    tests are those of the row `suite_id` of `suites`. Raises KeyError if the commit is not in the store.
     """
     repo = repository.name
     commits = store.rows(Commit, repo, sha=sha)
     if not commits:
         raise KeyError(f"commit {sha} of {repo} is not in the store")
     rows = store.rows(Comparison, repo, session_id=list(session_ids), arm="human", against="base")
+    rows = sorted(rows, key=lambda row: session_ids.index(row.session_id))
     kept, reason = select(rows, scoring)
     mixed = Fingerprints.of(kept, store).mixed(kept)
     if mixed and not scoring.allow_mixed_machines:
@@ -99,7 +101,10 @@ def build_instance(
 
 
 def select(rows: Sequence[Comparison], scoring: ScoringConfig) -> tuple[list[Comparison], str]:
-    """The human-against-base comparisons that an instance keeps, or [] and the reason."""
+    """The human-against-base comparisons that an instance keeps, or [] and the reason.
+
+    Decided by the mean over all tests, none of which is left out for its time.
+    """
     if not rows:
         return [], "no_perf_test"
     for row in rows:
@@ -108,18 +113,19 @@ def select(rows: Sequence[Comparison], scoring: ScoringConfig) -> tuple[list[Com
     timed = [row for row in rows if row.ratio is not None]
     if not timed:
         return [], f"{rows[0].status}: {rows[0].reason}" if rows[0].status != "ok" else "inconclusive: too few rounds"
-    best = max(timed, key=lambda row: row.ci_low or 0.0)
-    kept = [row for row in timed if speedup_of(row).verdict(scoring.min_speedup) == "yes" and row.verdict == "yes"]
-    kept = [row for row in kept if RESULTS_NOT_COMPARED not in row.flags] or kept
-    if kept:
-        kept.sort(key=lambda row: (-(row.ci_low or 0.0), row.test_id))
-        return kept[: scoring.max_tests], ""
-    verdicts = {speedup_of(row).verdict(scoring.min_speedup) for row in timed}
-    moved = [row for row in timed if (row.calls_ci_low or 0.0) >= scoring.min_speedup]
-    if verdicts == {"no"} and moved:
-        return [], f"moved_work: {speedup_of(best)} with {_charge(best)}, {best.calls_ratio:.2f}x by its calls alone"
-    word = "inconclusive" if "inconclusive" in verdicts else "too_slow"
-    return [], f"{word}: {speedup_of(best)}" + (f", {_charge(best)}" if moved else "")
+    chosen = ([row for row in timed if RESULTS_NOT_COMPARED not in row.flags] or timed)[: scoring.max_tests]
+    overall = combine([speedup_of(row) for row in chosen])
+    # a test that is fast enough by its interval, and not by its verdict, was not confirmed
+    doubted = any(speedup_of(row).verdict(scoring.min_speedup) == "yes" != row.verdict for row in chosen)
+    verdict = overall.verdict(scoring.min_speedup)
+    if verdict == "yes" and not doubted:
+        return chosen, ""
+    moved = [row for row in chosen if (row.calls_ci_low or 0.0) >= scoring.min_speedup]
+    if verdict == "no" and moved:
+        return [], f"moved_work: {overall} with {_charge(moved[0])}, {moved[0].calls_ratio:.2f}x by its calls alone"
+    word = "too_slow" if verdict == "no" else "inconclusive"
+    of = f" over {len(chosen)} perf tests" if len(chosen) > 1 else ""
+    return [], f"{word}: {overall}{of}" + (f", {_charge(moved[0])}" if moved else "")
 
 
 def _resolvable(row: Comparison) -> float | None:

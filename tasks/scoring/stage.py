@@ -16,9 +16,7 @@ from tasks.scoring.predictions import Scored, build_scores
 def _instance_key(_: Any, parameters: dict[str, Any]) -> str:
     names = ("repository", "sha", "environment", "scoring")
     content = [parameters[name] for name in names]
-    return cache_key(
-        "scoring", "make_instance", *content, sorted(parameters["session_ids"]), parameters.get("suite", "")
-    )
+    return cache_key("scoring", "make_instance", *content, parameters["session_ids"], parameters.get("suite", ""))
 
 
 @stage_task(_instance_key, name="make instance", run_name="instance of {repository.name} {sha:.10}", tags=["scoring"])
@@ -34,7 +32,7 @@ def make_instance(
 ) -> MadeInstance:
     """Turn a commit and its timing sessions into a row of `instances`, or say why not.
 
-    Keeps the perf tests on which the human's verdict against base is yes, `max_tests` at most, best lower bound first.
+    Its speedup is the mean over all perf tests that were timed, `max_tests` at most in the order of `session_ids`.
     `suite_id` is the row of `suites` with the repository's own tests, and `suite` what it says, for the cache.
     """
     return build_instance(repository, sha, environment, scoring, session_ids, Store(store, run="scoring"), suite_id)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from configs.models import LLMConfig
+from storage.scripts import workload_name
 from storage.store import Store
 from storage.tables import Api, Commit, Contract, PerfTest, Statement
 from tasks.code.leaks import LeakReport, cut_leaks, find_leaks, must_not_leak
@@ -70,7 +70,8 @@ def write_statement(repo: str, sha: str, llm: LLMConfig | None, test_ids: Sequen
     if not commits:
         raise UnknownCommit(f"{repo}@{sha[:12]} is not in table 'commits' of {store.root}: run mining first")
     commit = commits[0]
-    apis = [row.api for row in sorted(store.rows(Api, repo, sha=sha), key=lambda row: row.rank)]
+    rows = sorted(store.rows(Api, repo, sha=sha), key=lambda row: row.rank)
+    apis = [row.api for row in rows if not row.guesses]  # a report says nothing that is only guessed
     new = {name for row in store.rows(Contract, repo, sha=sha) for name in row.added}
     apis = [api for api in apis if api not in new]  # a name that base does not have is a part of the fix
     tests = store.rows(PerfTest, repo, test_id=list(test_ids))[:MAX_WORKLOADS]
@@ -160,16 +161,11 @@ def _plain(commit: Commit, apis: Sequence[str], tests: Sequence[PerfTest]) -> st
     project = commit.repo.rsplit("/", 1)[-1]
     subject = f"{apis[0]} is slow" if len(apis) == 1 else f"Some calls of {project} are slow"
     workloads = [
-        {"name": _name_of(test, number), "api": test.api, "base_duration_s": test.base_duration_s}
+        {
+            "name": workload_name(test.script) or f"workload {number}",
+            "api": test.api,
+            "base_duration_s": test.base_duration_s,
+        }
         for number, test in enumerate(tests, 1)
     ]
     return render("statement_plain", subject=subject, apis=[f"`{api}`" for api in apis], tests=workloads).user + "\n"
-
-
-def _name_of(test: PerfTest, number: int) -> str:
-    """What a script says it does, in its own first words, else its number."""
-    try:
-        words = (ast.get_docstring(ast.parse(test.script)) or "").strip().splitlines()
-    except (SyntaxError, ValueError):
-        words = []
-    return words[0].strip().rstrip(".") if words else f"workload {number}"

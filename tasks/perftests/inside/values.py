@@ -20,6 +20,9 @@ from typing import Any
 
 ROOM = 100_000  # values of one result told one by one; what is larger is told by its hash
 DEEPEST = 12
+MOST_WORK = 400_000  # values, and texts by their length, that are looked at in all that one call of a body gave
+OBJECT = 20  # what looking at an object costs, in values of a list
+LEFT = [math.inf]  # of that work
 PACKED = 32  # from here on, lists of floats or of integers travel as machine words
 AS_THEY_ARE = {type(None), bool, float, str}
 SCALARS = {type(None), bool, int, float, str}
@@ -42,7 +45,8 @@ def plain(value: Any, room: Any = None, depth: int = 0) -> Any:  # noqa: PLR0911
         return int(value) if abs(value) < 1 << 62 else {"int": hex(value)}
     if isinstance(value, (bytes, bytearray, memoryview)):
         return {"bytes": base64.b64encode(bytes(value)).decode()}
-    if depth > DEEPEST:
+    LEFT[0] -= 1
+    if depth > DEEPEST or LEFT[0] < 0:
         return {"deep": kind_of(value)}
     if kind is list or kind is tuple:
         return {kind.__name__: _items(value, room, depth)}
@@ -188,6 +192,7 @@ def _parts(value: Any, room: Any, depth: int) -> list:
             items = _items(list(value.items()) if pairs else list(value), room, depth)  # type: ignore[attr-defined]
         except Exception:
             items = None
+    LEFT[0] -= OBJECT
     names = [*getattr(value, "__dict__", ()), *(name for kind in type(value).__mro__ for name in _slots(kind))]
     attributes = {}
     for name in names if room[0] > 0 else ():
@@ -213,6 +218,7 @@ def _text(value: Any) -> str:
         text = ADDRESS.sub("", str(value))
     except Exception:
         return ""
+    LEFT[0] -= len(text) // 4  # trees write themselves out at every level
     return text if len(text) <= ROOM else f"{len(text)} {hashlib.sha256(text.encode(errors='replace')).hexdigest()}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,13 +156,18 @@ def spans(targets: Mapping[str, Sequence[Place]]) -> dict[str, list[tuple[int, i
     return found
 
 
-def best_api(functions: Sequence[str], apis: Sequence[str]) -> str:
-    """The API whose name the executed functions end with, else the best ranked, else the first function."""
-    for function in functions:
-        for api in apis:
-            if function.endswith(api.rsplit(".", 1)[-1]):
-                return api
-    return apis[0] if apis else functions[0]
+def best_api(functions: Sequence[str], apis: Sequence[str], text: str = "") -> str:
+    """What a workload is labelled with: an API that it was seen executing, else one that its own text names, else the
+    first function that it executed. Never an API that nobody saw: labels are quoted in problem statements.
+    """
+    executed = {part for function in functions for part in function.partition("::")[2].split(".")}
+    for api in apis:
+        if api.rsplit(".", 1)[-1] in executed:
+            return api
+    for api in apis:
+        if re.search(rf"(?<!\w){re.escape(api.rsplit('.', 1)[-1])}\s*\(", text):
+            return api
+    return functions[0]
 
 
 def literal(text: str) -> str:

@@ -16,7 +16,8 @@ from storage.store import Store
 from storage.tables import Commit, Contract
 from tasks.apis.contract import accepts, compare, manifest_of
 from tasks.apis.find import find_apis
-from tasks.apis.graph import Graph, Module
+from tasks.apis.graph import Graph
+from tasks.apis.nodes import Module
 from tasks.apis.summary import summarise
 
 

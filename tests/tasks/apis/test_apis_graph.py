@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from textwrap import dedent
 
-from tasks.apis.graph import Graph, Module
+from tasks.apis.graph import Graph
+from tasks.apis.nodes import Module
 from tasks.apis.reach import reach
 from tasks.apis.source import module_name
+from tasks.apis.starts import find_starts
 from tasks.apis.summary import summarise
 from tasks.apis.surface import public_names
 
@@ -124,7 +126,96 @@ def test_methods_by_class_hierarchy() -> None:
     assert "m.Child.run" in apis(made, "m.Child._step")
     assert path(made, "m.Child.run", "m.Child._step") == ["m._Base.run", "m.Child._step"]
     assert path(made, "m.Child.run", "m._Base._step") == ["m._Base.run", "m._Base._step"]
-    assert apis(made, "m.Other._step") == []
+    found, _ = reach(made, ["m.Other._step"])  # nobody calls it: whoever has the class may lead there
+    assert [(item.api, item.path, item.guesses) for item in found] == [("m.Other", ["m.Other", "m.Other._step"], 1)]
+
+
+def test_a_method_looked_up_by_a_computed_name() -> None:
+    made = graph(
+        m="""
+        class Filter:
+            def process(self, tokens):
+                name = "_process_{}".format(type(tokens).__name__)
+                return getattr(self, name.lower(), self._default)(tokens)
+            def visit(self, node):
+                return getattr(self, f"_visit_{node}")()
+            def any(self, name):
+                return getattr(self, name)()
+            def _process_list(self):
+                return self._offset()
+            def _visit_tree(self):
+                return 1
+            def _default(self, tokens):
+                return tokens
+            def _offset(self):
+                return 0
+
+        class Special(Filter):
+            def _process_special(self):
+                return 2
+
+        class Other:
+            def _process_other(self):
+                return 3
+        """
+    )
+    assert path(made, "m.Filter.process", "m.Filter._offset") == [
+        "m.Filter.process", "m.Filter._process_list", "m.Filter._offset",
+    ]  # fmt: skip
+    assert apis(made, "m.Filter._visit_tree")[0] == "m.Filter.visit"
+    assert "m.Filter.process" in apis(made, "m.Special._process_special")
+    assert apis(made, "m.Other._process_other") == ["m.Other"]  # of another family
+
+
+def test_functions_that_a_decorator_puts_into_a_table() -> None:
+    made = graph(
+        m="""
+        _HANDLERS = {}
+
+        def handles(kind):
+            def keep(function):
+                _HANDLERS[kind] = function
+                return function
+            return keep
+
+        @handles("row")
+        def _row(item):
+            return 1
+
+        def render(items):
+            return [_HANDLERS[item.kind](item) for item in items]
+
+        def show(item):
+            return str(item)
+
+        @show.register(int)
+        def _number(item):
+            return 2
+        """
+    )
+    found, _ = reach(made, ["m._row"])
+    assert ("m.render", 1) in [(item.api, item.guesses) for item in found]
+    found, _ = reach(made, ["m._number"])
+    assert [(item.api, item.guesses) for item in found] == [("m.show", 1)]
+
+
+def test_an_all_of_submodules_hides_no_function() -> None:
+    made = graph(
+        pkg__="from pkg import a\n__all__ = ['a']\ndef parse(text):\n    return a.run(text)\n",
+        pkg__a="def run(text):\n    return text\n",
+        pkg__b="__all__ = ['g']\ndef g():\n    return 1\ndef hidden():\n    return 2\n",
+    )
+    assert apis(made, "pkg.parse") == ["pkg.parse"]
+    assert apis(made, "pkg.b.hidden") == []
+
+
+def test_a_variable_that_is_set_twice_is_found_at_both_places() -> None:
+    made = graph(m="TABLE = {\n    1: 2,\n}\nOTHER = 1\nTABLE = list(TABLE)\ndef f():\n    return TABLE\n")
+    for line in (2, 5):
+        patch = f"diff --git a/m.py b/m.py\n--- a/m.py\n+++ b/m.py\n@@ -{line},1 +{line},1 @@\n-x\n+y\n"
+        starts, strange = find_starts(made, None, ["m.py::<module>"], patch)
+        assert "m.TABLE" in [start.node for start in starts]
+        assert strange == []
 
 
 def test_special_methods_go_by_their_class() -> None:

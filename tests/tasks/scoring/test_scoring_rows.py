@@ -73,25 +73,32 @@ def test_a_test_whose_result_says_nothing_is_kept_only_if_there_is_no_other(stor
     assert store.rows(Instance)[0].results_compared == [False]
 
 
-def test_an_instance_keeps_the_tests_that_show_the_speedup(store):
-    found = made(store, [comparison("t1", ratio=1.5), comparison("t2", ratio=6.0), comparison("t3", ratio=1.0)])
+def test_an_instance_keeps_all_tests_and_none_for_its_time(store):
+    slow = comparison("t3", ratio=1.0, verdict="no")
+    broken = comparison("t4", ratio=None, status="error", reason="no")
+    found = made(store, [comparison("t1", ratio=1.5), comparison("t2", ratio=6.0), slow, broken])
     assert found.instance_id == "a__b-PR-12"
-    assert found.tests == ["t2", "t1"]
+    assert found.tests == ["t1", "t2", "t3"]
     (row,) = store.rows(Instance)
-    assert row.human_performance == pytest.approx(3.0)
-    assert row.human_ci_low < 3.0 < row.human_ci_high
-    assert row.efficiency_test == ["# t2", "# t1"]
-    assert row.test_functions == ["b.t2", "b.t1"]
-    assert [(side.base, side.head) for side in row.duration_changes] == [([0.02] * 2, [0.01] * 2)] * 2
+    assert row.human_performance == pytest.approx(9 ** (1 / 3))
+    assert row.human_ci_low < 9 ** (1 / 3) < row.human_ci_high
+    assert row.efficiency_test == ["# t1", "# t2", "# t3"]
+    assert row.test_functions == ["b.t1", "b.t2", "b.t3"]
+    assert [(side.base, side.head) for side in row.duration_changes] == [([0.02] * 2, [0.01] * 2)] * 3
     assert (row.base_commit, row.head_commit, row.created_at) == ("b" * 40, SHA, WHEN)
     assert (row.repo_url, row.install_commands) == ("/srv/b", ["make"])
-    assert "t3: left out, 1.00x" in row.notes
+    assert "t4: left out, error: no" in row.notes
     assert EnvironmentConfig.model_validate_json(row.environment).install_commands == ["make"]
 
 
-def test_the_best_tests_are_kept_up_to_the_limit(store):
-    rows = [comparison(f"t{number}", ratio=1.5 + number / 10) for number in range(6)]
-    assert made(store, rows, ScoringConfig(max_tests=2)).tests == ["t5", "t4"]
+def test_the_first_tests_are_kept_up_to_the_limit_whatever_they_came_to(store):
+    rows = [comparison(f"t{number}", ratio=1.5 + number / 10) for number in (3, 0, 5, 1)]
+    assert made(store, rows, ScoringConfig(max_tests=2)).tests == ["t3", "t0"]
+
+
+def test_a_success_that_was_not_confirmed_makes_no_instance(store):
+    found = made(store, [comparison("t1", ratio=3.0, verdict="inconclusive"), comparison("t2", ratio=3.0)])
+    assert found.reason.startswith("inconclusive: 3.00x")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +106,7 @@ def test_the_best_tests_are_kept_up_to_the_limit(store):
     [
         ([], "no_perf_test"),
         ([comparison("t1", ratio=1.03)], "too_slow: 1.03x [1.01, 1.05]"),
-        ([comparison("t1", ratio=1.03), comparison("t2", ratio=1.1)], "too_slow: 1.10x [1.08, 1.12]"),
+        ([comparison("t1", ratio=1.03), comparison("t2", ratio=1.1)], "too_slow: 1.06x [1.05, 1.08] over 2 perf tests"),
         ([comparison("t1", ratio=1.25, spread=1.2)], "inconclusive: 1.25x [1.04, 1.50]"),
         ([comparison("t1"), comparison("t2", ratio=None, status="incorrect", reason="differs")], "incorrect: differs"),
         ([comparison("t1", ratio=None, status="timeout", reason="run took longer")], "timeout: run took longer"),

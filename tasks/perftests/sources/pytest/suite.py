@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tasks.code.python import parse
-from tasks.perftests.sources.pytest.candidates import TEST_FOLDERS, is_test_file
+from tasks.perftests.sources.pytest.benchmarks import callable_text, functions_to_call
+from tasks.perftests.sources.pytest.candidates import TEST_FOLDERS, is_benchmark_file, is_test_file
+from tasks.perftests.sources.pytest.claims import without_claims
 from tasks.perftests.sources.pytest.pruning import keep_tests
+from tasks.perftests.sources.pytest.sizes import scaled_module, version_of, with_versions
 from tasks.perftests.targets import parse_file, read_source
 from tasks.sandbox import foreign
 
@@ -37,7 +40,8 @@ class Suite:
 
 
 def build_suite(checkout: Path, tests: dict[str, set[str] | None], limit: int = MAX_BYTES) -> Suite:
-    """The suite for some test modules: path -> names of the tests to keep (`f`, `Class.f`), or None for all.
+    """The suite for some test modules: path -> names of the tests to keep (`f`, `Class.f`, `f__times_10`), or None for
+    all.
 
     Raises SuiteTooLarge above `limit` bytes.
     """
@@ -47,9 +51,7 @@ def build_suite(checkout: Path, tests: dict[str, set[str] | None], limit: int = 
         path, names = todo.pop()
         if path in suite.files:
             continue
-        text = read_source(checkout, path)
-        if names is not None:
-            text = keep_tests(text, names)
+        text = text_of(checkout, path, names)
         suite.files[path] = text
         size = sum(len(known) for known in suite.files.values())
         if size > limit:
@@ -58,6 +60,29 @@ def build_suite(checkout: Path, tests: dict[str, set[str] | None], limit: int = 
         todo.extend((found, None) for found in _imports(checkout, path, text) if found not in tests)
     suite.packages.sort(key=lambda item: item[1].count("/"))
     return suite
+
+
+def text_of(checkout: Path, path: str, names: set[str] | None) -> str:
+    """A file of a checkout as scripts carry it (see `workload_text`). Of a benchmark one version is taken: it is scaled
+    as a whole.
+    """
+    text = read_source(checkout, path)
+    if not is_benchmark_file(path):
+        return workload_text(text, names)
+    text = callable_text(text)
+    version = next((name for name in names or () if version_of(name)[1]), "")
+    text, _ = without_claims(scaled_module(text, version) if version else text)
+    return text
+
+
+def workload_text(text: str, names: set[str] | None) -> str:
+    """A file of the tests as scripts carry it: with these tests and versions of tests (None: all that it has), and
+    without assertions about time.
+    """
+    tests = None if names is None else {version_of(name)[0] for name in names}
+    text = text if tests is None else keep_tests(text, tests)
+    text, _ = without_claims(text)
+    return text if names is None or names == tests else keep_tests(with_versions(text, names), names)
 
 
 def _surroundings(checkout: Path, path: str, suite: Suite) -> Iterator[str]:
@@ -122,7 +147,9 @@ def _found(checkout: Path, modules: Iterable[PurePosixPath], folder: PurePosixPa
 
 
 def has_test(checkout: Path, path: str, name: str) -> bool:
-    """Whether a test (`f` or `Class.f`) is defined in a module of a checkout."""
+    """Whether a test (`f` or `Class.f`) is defined in a module of a checkout, or a benchmark can be called by it."""
+    if is_benchmark_file(path):
+        return name in functions_to_call(read_source(checkout, path))
     tree = parse_file(checkout, path)
     body: list[ast.stmt] = tree.body if tree is not None else []
     *classes, function = name.split(".")

@@ -43,7 +43,8 @@ class Outcome:
 
 
 def setup(seed: int) -> str:
-    """Fresh fixtures for the test; pytest itself is started once per process. The seed changes nothing in the test.
+    """Fresh fixtures for the test; pytest itself is started once per process. The seed changes nothing in the test,
+    unless hypothesis draws its examples: then all calls of an experiment have those of the seed.
 
     What is returned is the same for every seed: it tells the driver that the workload is, too.
     """
@@ -52,7 +53,7 @@ def setup(seed: int) -> str:
         if len(items) != 1:
             raise RuntimeError(f"pytest collects {len(items)} tests for {NODEID}: {problems}")
         _open["item"] = items[0]
-    _open["body"] = prepare(_open["item"])
+    _open["body"] = prepare(_open["item"], seed)
     _open["chosen"] = chosen_calls(NUMBER, seed)
     return NODEID
 
@@ -92,6 +93,28 @@ def check_equivalence(reference: Any, candidate: Any) -> None:
     assert not difference, difference
 
 
+class Benchmark:
+    """The fixture of pytest-benchmark, without its repetitions: those are for whoever times the whole test."""
+
+    enabled, disabled = False, True
+
+    def __init__(self) -> None:
+        self.extra_info: dict[str, Any] = {}
+        self.stats: Any = None
+        self.group = self.name = None
+
+    def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call it once."""
+        return function(*args, **kwargs)
+
+    def pedantic(
+        self, target: Callable[..., Any], args: Any = (), kwargs: Any = None, setup: Any = None, **ignored: Any
+    ) -> Any:
+        """Call it once, with what its setup gives, if that gives anything."""
+        args, kwargs = (setup() if setup is not None else None) or (args, kwargs)
+        return target(*args, **(kwargs or {}))
+
+
 def collect(nodeids: list[str], places: list[str] | None, keeper: Keeper) -> tuple[list[Any], str]:
     """Write the suite and let pytest collect. Returns the items and what went wrong, as text.
 
@@ -108,16 +131,20 @@ def collect(nodeids: list[str], places: list[str] | None, keeper: Keeper) -> tup
         with open(target, "w", encoding="utf-8") as file:
             file.write(text)
     with open(os.path.join(root, "pytest.ini"), "w") as file:
-        file.write("[pytest]\n")
+        file.write("[pytest]\npython_functions = test* main bench*\n")
     observe_imports(root, places, keeper)
     for name, path in PACKAGES:
         importlib.import_module(name).__path__.insert(0, os.path.join(root, path))
     problems: list[str] = []
 
-    class Reports:
+    class Plugin:
         def pytest_collectreport(self, report: Any) -> None:
             if report.failed:
                 problems.append(str(report.longrepr)[-1500:])
+
+        @pytest.fixture
+        def benchmark(self) -> Benchmark:
+            return Benchmark()
 
     # asserts as they stand: rewritten ones take time of their own, and what rewrites them in an old pytest fails on a
     # newer Python
@@ -132,10 +159,12 @@ def collect(nodeids: list[str], places: list[str] | None, keeper: Keeper) -> tup
         "no:cacheprovider",
         "--assert=plain",
     ]
-    options += ["-p", "no:xdist", "-p", "no:randomly", "--continue-on-collection-errors"]
+    for plugin in ("xdist", "randomly", "timeout", "benchmark", "codspeed"):
+        options += ["-p", f"no:{plugin}"]
+    options += ["--continue-on-collection-errors"]
     # the steps of pytest.main up to collection; afterwards the items are ours to run
     modules = sorted({nodeid.partition("::")[0] for nodeid in nodeids})
-    config = _prepareconfig(options + [os.path.join(root, module) for module in modules], [Reports()])
+    config = _prepareconfig(options + [os.path.join(root, module) for module in modules], [Plugin()])
     config._do_configure()
     session = getattr(pytest.Session, "from_config", pytest.Session)(config)  # before pytest 5.4: the class itself
     config.hook.pytest_sessionstart(session=session)
@@ -148,10 +177,11 @@ def collect(nodeids: list[str], places: list[str] | None, keeper: Keeper) -> tup
     return items, "; ".join(problems)
 
 
-def prepare(item: Any) -> Callable[[], str]:
+def prepare(item: Any, seed: int = 0) -> Callable[[], str]:
     """End what ran before, set up the item's fixtures, and return a function that runs its body once."""
     from _pytest.runner import CallInfo
 
+    fix_examples(getattr(item, "obj", None), seed)
     if "running" in _open:
         running = _open.pop("running")
         running.ihook.pytest_runtest_teardown(item=running, nextitem=None)
@@ -179,6 +209,23 @@ def prepare(item: Any) -> Callable[[], str]:
         return "passed"
 
     return body
+
+
+def fix_examples(test: Any, seed: int) -> None:
+    """Let a test of hypothesis draw the same examples at every call: those of the seed, with no memory of earlier runs
+    and no limit of time."""
+    if not hasattr(test, "hypothesis"):
+        return
+    from hypothesis import HealthCheck, Phase, settings
+
+    test = getattr(test, "__func__", test)
+    given = getattr(test, "_hypothesis_internal_use_settings", None) or settings.default
+    checks = [check for check in HealthCheck if check.name not in ("return_value", "not_a_test_method")]
+    test._hypothesis_internal_use_seed = seed
+    test._hypothesis_internal_use_settings = settings(
+        given, database=None, deadline=None, derandomize=False, suppress_health_check=checks,
+        phases=(Phase.explicit, Phase.generate),
+    )  # fmt: skip
 
 
 def _call_of(item: Any) -> Callable[[], Any]:

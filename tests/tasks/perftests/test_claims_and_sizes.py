@@ -1,0 +1,158 @@
+"""What a test says about time is taken out of its text; versions with more or less input are made of it."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from tasks.perftests.sources.pytest.benchmarks import callable_text, functions_to_call
+from tasks.perftests.sources.pytest.claims import speaks_of_speed, without_claims
+from tasks.perftests.sources.pytest.sizes import has_sizes, scaled_module, with_versions
+from tasks.perftests.sources.pytest.suite import workload_text
+from tasks.perftests.sources.workloads import best_api
+
+CLAIMS = dedent("""
+    import time
+    import unittest
+    from timeit import default_timer as timer
+
+    def clocked(work):
+        start = timer()
+        work()
+        return timer() - start
+
+    def test_linear():
+        def run(n):
+            start = time.perf_counter()
+            found = parse("(" * n)
+            assert found
+            return time.perf_counter() - start
+        short, long = run(1000), run(10_000)
+        if long / short > 20:
+            raise AssertionError(
+                "not linear"
+            )
+        assert parse("x") == "x"
+
+    class TestIt(unittest.TestCase):
+        def test_helper(self):
+            took = clocked(lambda: parse("y"))
+            self.assertLess(took, 1.0)
+            self.assertEqual(parse("y"), "y")
+        def test_list(self):
+            times = []
+            for _ in range(3):
+                begin, size = time.time(), len(parse("z"))
+                times.append(time.time() - begin)
+                assert size == 1
+            assert max(times) < 2, "slow"
+        def test_other(self):
+            deadline = 5
+            assert deadline < 6
+""")
+
+
+def test_assertions_about_time_go_and_all_others_stay() -> None:
+    text, names = without_claims(CLAIMS)
+    assert names == {"test_linear", "TestIt.test_helper", "TestIt.test_list"}
+    for gone in ("> 20", "not linear", "took, 1.0", "max(times)"):
+        assert gone not in text
+    for kept in ('== "x"', 'assertEqual(parse("y"), "y")', "size == 1", "deadline < 6", "assert found"):
+        assert kept in text
+    assert len(text.splitlines()) == len(CLAIMS.splitlines())  # places keep their lines
+    compile(text, "tests.py", "exec")
+
+
+@pytest.mark.parametrize("text", ["def test_x():\n    assert 1 < 2\n", "def broken(:\n"])
+def test_a_text_without_a_clock_stays_as_it_is(text: str) -> None:
+    assert without_claims(text) == (text, set())
+
+
+def test_names_that_speak_of_speed() -> None:
+    assert all(map(speaks_of_speed, ("test_linear_performance", "test_large_input", "test_DoS", "test_deeply_nested")))
+    assert not any(map(speaks_of_speed, ("test_parse", "test_dosage", "test_bigram")))
+
+
+SIZED = dedent('''
+    import pytest
+
+    class TestLong:
+        @pytest.mark.parametrize("kind", [1, 2])
+        def test_split(self, kind):
+            """Müller."""
+            items = [n for n in range(1000)]
+            text = "ä(" * 50 + ")"
+            assert len(items) == 1000
+            assert kind < 50_000
+            assert text[3] != 9
+
+    def test_plain():
+        assert max(3, 500) == 500
+''')
+
+
+def test_versions_have_other_sizes_wherever_the_same_number_stands() -> None:
+    made = with_versions(SIZED, ["TestLong.test_split__times_10", "TestLong.test_split__by_10", "test_plain__by_10"])
+    compile(made, "tests.py", "exec")
+    larger = made[made.index("def test_split__times_10") :].split("def ")[1]
+    assert "range(10000)" in larger
+    assert "len(items) == 10000" in larger
+    assert '"ä(" * 500' in larger
+    assert "text[3] != 9" in larger
+    assert "range(100)" in made
+    assert made.count("@pytest.mark.parametrize") == 3
+    assert "test_plain__" not in made  # it has no sizes
+    assert has_sizes(SIZED, "TestLong.test_split")
+    assert not has_sizes(SIZED, "test_plain")
+    only = workload_text(SIZED, {"TestLong.test_split__by_10"})
+    assert "test_split__by_10" in only
+    assert "def test_split(" not in only
+    assert "test_plain" not in only
+
+
+SCRIPT = dedent('''
+    """Measures."""
+    import time
+    import kit
+
+    def measure(n):
+        start = time.perf_counter()
+        kit.parse("-" * n)
+        return time.perf_counter() - start
+
+    SIZES = (1000, 2000)
+    worst = 0.0
+    for size in SIZES:
+        worst = max(worst, measure(size))
+    if __name__ == "__main__":
+        print(worst * 1000)
+''')
+
+
+def test_what_a_benchmark_script_runs_can_be_called() -> None:
+    text = callable_text(SCRIPT)
+    called: list[int] = []
+    names: dict[str, object] = {"__name__": "bench"}
+    exec(compile(text.replace("import kit", ""), "bench.py", "exec"), names)
+    names["kit"] = type("Kit", (), {"parse": staticmethod(lambda text: called.append(len(text)))})
+    assert called == []  # importing it runs nothing
+    names["main"]()  # type: ignore[operator]
+    assert called == [1000, 2000]
+    assert functions_to_call(SCRIPT) == ["main"]
+    assert functions_to_call("def main(path):\n    pass\ndef bench_one(n=1):\n    pass\n") == ["bench_one"]
+    assert callable_text("def main():\n    pass\nif __name__ == '__main__':\n    main()\n").count("def main") == 1
+
+
+def test_a_benchmark_script_is_scaled_as_a_whole() -> None:
+    made = scaled_module(callable_text(SCRIPT), "main__by_10")
+    assert "(100, 200)" in made
+    assert "worst * 1000" in made  # a unit and no size
+    assert "def main__by_10():" in made
+
+
+def test_a_label_names_nothing_that_was_not_seen() -> None:
+    apis = ["pkg.far.guess", "pkg.Tree", "pkg.parse"]
+    assert best_api(["pkg/tree.py::Tree._walk"], apis) == "pkg.Tree"
+    assert best_api(["pkg/low.py::_walk"], apis, "def test(): parse('x')") == "pkg.parse"
+    assert best_api(["pkg/low.py::_walk"], apis) == "pkg/low.py::_walk"
