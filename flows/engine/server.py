@@ -151,8 +151,8 @@ def prefect_server(folder: Path, first: Callable[[], object] | None = None) -> I
     """Make sure that flows find a Prefect API while the context lasts.
 
     The temporary server keeps its database and log in `folder`. `first` is called while it makes that database, which
-    takes as long again as all else: for what a first run needs and later ones find in the cache. Raises ServerError if it does not come up; ending the
-    context ends it.
+    takes as long again as all else: for what a first run needs and later ones find in the cache. Raises ServerError if
+    it does not come up; ending the context ends it.
     """
     quiet_defaults()
     if configured():
