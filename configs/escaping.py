@@ -28,6 +28,8 @@ _UNSAFE = re.compile(f"[{_CONTROLS}{_INVISIBLE}\ud800-\udfff]")
 _NOT_IN_JSON = re.compile(f"[\x7f-\x9f{_INVISIBLE}\ud800-\udfff]")
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]()<>#+\-.!|&~:@=$^]")
 _EMOJI_STYLE = "\ufe0f"
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How formulas begin, also in full-width letters."""
 LONGEST_NAME = 120
 """Characters of a file name at most: systems take 255 bytes, and callers add to it."""
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)
@@ -65,6 +67,12 @@ def for_markdown(text: object) -> str:
 def for_json_line(value: Any) -> str:
     """JSON on one line that reads back as the same value and is safe to look at; the rest of Unicode stays readable."""
     return _NOT_IN_JSON.sub(_in_json, json.dumps(value, ensure_ascii=False))
+
+
+def for_csv(text: object) -> str:
+    """Text for a cell of CSV, quoted or not, that no spreadsheet takes for a formula: such a one gets an apostrophe."""
+    shown = _visible(text)
+    return f"'{shown}" if shown.lstrip(" \t\n").startswith(_FORMULA) else shown
 
 
 def for_file_name(text: str, empty: str = "unnamed") -> str:

@@ -7,14 +7,15 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from configs.escaping import for_json_line, for_markdown
+from configs.escaping import for_csv, for_json_line, for_markdown
+from flows.commands.terminal import show_text
 
 Form = Literal["table", "json", "csv", "markdown"]
 
 
 def print_as(form: Form, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Print rows to stdout, all values in full."""
-    print(written(form, rows, columns), end="")
+    show_text(written(form, rows, columns).rstrip("\n"))
 
 
 def written(form: Form, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -25,10 +26,14 @@ def written(form: Form, rows: Sequence[Mapping[str, Any]], columns: Sequence[str
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([row[name] for name in columns] for row in rows)
+        writer.writerows([_plain(row[name]) for name in columns] for row in rows)
         return text.getvalue()
     lines = [columns, ["---"] * len(columns), *([_cell(row[name]) for name in columns] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float) else for_csv(value)
 
 
 def _cell(value: Any) -> str:

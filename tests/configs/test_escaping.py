@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.escaping import for_file_name, for_html, for_json_line, for_markdown, for_terminal
+from configs.escaping import for_csv, for_file_name, for_html, for_json_line, for_markdown, for_terminal
 from tests.poison import MARKUP, NAMES, STEERS, SURROGATE, TERMINAL
 
 ANY_TEXT = st.text(st.characters(categories=None))  # surrogates, too
@@ -17,7 +17,7 @@ POISONS = [*TERMINAL.values(), *MARKUP.values(), SURROGATE]
 
 
 @pytest.mark.parametrize("text", [*POISONS, "".join(POISONS)])
-@pytest.mark.parametrize("escaped", [for_terminal, for_html, for_markdown, for_json_line])
+@pytest.mark.parametrize("escaped", [for_terminal, for_html, for_markdown, for_json_line, for_csv])
 def test_nothing_steers_the_reader(escaped, text):
     found = str(escaped(text))
     assert not STEERS.search(found)
@@ -26,7 +26,7 @@ def test_nothing_steers_the_reader(escaped, text):
 
 @given(ANY_TEXT)
 def test_nor_does_any_other_text(text):
-    for escaped in (for_terminal, for_html, for_markdown, for_json_line):
+    for escaped in (for_terminal, for_html, for_markdown, for_json_line, for_csv):
         assert not STEERS.search(str(escaped(text)))
 
 
@@ -53,6 +53,12 @@ def test_json_reads_back_as_the_same_value(value):
     line = for_json_line(value)
     assert json.loads(line) == value
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("text", ["=1+1", " =cmd|x", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "\uff1d1"])
+def test_a_spreadsheet_finds_no_formula(text):
+    assert for_csv(text).startswith("'")
+    assert for_csv(f"a{text}")[0] == "a"
 
 
 @given(ANY_TEXT)
