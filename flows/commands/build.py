@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -161,7 +161,7 @@ def run_evaluation(
     with running(results, verbose):
         from flows.evaluation import ALONE, evaluate
 
-        given = {
+        given: dict[str, Any] = {
             "dataset": dataset, "predictions": predictions, "k": k, "store": results, "run_id": run_id, "sandbox": box,
             "timing": timing, "suite": suite, "retry": list(retry),
         }  # fmt: skip
