@@ -20,7 +20,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from tasks.timing import stage
 from tasks.timing.core_leases import Busy
 
-stage.LEASE_S, stage.RENEW_EVERY_S = 8, 1
+stage.LEASE_S, stage.RENEW_EVERY_S = 12, 1
 names = ["core-a", "core-b"]
 
 
@@ -43,7 +43,7 @@ with get_client(sync_client=True) as client:
     client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name="core-old", limit=1, active_slots=1))
     client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name="core-shut", limit=0))
     with stage._slots(names):
-        until = time.monotonic() + 1.5 * stage.LEASE_S
+        until = time.monotonic() + 1.2 * stage.LEASE_S
         while time.monotonic() < until:
             assert not is_free() and not is_free(names[1:]), "a holder that lives renews"
             time.sleep(1)
