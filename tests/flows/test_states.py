@@ -114,12 +114,12 @@ print("held")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_states_retries_and_stages_alone(tmp_path: Path, server: dict[str, str]) -> None:
     variables = environment() | server | {"PREFECT_LOGGING_LEVEL": "CRITICAL"}
     del variables[TEMPORARY_SERVER]  # a user's server: every stage is a flow run
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=Path(__file__).parents[2], env=variables,
-        capture_output=True, text=True, timeout=280, check=False,
+        capture_output=True, text=True, timeout=560, check=False,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1:] == ["held"], done.stdout[-1000:] + done.stderr[-4000:]
