@@ -23,6 +23,7 @@ from prefect.serializers import Serializer
 from pydantic import BaseModel, Field, PrivateAttr
 
 from storage.marks import is_mark, mark
+from storage.parts import puts_whole
 
 LARGEST = 256 * 2**20
 """Bytes of a record; ours have some thousands."""
@@ -101,8 +102,12 @@ class StoreResults(WritableFileSystem):
         """Whole or not at all, with this user's mark."""
         fs, folder = fsspec.core.url_to_fs(self.root)
         target, temporary = f"{folder}/{_safe(path)}", f"{folder}/.{uuid.uuid4().hex}.tmp"
+        record = _HEAD + mark("result", path, content).encode() + b"\n" + content
+        if puts_whole(fs):
+            fs.pipe_file(target, record)
+            return
         fs.makedirs(folder, exist_ok=True)
-        fs.pipe_file(temporary, _HEAD + mark("result", path, content).encode() + b"\n" + content)
+        fs.pipe_file(temporary, record)
         if "://" in self.root:
             fs.mv(temporary, target)
             return
