@@ -22,6 +22,8 @@ from flows.cli_exchange import harbor, importing  # noqa: E402
 from flows.cli_store import store_commands  # noqa: E402
 from flows.options import (  # noqa: E402
     ConfigArgument,
+    OnlyOption,
+    RetryOption,
     SandboxOption,
     SetOption,
     StoreOption,
@@ -78,10 +80,12 @@ def build(
     store: StoreOverride = None,
     settings: SetOption = None,
     no_keywords: NoKeywordsOption = False,
+    only: OnlyOption = None,
+    retry: RetryOption = None,
     verbose: VerboseOption = False,
 ) -> int:
-    """Build a dataset: every stage from mining to instances."""
-    return _build(config, store, settings, verbose, "instances", no_keywords)
+    """Build a dataset: every stage from mining to instances, or one of them."""
+    return _build(config, store, settings, verbose, "instances", no_keywords, only, retry)
 
 
 @app.command(epilog="Example: `isobench refresh nightly --store ./store --dry-run`")
@@ -168,13 +172,15 @@ def evaluate(
     trust: Annotated[
         bool, typer.Option("--trust", help="Run what the dataset asks for where no sandbox holds it; without it, asks.")
     ] = False,
+    only: OnlyOption = None,
+    retry: RetryOption = None,
     verbose: VerboseOption = False,
 ) -> int:
     """Time predictions beside the human's patch and report Opt@K."""
     from flows.commands.build import run_evaluation
 
     files = [*predictions, *(more or [])]
-    return run_evaluation(dataset, files, k, run_id, timeout, tests, store, sandbox, trust, verbose)
+    return run_evaluation(dataset, files, k, run_id, timeout, tests, store, sandbox, trust, verbose, only, retry or [])
 
 
 @app.command(epilog="Example: `isobench report ./store --out ./report`")
@@ -353,12 +359,19 @@ def doctor() -> int:
 
 
 def _build(
-    config: Path, store: str | None, settings: list[str] | None, verbose: bool, until: Any, no_keywords: bool
+    config: Path,
+    store: str | None,
+    settings: list[str] | None,
+    verbose: bool,
+    until: Any,
+    no_keywords: bool,
+    only: str | None = None,
+    retry: list[str] | None = None,
 ) -> int:
     from flows.commands.build import run_build
 
     chosen = [*(settings or []), *(["mining.use_keywords=false"] if no_keywords else [])]
-    return run_build(config, store, chosen, verbose, until)
+    return run_build(config, store, chosen, verbose, until, only, retry or [])
 
 
 class _Command(TyperCommand):

@@ -35,6 +35,8 @@ STAGES = {
     "instances": (record_suites, make_instances, write_statements),
 }
 """Where `until` stops -> the stages up to there, in their order."""
+ALONE = {stage.stage: stage for stages in STAGES.values() for stage in stages}
+"""Stages by name: each is a flow of its own."""
 
 
 @recipe("build-dataset", lambda: f"build {repository_of((runtime.flow_run.parameters or {}).get('config'))}")
@@ -70,7 +72,7 @@ def build_dataset(
         run.funnel.write()
         withdraw(run.store, loaded.repository.name, [run.run_id])
         run.publish_report()
-        summary = _summary(run, loaded)
+        summary = _summary(run, loaded, until)
         run.publish_table("funnel", funnel_table(run.rows()), f"What each stage kept and dropped: {summary.repo}")
         return state_of(summary)
 
@@ -81,11 +83,15 @@ def _is_wanted(stage: Any, config: Config) -> bool:
     return stage is not classify or config.llm is not None
 
 
-def _summary(run: Run, config: Config) -> DatasetSummary:
+def _summary(run: Run, config: Config, until: Until) -> DatasetSummary:
+    """Of what this run was to do: the funnel also holds what earlier ones did."""
+    wanted = list(STAGES)[: list(STAGES).index(until) + 1]
+    tests = tested(run, config) if "perftests" in wanted else {}
+    made = instances_of(run, config) if "instances" in wanted else {}
     return DatasetSummary(
         run_id=run.run_id, store=run.store.root, executed=run.executed, cached=run.cached, failures=run.failures(),
         known=run.funnel.known(), missing=run.missing, waiting=run.waiting(), repo=config.repository.name,
         head_sha=run.memory.get("head_sha", ""), considered=run.memory.get("considered", 0),
-        candidates=len(candidates(run, config)), perf_tests=sum(map(len, tested(run, config).values())),
-        instances=sorted(instances_of(run, config).values()),
+        candidates=len(candidates(run, config)), perf_tests=sum(map(len, tests.values())),
+        instances=sorted(made.values()),
     )  # fmt: skip

@@ -19,6 +19,8 @@ from tasks.reporting.tables import opt_table
 from tasks.timing.gpu import gpus_for
 
 STAGES = (read_predictions, build_patched_arms, check_suites, time_patches, score_patches, rank)
+ALONE = {stage.stage: stage for stage in STAGES}
+"""Stages by name: each is a flow of its own."""
 
 
 @recipe("evaluate", lambda: f"evaluate {run_label()}")

@@ -15,4 +15,11 @@ SetOption = Annotated[
     typer.Option("--set", help="Override one setting, e.g. `--set sandbox.kind=docker`. May be repeated."),
 ]
 SandboxOption = Annotated[Literal["local", "docker"] | None, typer.Option(help="Where code runs.")]
+RetryOption = Annotated[
+    list[str] | None,
+    typer.Option("--retry", help="Make again: failed, inconclusive, a stage, or an item. May be repeated."),
+]
+OnlyOption = Annotated[
+    str | None, typer.Option("--only", metavar="STAGE", help="Run one stage alone, on what the store holds by now.")
+]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log.")]

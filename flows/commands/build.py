@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -20,7 +20,8 @@ from flows.engine.server import CONSOLE_LEVEL, prefect_server, server_folder
 if TYPE_CHECKING:
     from configs.models import Config, SandboxConfig
     from flows.dataset import Until
-    from flows.summaries import AgentsSummary, DatasetSummary, EvaluationSummary, Summary
+    from flows.engine.flows import Stage
+    from flows.summaries import AgentsSummary, DatasetSummary, EvaluationSummary, StageSummary, Summary
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo"
 DEMO_K = 3
@@ -101,8 +102,16 @@ def _demo_agents(config: Config) -> AgentsSummary:
     return summary
 
 
-def run_build(config: Path, store: str | None, settings: list[str], verbose: bool, until: Until) -> int:
-    """Run `build_dataset` up to a stage."""
+def run_build(
+    config: Path,
+    store: str | None,
+    settings: list[str],
+    verbose: bool,
+    until: Until,
+    only: str | None = None,
+    retry: Sequence[str] = (),
+) -> int:
+    """Run `build_dataset` up to a stage, or one stage alone."""
     from configs.loading import load_config
 
     loaded = load_config(config, [*settings, *([f"store={store}"] if store else [])])
@@ -110,9 +119,11 @@ def run_build(config: Path, store: str | None, settings: list[str], verbose: boo
         require(loaded.sandbox)
         loaded = loaded.model_copy(update={"sandbox": _trusted_build(config, loaded)})
     with running(loaded.store, verbose):
-        from flows.dataset import build_dataset
+        from flows.dataset import ALONE, build_dataset
 
-        summary = build_dataset(loaded, until=until)
+        if only is not None:
+            return _finish_stage(_alone(only, ALONE)(loaded, retry=list(retry)))
+        summary = build_dataset(loaded, until=until, retry=list(retry))
     print_dataset(summary)
     if summary.waiting:
         named = quote(str(config))
@@ -131,8 +142,10 @@ def run_evaluation(
     sandbox: Literal["local", "docker"] | None,
     trust: bool,
     verbose: bool,
+    only: str | None = None,
+    retry: Sequence[str] = (),
 ) -> int:
-    """Run `evaluate`; on a terminal the user is asked for what needs their trust."""
+    """Run `evaluate`, or one stage of it; on a terminal the user is asked for what needs their trust."""
     from configs.models import SandboxConfig, SuiteConfig, TimingConfig
     from storage.exchange.read import is_file
 
@@ -146,19 +159,32 @@ def run_evaluation(
     timing = TimingConfig() if timeout_s is None else TimingConfig(call_timeout_s=timeout_s)
     suite = SuiteConfig() if tests_s is None else SuiteConfig(check_s=tests_s)
     with running(results, verbose):
-        from flows.evaluation import evaluate
+        from flows.evaluation import ALONE, evaluate
 
-        summary = evaluate(
-            dataset,
-            [str(path) for path in predictions],
-            k,
-            store=results,
-            run_id=run_id,
-            sandbox=box,
-            timing=timing,
-            suite=suite,
-        )
+        given: dict[str, Any] = {
+            "dataset": dataset, "predictions": predictions, "k": k, "store": results, "run_id": run_id, "sandbox": box,
+            "timing": timing, "suite": suite, "retry": list(retry),
+        }  # fmt: skip
+        if only is not None:
+            return _finish_stage(_alone(only, ALONE)(**given))
+        summary = evaluate(**given)
     _print_evaluation(summary)
+    return finish(summary)
+
+
+def _alone(name: str, stages: Mapping[str, Stage]) -> Stage:
+    if name not in stages:
+        raise UserError(f"--only {name}: expected one of {', '.join(stages)}")
+    return stages[name]
+
+
+def _finish_stage(summary: StageSummary) -> int:
+    """Print the funnel of one stage, and what failed; returns the exit code."""
+    from storage.store import Store
+    from tasks.reporting.tables import funnel_table
+
+    rows = [row for row in funnel_table(Store(summary.store), summary.run_id) if row["stage"] == summary.stage]
+    table(f"Funnel: {summary.stage}", rows)
     return finish(summary)
 
 
@@ -242,7 +268,8 @@ def finish(*summaries: Summary) -> int:
     say(f"Task runs: {executed} executed, {cached} from the cache. Store: {summaries[0].store}")
     for summary in summaries:
         for item, reason in summary.failures.items():
-            complain(f"{item}: {reason}")
+            times = summary.known.get(item)
+            complain(f"{item}: {reason}" + (f" (known: the same in {times} runs)" if times else ""))
         for what in summary.missing:
             complain(what)
     return max(summary.exit_code for summary in summaries)

@@ -39,8 +39,12 @@ class Stage(Recipe):
     cost a dozen requests to it.
     """
 
-    def __init__(self, fn: Callable[..., Any], tagged: Callable[..., Iterable[str]], **settings: Any) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], stage: str, tagged: Callable[..., Iterable[str]], **settings: Any
+    ) -> None:
         super().__init__(fn, **settings)
+        self.stage = stage
+        """Its name in the funnel."""
         self._tagged = tagged
 
     def __call__(self, *args: Any, return_state: bool = False, **kwargs: Any) -> Any:

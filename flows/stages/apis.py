@@ -14,13 +14,16 @@ from tasks.llm.background import pull_request_digests
 def reach_apis(run: Run, config: Config) -> None:
     """Find and rank the public names that reach each candidate's changed functions."""
     repo = config.repository.name
+    sources = set(config.perf_tests.sources)  # a command needs no API, the project's own tests only changed functions
+    commits = candidates(run, config)
+    without = {c.sha for c in commits if "command" in sources or (sources & {"pytest", "asv"} and c.functions_changed)}
     discussions = pull_request_digests(repo, run.store) if config.llm else {}
     items = {
         c.sha: {
             "repository": config.repository, "sha": c.sha, "llm": config.llm,
             "discussion": discussions.get(c.pr_number or 0, ""),
         }
-        for c in candidates(run, config)
+        for c in commits
     }  # fmt: skip
     for sha, apis in run.map("apis", find_apis, items, repo=repo).items():
-        run.note("apis", sha, "kept" if apis.apis else "dropped", apis.reason, repo=repo)
+        run.note("apis", sha, "kept" if apis.apis or sha in without else "dropped", apis.reason, repo=repo)

@@ -70,7 +70,8 @@ def build_environments(
     """Item -> its environment. An item whose environment does not build is noted in the funnel with its reason and log.
 
     `lacking` is what that means for the item: a candidate is dropped, an instance that has to be timed has failed. That
-    none could be built is missed by the run. A cached environment whose folder or image is gone is built again.
+    none could be built is missed by the run. A cached environment whose folder or image is gone is built again, and so
+    is one that failed through this machine, which is a fault and no result.
     """
     work = run.store.work
     built = run.map(
@@ -78,13 +79,14 @@ def build_environments(
         build_environment,
         items,
         repo=repo,
-        stale=lambda result: result.environment is not None and missing(result.environment, work),
+        stale=lambda result: result.fault or (result.environment is not None and missing(result.environment, work)),
     )
     for key, result in built.items():
         reason = result.reason
         if not result.environment and result.log and (work / result.log).is_file():
             reason = f"{reason} (log: {work / result.log})"
-        run.note(STAGE, key, "kept" if result.environment else lacking, reason, repo=repo)
+        outcome = "kept" if result.environment else "failed" if result.fault else lacking
+        run.note(STAGE, key, outcome, reason, repo=repo)
     found = {key: result.environment for key, result in built.items() if result.environment}
     if items and not found:
         reasons = dict.fromkeys(row.reason for row in run.rows() if row.stage == STAGE and row.key in items)

@@ -46,8 +46,7 @@ def build_patched_arms(run: Run, evaluation: Evaluation) -> None:
 def check_suites(run: Run, evaluation: Evaluation) -> None:
     """Run the repository's own tests on every patch. A patch that fails them is not timed."""
     arms = instance_arms(run, evaluation)
-    checked = check_patches(run, evaluation.tried(run), arms, evaluation.suite, evaluation.sandbox)
-    run.memory["checked"] = checked.arms
+    run.memory["checked"] = check_patches(run, evaluation.tried(run), arms, evaluation.suite, evaluation.sandbox)
 
 
 @evaluation_stage("timing")
@@ -60,7 +59,7 @@ def time_patches(run: Run, evaluation: Evaluation) -> None:
     arms = run.memory.get("checked")
     if arms is None:  # alone: which patches fail is in the cache
         everything = instance_arms(run, evaluation)
-        arms = check_patches(run, evaluation.tried(run), everything, evaluation.suite, evaluation.sandbox).arms
+        arms = check_patches(run, evaluation.tried(run), everything, evaluation.suite, evaluation.sandbox)
     items: dict[str, dict[str, Any]] = {}
     owner: dict[str, str] = {}
     for row in evaluation.tried(run):

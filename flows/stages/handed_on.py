@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from configs.models import Config
 from flows.engine.run import Run
 from storage.tables import Commit
@@ -9,10 +11,20 @@ from storage.tables import Commit
 
 def mined(run: Run, config: Config) -> list[str]:
     """Shas that mining kept, best score first."""
+    if "mined" in run.memory:
+        return list(run.memory["mined"])
     kept = [sha for sha, row in run.funnel.stage("mining").items() if row.outcome == "kept"]
     frame = run.store.frame(Commit, config.repository.name, columns=("score",))
     scores = dict(frame.select("sha", "score").iter_rows())
     return sorted((sha for sha in kept if sha in scores), key=lambda sha: -scores[sha])
+
+
+def commits_of(run: Run, config: Config, shas: Sequence[str]) -> list[Commit]:
+    """Rows of commits, read once: their patches are most of the table."""
+    known: dict[str, Commit] = run.memory.setdefault("commits", {})
+    if new := [sha for sha in shas if sha not in known]:
+        known.update((row.sha, row) for row in run.store.rows(Commit, config.repository.name, sha=new))
+    return [known[sha] for sha in shas if sha in known]
 
 
 def candidates(run: Run, config: Config) -> list[Commit]:
@@ -24,19 +36,13 @@ def candidates(run: Run, config: Config) -> list[Commit]:
     if config.llm:
         judged = run.funnel.stage("classify")
         shas = [sha for sha in shas if sha in judged and judged[sha].outcome == "kept"]
-    commits = run.store.rows(Commit, config.repository.name, sha=shas)
-    return sorted(commits, key=lambda commit: (commit.author_date, commit.sha))
+    return sorted(commits_of(run, config, shas), key=lambda commit: (commit.author_date, commit.sha))
 
 
 def reached(run: Run, config: Config) -> list[Commit]:
-    """Candidates of which an API reaches the change. A whole program needs no API."""
-    whole_programs = "command" in config.perf_tests.sources
+    """Candidates that go on from the stage `apis`."""
     found = run.funnel.stage("apis")
-    return [
-        commit for commit in candidates(run, config)
-        if (row := found.get(commit.sha)) is not None
-        and (row.outcome == "kept" or (whole_programs and row.outcome == "dropped"))
-    ]  # fmt: skip
+    return [c for c in candidates(run, config) if c.sha in found and found[c.sha].outcome == "kept"]
 
 
 def scripted(config: Config, commits: list[Commit]) -> list[Commit]:

@@ -9,7 +9,7 @@ from prefect.logging import get_run_logger
 from configs.models import Config
 from flows.engine.run import Run
 from flows.stages.checkouts import clone_of
-from flows.stages.handed_on import mined
+from flows.stages.handed_on import commits_of, mined
 from flows.stages.of_dataset import dataset_stage
 from storage.tables import Commit
 from tasks.mining.stage import classify_commit, fetch_pull_request, mine_repository
@@ -28,13 +28,14 @@ def mine(run: Run, config: Config) -> None:
         return
     run.memory["considered"] = found.considered
     judged = run.store.frame(Commit, repo, columns=("score", "reason"))  # of all changes: patches are for the chosen
+    limit = config.mining.max_candidates or len(found.kept)
+    run.memory["mined"] = found.kept[:limit]
     going, scores = set(found.kept), dict(judged.select("sha", "score").iter_rows())
     reasons: Counter[str] = Counter()
     for sha, reason in judged.select("sha", "reason").iter_rows():
         if sha not in going:
             run.note("mining", sha, "dropped", reason, repo=repo)
             reasons[reason.partition(":")[0]] += 1
-    limit = config.mining.max_candidates or len(found.kept)
     for sha in found.kept[:limit]:
         # its row may by now hold the reason of a model, which is the next stage's
         run.note("mining", sha, "kept", f"score {scores[sha]:g}", repo=repo)
@@ -50,7 +51,7 @@ def mine(run: Run, config: Config) -> None:
 def fetch_pull_requests(run: Run, config: Config) -> None:
     """Fetch what was said about the candidates into `pull_requests`; a candidate goes on without it."""
     repository, repo = config.repository, config.repository.name
-    commits = run.store.rows(Commit, repo, sha=mined(run, config))
+    commits = commits_of(run, config, mined(run, config))
     numbers = {commit.pr_number for commit in commits if commit.pr_number is not None}
     items = {f"#{number}": {"repository": repository, "number": number} for number in sorted(numbers)}
     for key, fetched in run.map("pull_requests", fetch_pull_request, items, repo=repo).items():

@@ -43,7 +43,7 @@ def dataset_stage(stage: str) -> Callable[[Body], Stage]:
         for name in ("__name__", "__qualname__", "__module__", "__doc__"):
             setattr(run_stage, name, getattr(body, name))
         return Stage(
-            run_stage, lambda config, **_: (stage, repository_of(config)), name=flow,
+            run_stage, stage, lambda config, **_: (stage, repository_of(config)), name=flow,
             flow_run_name=lambda: f"{stage} {_repository()}",
         )  # fmt: skip
 

@@ -48,11 +48,13 @@ class Evaluation:
         """Instance -> its predictions, in the order of the files: what the stage `predictions` loaded."""
         row = run.funnel.row("predictions", "predictions")
         ids = row.made if row is not None else []
-        rows = {found.prediction_id: found for found in run.store.rows(Prediction, prediction_id=ids)}
-        found: dict[str, list[Prediction]] = {}
-        for key in ids:
-            found.setdefault(rows[key].instance_id, []).append(rows[key])
-        return found
+        if run.memory.get("attempts", ([], {}))[0] != ids:
+            rows = {each.prediction_id: each for each in run.store.rows(Prediction, prediction_id=ids)}
+            found: dict[str, list[Prediction]] = {}
+            for key in ids:
+                found.setdefault(rows[key].instance_id, []).append(rows[key])
+            run.memory["attempts"] = ids, found
+        return dict(run.memory["attempts"][1]) if ids else {}
 
     def tried(self, run: Run) -> list[Instance]:
         """Instances with a prediction."""
@@ -88,7 +90,7 @@ def evaluation_stage(stage: str) -> Callable[[Body], Stage]:
         flow = body.__name__.replace("_", "-")
         for name in ("__name__", "__qualname__", "__module__", "__doc__"):
             setattr(run_stage, name, getattr(body, name))
-        return Stage(run_stage, lambda **_: (stage,), name=flow, flow_run_name=lambda: f"{stage} {run_label()}")
+        return Stage(run_stage, stage, lambda **_: (stage,), name=flow, flow_run_name=lambda: f"{stage} {run_label()}")
 
     return decorate
 

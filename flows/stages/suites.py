@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from configs.models import Config, SandboxConfig, SuiteConfig
 from flows.engine.run import Run
 from flows.stages.environments import arms_of
-from flows.stages.handed_on import faster
+from flows.stages.handed_on import commits_of, faster
 from flows.stages.of_dataset import dataset_stage
-from storage.tables import Commit, Instance
+from storage.tables import Instance
 from tasks.sandbox.models import Arm
 from tasks.suites.models import Reference
 from tasks.suites.stage import check_patch, record_suite, refer_suite
@@ -20,19 +19,11 @@ TESTS = "tests"
 """Name of the arm that has the human's tests, where the human's own arm has base's."""
 
 
-@dataclass
-class CheckedPatches:
-    """What is left to be timed, and what is not."""
-
-    arms: dict[str, list[Arm]] = field(default_factory=dict)
-    """Instance -> base, human, and patches that pass, or of which no test tells anything."""
-
-
 @dataset_stage("suites")
 def record_suites(run: Run, config: Config) -> None:
     """Record which of the repository's tests can judge patches to the commits that are proven faster."""
     repo = config.repository.name
-    commits = run.store.rows(Commit, repo, sha=faster(run, config))
+    commits = commits_of(run, config, faster(run, config))
     arms = arms_of(run, config, commits)
     items = {
         c.sha: {
@@ -54,20 +45,20 @@ def check_patches(
     arms: Mapping[str, Sequence[Arm]],
     suite: SuiteConfig,
     sandbox: SandboxConfig,
-) -> CheckedPatches:
-    """Run each instance's tests on its patches. A patch that fails is not timed, one that met a fault neither."""
+) -> dict[str, list[Arm]]:
+    """Run each instance's tests on its patches. Returns instance -> what is left to be timed: base, human, and patches.
+
+    A patch that fails is not timed, one that met a fault neither; a patch of which no test tells anything is.
+    """
     named = {key: {arm.name: arm for arm in found} for key, found in arms.items()}
     tests_from = {key: found.pop(TESTS, found["human"]) for key, found in named.items()}
-    result = CheckedPatches({key: list(found.values()) for key, found in named.items()})
+    left = {key: list(found.values()) for key, found in named.items()}
     rows = {row.instance_id: row for row in instances if row.instance_id in named and row.pass_to_pass}
     if not suite.check_s:
-        return result
+        return left
     references = _refer(run, rows, named, tests_from, suite, sandbox)
     wanted = {
-        f"{key} {arm.name}": (key, arm)
-        for key in references
-        for arm in result.arms[key]
-        if arm.name.startswith("patch:")
+        f"{key} {arm.name}": (key, arm) for key in references for arm in left[key] if arm.name.startswith("patch:")
     }
     checks = run.map(
         STAGE,
@@ -85,10 +76,10 @@ def check_patches(
         if checked is not None:
             run.note(STAGE, item, "dropped" if checked.correct is False else "kept", checked.reason)
         if checked is None or checked.correct is False:
-            result.arms[key].remove(arm)
-    for key in [key for key, found in result.arms.items() if key in references and len(found) <= 2]:
-        del result.arms[key]  # no patch is left that could be timed
-    return result
+            left[key].remove(arm)
+    for key in [key for key, found in left.items() if key in references and len(found) <= 2]:
+        del left[key]  # no patch is left that could be timed
+    return left
 
 
 def _refer(

@@ -9,9 +9,9 @@ from typing import Any
 from configs.models import Config, ScoringConfig
 from flows.engine.run import Run
 from flows.stages.environments import arms_of
-from flows.stages.handed_on import tested
+from flows.stages.handed_on import commits_of, tested
 from flows.stages.of_dataset import dataset_stage
-from storage.tables import Commit, PerfTest
+from storage.tables import PerfTest
 from tasks.timing.gpu import gpus_for
 from tasks.timing.models import Session
 from tasks.timing.stage import time_arms
@@ -23,7 +23,7 @@ def time_commits(run: Run, config: Config) -> None:
     gpus_for(config.timing, config.sandbox)
     repo = config.repository.name
     accepted = tested(run, config)
-    arms = arms_of(run, config, run.store.rows(Commit, repo, sha=list(accepted)))
+    arms = arms_of(run, config, commits_of(run, config, list(accepted)))
     owner = {test_id: sha for sha, test_ids in accepted.items() if sha in arms for test_id in test_ids}
     tests = {test.test_id: test for test in run.store.rows(PerfTest, repo)} if owner else {}
     items = {

@@ -26,6 +26,9 @@ class Built(Result):
     """Empty when all went well; a note when it works with a reservation; else what failed, in one line."""
     log: str | None = None
     """The log of every attempt, relative to the work folder; None if nothing was tried."""
+    fault: bool = False
+    """Of a failure: whether it says something about this machine (no time left, a missing program or library), so that
+    trying again later or elsewhere could help. A failure without it is a finding about the commit."""
 
 
 class CheckedOut(Result):

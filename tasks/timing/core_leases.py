@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from storage.ids import content_hash
+from tasks.timing.holders import Patience
 
 CORES_PER_SESSION = 2
 """Sets of processes alternate between this many cores, so that no verdict hangs on one core's neighbours."""
@@ -67,6 +68,7 @@ def leased_cores(
     available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     groups = core_groups(available, max(wanted, CORES_PER_SESSION))
     folder = folder or Path(tempfile.gettempdir())
+    patience = Patience()
     while True:
         for group in groups:
             with ExitStack() as held:
@@ -76,6 +78,9 @@ def leased_cores(
                     continue
                 yield group
                 return
+        patience.tell(
+            [folder / f"{name}.lock" for name in (*(f"isobench-core-{core}" for core in available), *devices)]
+        )
         time.sleep(RESERVE_PATIENCE_S if reserve else PATIENCE_S)
 
 

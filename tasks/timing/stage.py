@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from threading import Event, Thread
 from typing import Any
 
 import httpx
 from prefect import get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
-from prefect.concurrency.sync import concurrency
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
+from prefect.exceptions import MissingContextError, ObjectAlreadyExists
+from prefect.logging import get_run_logger
 from prefect.settings import get_current_settings
 
 from configs.models import SandboxConfig, ScoringConfig, TimingConfig
@@ -24,17 +25,14 @@ from tasks.decorators import stage_task
 from tasks.sandbox.models import Arm, SandboxError
 from tasks.sandbox.probe.session import Dialect
 from tasks.timing.core_leases import Busy, Reserve
+from tasks.timing.holders import told_of_waiting
 from tasks.timing.models import Session
 from tasks.timing.session import run_session
 
 LEASE_S = 60
-"""A slot is leased for the least that Prefect grants and renewed while it is held. A killed holder's is free again when
-the lease has run out and the server has noticed, which it looks for every 15 s."""
-
-# Prefect logs each refusal as an error, and we ask twice a second; what is really wrong is raised to us as well.
-logging.getLogger("prefect._internal.concurrency").addFilter(
-    lambda record: "ConcurrencySlotAcquisitionWithLeaseService" not in record.getMessage()
-)
+"""Seconds after which a slot that nobody renews is free again, by arithmetic of the server's database alone: whatever
+is killed or restarted, server, worker or flow, no later session waits longer."""
+RENEW_EVERY_S = 15
 
 
 def _key(_: Any, parameters: dict[str, Any]) -> str:
@@ -62,6 +60,11 @@ def _outside_fault(error: object) -> bool:
     return isinstance(error, SandboxError | httpx.HTTPError)
 
 
+def _log_waiting(holders: str) -> None:
+    with suppress(MissingContextError):
+        get_run_logger().info("waits for cores held by %s", holders)
+
+
 def _reserve() -> Reserve | None:
     """How to take slots from the user's Prefect server; None without one (a temporary one serves one command only)."""
     if os.environ.get(TEMPORARY_SERVER) or not get_current_settings().api.url:
@@ -74,30 +77,65 @@ def _slots(names: Sequence[str]) -> Iterator[None]:
     """One slot of each global concurrency limit, all or none: raises Busy.
 
     Limits that are missing are created, with one slot; setting one to 0 in Prefect keeps sessions off that core or GPU.
+    Not a lease of Prefect's: its server keeps those in memory, and after a restart their slots would be taken for good.
     """
     for name in names:
         _create(str(get_current_settings().api.url), name)
-    held = concurrency(
-        list(names), max_retries=0, lease_duration=LEASE_S, strict=True, raise_on_lease_renewal_failure=False
-    )
-    try:
-        held.__enter__()
-    except Exception as error:
-        cause = error.__cause__
-        if not isinstance(cause, httpx.HTTPError):
+    with get_client(sync_client=True) as client:
+        try:
+            client.increment_concurrency_slots(list(names), 1, "concurrency")
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.LOCKED:
+                raise Busy(", ".join(names)) from None
             raise
-        if isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == httpx.codes.LOCKED:
-            raise Busy(", ".join(names)) from None
-        raise cause from error
-    with ExitStack() as stack:
-        stack.push(held.__exit__)
-        yield
+        renewal = _Renewal(names)
+        renewal.start()
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            renewal.stop()
+            with suppress(httpx.HTTPError):  # without its server the slots end by themselves
+                if renewal.holds:
+                    client.release_concurrency_slots(list(names), 1, max(time.monotonic() - started, 0.01))
+
+
+class _Renewal(Thread):
+    """Says to the server, as long as it runs, that slots are in use."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(name="renewal of slots", daemon=True)
+        self._names, self._over = names, Event()
+        self.holds = True
+        """False once the slots ran out between two renewals: another session may have taken them."""
+
+    def stop(self) -> None:
+        """No renewal follows."""
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        """Until it is stopped; a server that is away is asked again."""
+        renewed = time.monotonic()
+        while not self._over.wait(RENEW_EVERY_S):
+            with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
+                for name in self._names:
+                    client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active_slots=1))
+                renewed = time.monotonic()
+            self.holds = self.holds and time.monotonic() - renewed < LEASE_S
 
 
 @lru_cache
 def _create(server: str, name: str) -> None:
-    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+    """A limit of one slot, which decays; one of an earlier release is made so."""
+    decay = 1 / LEASE_S
+    with get_client(sync_client=True) as client:
+        with suppress(ObjectAlreadyExists):
+            client.create_global_concurrency_limit(
+                GlobalConcurrencyLimitCreate(name=name, limit=1, slot_decay_per_second=decay)
+            )
+        if client.read_global_concurrency_limit_by_name(name).slot_decay_per_second != decay:
+            client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(slot_decay_per_second=decay))
 
 
 @stage_task(
@@ -130,17 +168,18 @@ def time_arms(
     An arm that fails, hangs or differs from base is an outcome of the session and not an error. Without
     `results_compared` (the perf test's result says nothing about the work) its arms carry that as a flag.
     """
-    return run_session(
-        repo=repo,
-        instance_id=instance_id,
-        arms=arms,
-        test_id=test_id,
-        script=script,
-        dialect=dialect,
-        timing=timing,
-        scoring=scoring,
-        sandbox=sandbox,
-        store=Store(store, run="timing"),
-        reserve=_reserve(),
-        results_compared=results_compared,
-    )
+    with told_of_waiting(_log_waiting):
+        return run_session(
+            repo=repo,
+            instance_id=instance_id,
+            arms=arms,
+            test_id=test_id,
+            script=script,
+            dialect=dialect,
+            timing=timing,
+            scoring=scoring,
+            sandbox=sandbox,
+            store=Store(store, run="timing"),
+            reserve=_reserve(),
+            results_compared=results_compared,
+        )
