@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from flows.engine.results import StoreResults
 from storage.files import TRAJECTORIES, get, put
 from storage.store import Store, StoreError
 from storage.tables import Funnel
@@ -95,6 +97,16 @@ def test_it_is_compacted_checked_and_measured_like_a_folder(bucket):
     assert list(check(store)) == []
     assert {use.what: (use.parts, use.rows) for use in usage(store)} == {"funnel": (1, 6), "trajectories": (None, None)}
     assert list(orphans(store)) == []  # the trajectory is younger than a day
+
+
+def test_results_of_tasks_are_remembered_there(bucket):
+    results = StoreResults(root=f"{bucket}/six/.cache")
+    record = json.dumps({"metadata": {"serializer": {"type": "isobench"}}, "result": "{}"}).encode()
+    results.write_path("mining.x-1", record)
+    assert results.read_path("mining.x-1") == record
+    assert keys("six/") == ["six/.cache/mining.x-1"]
+    with pytest.raises(FileNotFoundError):
+        results.read_path("mining.x-2")
 
 
 def test_a_bucket_that_is_not_there_is_said_without_a_traceback(bucket):
