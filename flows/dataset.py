@@ -23,6 +23,7 @@ from flows.stages.timing import time_commits
 from flows.summaries import DatasetSummary
 from tasks.reporting.tables import funnel_table
 from tasks.timing.gpu import gpus_for
+from tasks.withdrawing import withdraw
 
 Until = Literal["mining", "apis", "perftests", "timing", "instances"]
 
@@ -56,7 +57,8 @@ def build_dataset(
 
     Raises ConfigError for a bad file, MiningError if the repository cannot be had, GpuError if a GPU is wanted and not
     there. An item that fails is recorded in the funnel and in `DatasetSummary.failures`, and does not stop the others;
-    the flow's run then ends as Failed, and Python gets the summary all the same.
+    the flow's run then ends as Failed, and Python gets the summary all the same. Instances that upstream reverted, or
+    that a later timing finds too slow, are withdrawn.
     """
     with dataset_run(config, store, settings, run_id, retry) as (run, loaded):
         if until in ("timing", "instances"):
@@ -67,6 +69,8 @@ def build_dataset(
                     stage(config=loaded, store=run.store.root, run_id=run.run_id)
             if group == until:
                 break
+        run.funnel.write()
+        withdraw(run.store, loaded.repository.name, [run.run_id])
         run.publish_report()
         summary = _summary(run, loaded, until)
         run.publish_table("funnel", funnel_table(run.rows()), f"What each stage kept and dropped: {summary.repo}")

@@ -8,6 +8,7 @@ import uuid
 
 import fsspec
 
+from storage.parts import puts_whole
 from storage.store import Store, StoreError
 
 TRAJECTORIES, LOGS, PATCHES = "trajectories", "logs", "patches"
@@ -28,6 +29,9 @@ def put(store: Store, folder: str, content: bytes, suffix: str) -> tuple[str, st
         raise StoreError(f"{target} is, or lies in, a link: remove it")
     try:
         if not fs.exists(target):
+            if puts_whole(fs):
+                fs.pipe_file(target, content)
+                return relative, sha
             fs.makedirs(os.path.dirname(target), exist_ok=True)
             temporary = f"{os.path.dirname(target)}/.{uuid.uuid4().hex}.tmp"
             fs.pipe_file(temporary, content)

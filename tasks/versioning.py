@@ -39,7 +39,7 @@ def next_version(store: Store) -> DatasetVersion | None:
 
 def _reasons(store: Store, gone: list[str]) -> dict[str, str]:
     said = {row.instance_id: row for row in store.rows(Withdrawal, instance_id=gone)}
-    return {key: f"{said[key].cause}: {said[key].why}" if key in said else "no longer in the store" for key in gone}
+    return {key: said[key].why if key in said else "no longer in the store" for key in gone}
 
 
 def _changelog(
@@ -52,10 +52,14 @@ def _changelog(
         f"{len(rows)} instances: {len(added)} added, {len(changed)} changed, {len(gone)} withdrawn.",
         "",
     ]
-    lines += [f"- added {for_markdown(key)}: {_speed(by_id[key])}" for key in added]
-    lines += [f"- changed {for_markdown(key)}: {_speed(by_id[key])}" for key in changed]
-    lines += [f"- withdrawn {for_markdown(key)}: {for_markdown(why)}" for key, why in gone.items()]
+    lines += [f"- added {_code(key)}: {_speed(by_id[key])}" for key in added]
+    lines += [f"- changed {_code(key)}: {_speed(by_id[key])}" for key in changed]
+    lines += [f"- withdrawn {_code(key)}: {for_markdown(why)}" for key, why in gone.items()]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _code(name: str) -> str:
+    return f"`{name.replace('`', '')}`"
 
 
 def _speed(row: Instance) -> str:

@@ -22,7 +22,8 @@ def run_refresh(folder: Path, store: str | None, settings: list[str], verbose: b
         say(f"{name}: {len(built.instances)} instances of {built.candidates} candidates")
     _list(summary.withdrawn)
     for version in summary.versions:
-        say(version.changelog.removeprefix("## ").rstrip())
+        counts = f"{len(version.added)} added, {len(version.changed)} changed, {len(version.withdrawn)} withdrawn"
+        say(f"Version {version.number}: {len(version.instances)} instances; {counts}")
     if not summary.versions:
         say("Nothing changed: there is no new version")
     for url in summary.published:
@@ -44,4 +45,4 @@ def run_plan(folder: Path, store: str | None, settings: list[str]) -> int:
 
 def _list(rows: list[Withdrawal]) -> None:
     for row in rows:
-        say(f"{'withdrawn' if row.withdrawn else 'back'}: {row.instance_id}: {row.cause}: {row.why}")
+        say(f"{'withdrawn' if row.withdrawn else 'back'}: {row.instance_id}: {row.why}")

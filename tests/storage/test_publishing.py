@@ -36,6 +36,7 @@ class Hub(ThreadingHTTPServer):
         self.created: list[dict] = []
         self.blobs: dict[str, bytes] = {}
         self.files: dict[str, bytes] = {}
+        self.tags: list[str] = []
         self.refuse: int | None = None
 
 
@@ -66,6 +67,9 @@ class Handler(BaseHTTPRequestHandler):
             self.commit(body)
             url = f"{self.server.endpoint}/datasets/acme/fast/commit/abc"
             return self.answer({"commitUrl": url, "commitOid": "abc", "success": True})
+        if self.path == "/api/datasets/acme/fast/tag/main":
+            self.server.tags.append(json.loads(body)["tag"])
+            return self.answer({})
         return self.answer({"error": f"unknown {self.path}"}, 404)
 
     def commit(self, body: bytes) -> None:
@@ -122,12 +126,17 @@ def instance(number: int, url: str = "https://example.org/acme/logkit.git") -> I
     )  # fmt: skip
 
 
-def run(hub: Hub, store: Store, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
-    """`isobench publish`, in its own process, because the client reads these variables when it is imported."""
-    env = {
+def environment(hub: Hub, token: str) -> dict[str, str]:
+    """The client reads these variables when it is imported: it runs in a process of its own."""
+    return {
         **os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_TOKEN": token, "COLUMNS": "200",
     }  # fmt: skip
+
+
+def run(hub: Hub, store: Store, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+    """`isobench publish`."""
+    env = environment(hub, token)
     config = Path(store.root).parent / "config.yaml"
     config.write_text("repository: {name: acme/logkit}\npublishing: {hub_dataset: acme/fast}\n")
     command = [sys.executable, "-c", "from flows.cli import main; main()", "publish", config, "--store", store.root]
@@ -147,6 +156,27 @@ def test_instances_and_card_arrive_in_one_commit(hub, store):
     assert "| acme/logkit | 3 |" in hub.files["README.md"].decode()
     assert TOKEN not in done.stdout + done.stderr
     assert all(TOKEN.encode() not in content for content in hub.files.values())
+
+
+TAGGED = """
+import sys
+from datetime import UTC, datetime
+from pydantic import SecretStr
+from configs.models import PublishingConfig
+from storage.exchange.hub import publish
+from storage.store import Store
+from storage.tables import DatasetVersion
+at = datetime(2026, 1, 1, tzinfo=UTC)
+version = DatasetVersion(number=7, at=at, instances=[], contents=[], changelog="## Version 7\\n\\n- added x\\n")
+publish(Store(sys.argv[1]), PublishingConfig(hub_dataset="acme/fast"), SecretStr(sys.argv[2]), version=version)
+"""
+
+
+def test_a_version_is_tagged_and_its_card_says_what_changed(hub, store):
+    command = [sys.executable, "-c", TAGGED, store.root, TOKEN]
+    subprocess.run(command, env=environment(hub, TOKEN), check=True, capture_output=True)
+    assert hub.tags == ["v7"]
+    assert hub.files["README.md"].decode().endswith("under their licences.\n\n## Version 7\n\n- added x\n")
 
 
 def test_a_refused_token_is_the_users_to_mend(hub, store):
