@@ -15,6 +15,7 @@ from prefect.logging import get_run_logger
 from pydantic import BeforeValidator
 
 from configs.errors import UserError
+from configs.escaping import for_markdown
 from configs.loading import load_config
 from configs.models import Config
 from configs.secrets import load_secrets
@@ -130,7 +131,9 @@ def _conclude(store: Store, group: Loaded, summary: RefreshSummary, all_read: bo
     if version is not None:
         store.append([version])
         summary.versions.append(version)
-        create_markdown_artifact(version.changelog, key="dataset-version", description=f"Version {version.number}")
+        create_markdown_artifact(
+            version.changelog, key="dataset-version", description=for_markdown(f"Version {version.number}")
+        )
         get_run_logger().info("%s", version.changelog)
     _publish(store, group, summary)
     try:

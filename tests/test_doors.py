@@ -34,7 +34,7 @@ CALLS = {
     "to_csv": set(),
     "create_table_artifact": {"flows/engine/run.py"},
     "create_progress_artifact": {"flows/engine/progress.py"},
-    "create_markdown_artifact": {"flows/engine/again.py"},
+    "create_markdown_artifact": {"flows/engine/again.py", "flows/refresh.py"},
     "create_link_artifact": set(),
     "create_image_artifact": set(),
 }

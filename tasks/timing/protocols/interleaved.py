@@ -188,7 +188,7 @@ class Runner:
         race = self.race
         reference = None
         for used, order in self._groups(processes):
-            spare = max([race.numbers.get(name, race.number) for name in order], default=1) - race.number
+            spare = max([race.numbers.get(name, race.number) for name in order], default=race.number) - race.number
             heat = Heat(
                 process=self._sets - 1,
                 round=self._rounds,
