@@ -72,20 +72,19 @@ def _summary(run: Run, evaluation: Evaluation) -> EvaluationSummary:
         unattempted=len(evaluation.instances) - len(tried), predictions=sum(map(len, attempts.values())),
         statuses=Counter(row.status for row in scores), opt_at_k=run.memory.get("opt_at_k", []),
         problems=[*evaluation.problems, *run.memory.get("problems", [])],
-        missing=[*run.missing, *_missing(evaluation, tried, scores)],
+        missing=[*run.missing, *_missing(evaluation.instances, tried, scores, bool(evaluation.files))],
         forgiven=sum(row.stage == "checkouts" and row.outcome == "kept" for row in run.rows()),
     )  # fmt: skip
 
 
-def _missing(evaluation: Evaluation, tried: list[Instance], scores: list[Score]) -> list[str]:
-    """What an evaluation was asked for and did not do, each with the reason."""
-    if not evaluation.instances:
+def _missing(instances: list[Instance], tried: list[Instance], scores: list[Score], named: bool = True) -> list[str]:
+    """What an evaluation was asked for and did not do, each with the reason; `named`: whether any file was."""
+    if not instances:
         return ["the dataset holds no instance that can be used: nothing was timed"]
-    if not evaluation.files:
+    if not named:
         return ["no file of predictions was named: nothing was timed"]
     if not tried:
-        count = len(evaluation.instances)
-        return [f"no prediction is for one of the {count} instances of the dataset: nothing was timed"]
+        return [f"no prediction is for one of the {len(instances)} instances of the dataset: nothing was timed"]
     untimed = Counter(row.reason for row in scores if row.status == "not_timed")
     found = [f"{count} predictions were not timed: {reason}" for reason, count in sorted(untimed.items())]
     if scores and untimed.total() == len(scores):

@@ -15,6 +15,14 @@ NAMED = 10
 """Faults that a message lists."""
 
 
+class NotAll(RuntimeError):
+    """What a failed flow's state holds: Prefect wants an error there."""
+
+    def __init__(self, message: str, summary: Summary) -> None:
+        super().__init__(message)
+        self.summary = summary
+
+
 def state_of(summary: Summary) -> State[Any]:
     """Failed if something met a fault or is missing, else Completed; with a message that lists it, and the summary."""
     if summary.exit_code == 0:
@@ -30,19 +38,19 @@ def state_of(summary: Summary) -> State[Any]:
     if old:
         parts.append(f"{_counted(len(old), 'known fault')}: {first_few(old, NAMED)}")
     name = "Failed" if new or summary.lacking else KNOWN
-    return State(type=StateType.FAILED, name=name, message=". ".join(parts), data=summary)
+    message = ". ".join(parts)
+    return State(type=StateType.FAILED, name=name, message=message, data=NotAll(message, summary))
 
 
 def summary_in(state: State[Any]) -> Any:
     """What a flow that ended so hands back: its summary, also of a failed one. Raises what the flow raised."""
-    if state.is_failed():
-        found = state.result(raise_on_failure=False)
-        if isinstance(found, Summary):
-            return found
-    return state.result()
+    found = state.result(raise_on_failure=False)
+    return found.summary if isinstance(found, NotAll) else state.result()
 
 
 def _done(summary: Summary) -> str:
+    if not summary.executed and not summary.cached:
+        return "Nothing to do"
     if not summary.executed:
         return f"Nothing new: {_counted(summary.cached, 'result')} of earlier runs hold"
     return f"{summary.executed} executed, {summary.cached} from the cache"

@@ -51,6 +51,6 @@ class Stage(Recipe):
         """As `Recipe`."""
         if os.environ.get(TEMPORARY_SERVER) and FlowRunContext.get() is not None:
             state = self.fn(*args, **kwargs)
-            return state if return_state else state.data
+            return state if return_state else getattr(state.data, "summary", state.data)
         with tags(*self._tagged(*args, **kwargs)):
             return super().__call__(*args, return_state=return_state, **kwargs)

@@ -85,7 +85,8 @@ def _slots(names: Sequence[str]) -> Iterator[None]:
         try:
             client.increment_concurrency_slots(list(names), 1, "concurrency")
         except httpx.HTTPStatusError as error:
-            if error.response.status_code == httpx.codes.LOCKED:
+            # the second: a limit that the user set to 0 has not even the one that is asked for
+            if error.response.status_code in (httpx.codes.LOCKED, httpx.codes.UNPROCESSABLE_ENTITY):
                 raise Busy(", ".join(names)) from None
             raise
         renewal = _Renewal(names)

@@ -82,6 +82,7 @@ def _score(status: str, reason: str) -> Score:
 def test_each_way_to_have_timed_nothing_is_said() -> None:
     one, timed, patched = [_instance()], _score("ok", ""), _score("patch_failed", "corrupt")
     assert "holds no instance" in _missing([], [], [])[0]
+    assert "no file of predictions" in _missing(one, [], [], named=False)[0]
     assert "no prediction is for one of the 1 instances" in _missing(one, [], [])[0]
     assert _missing(one, one, [timed, patched]) == []
     assert _missing(one, one, [patched]) == []  # an answer: it fails
