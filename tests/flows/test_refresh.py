@@ -17,6 +17,7 @@ import flows.refresh
 from configs.errors import UserError
 from configs.models import Config
 from flows.commands.refresh import run_plan
+from flows.engine.ending import summary_in
 from flows.stages.of_dataset import default_run_id
 from flows.summaries import DatasetSummary, RefreshSummary
 from storage.exchange.hub import PublishError
@@ -31,7 +32,7 @@ Night = dict[str, list[int]]
 
 def refresh(folder: Path) -> RefreshSummary:
     with disable_run_logger():
-        return flows.refresh.refresh.fn(str(folder)).data
+        return summary_in(flows.refresh.refresh.fn(str(folder)))
 
 
 @pytest.fixture(autouse=True)
