@@ -48,8 +48,13 @@ app.add_typer(harbor, name="harbor")
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
-NoKeywordsOption = Annotated[
-    bool, typer.Option("--no-keywords", help="Judge changes by what they do, whatever they say: by their score.")
+KeywordsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--keywords/--no-keywords",
+        help="Take changes whose message holds a performance keyword, or judge all by their score.",
+        show_default="by score, unless CONFIG says mining.use_keywords",
+    ),
 ]
 
 
@@ -75,23 +80,23 @@ def build(
     config: ConfigArgument,
     store: StoreOverride = None,
     settings: SetOption = None,
-    no_keywords: NoKeywordsOption = False,
+    keywords: KeywordsOption = None,
     verbose: VerboseOption = False,
 ) -> int:
     """Build a dataset: every stage from mining to instances."""
-    return _build(config, store, settings, verbose, "instances", no_keywords)
+    return _build(config, store, settings, verbose, "instances", keywords)
 
 
-@app.command(epilog="Example: `isobench mine configs/more-itertools.yaml --no-keywords --set mining.min_score=2`")
+@app.command(epilog="Example: `isobench mine configs/more-itertools.yaml --set mining.min_score=2`")
 def mine(
     config: ConfigArgument,
     store: StoreOverride = None,
     settings: SetOption = None,
-    no_keywords: NoKeywordsOption = False,
+    keywords: KeywordsOption = None,
     verbose: VerboseOption = False,
 ) -> int:
     """Mine the history for candidate changes (and ask the model about them, if there is one)."""
-    return _build(config, store, settings, verbose, "mining", no_keywords)
+    return _build(config, store, settings, verbose, "mining", keywords)
 
 
 @app.command(epilog="Example: `isobench apis configs/more-itertools.yaml`")
@@ -99,11 +104,11 @@ def apis(
     config: ConfigArgument,
     store: StoreOverride = None,
     settings: SetOption = None,
-    no_keywords: NoKeywordsOption = False,
+    keywords: KeywordsOption = None,
     verbose: VerboseOption = False,
 ) -> int:
     """Mine, then find the public APIs that each candidate reaches."""
-    return _build(config, store, settings, verbose, "apis", no_keywords)
+    return _build(config, store, settings, verbose, "apis", keywords)
 
 
 @app.command(epilog="Example: `isobench perftests configs/more-itertools.yaml --set perf_tests.sources=[pytest]`")
@@ -111,11 +116,11 @@ def perftests(
     config: ConfigArgument,
     store: StoreOverride = None,
     settings: SetOption = None,
-    no_keywords: NoKeywordsOption = False,
+    keywords: KeywordsOption = None,
     verbose: VerboseOption = False,
 ) -> int:
     """All stages up to perf tests that passed the gates."""
-    return _build(config, store, settings, verbose, "perftests", no_keywords)
+    return _build(config, store, settings, verbose, "perftests", keywords)
 
 
 @app.command("time", epilog="Example: `isobench time configs/more-itertools.yaml --set timing.budget_s=120`")
@@ -123,11 +128,11 @@ def time_command(
     config: ConfigArgument,
     store: StoreOverride = None,
     settings: SetOption = None,
-    no_keywords: NoKeywordsOption = False,
+    keywords: KeywordsOption = None,
     verbose: VerboseOption = False,
 ) -> int:
     """All stages up to timing base against human."""
-    return _build(config, store, settings, verbose, "timing", no_keywords)
+    return _build(config, store, settings, verbose, "timing", keywords)
 
 
 @app.command(
@@ -351,11 +356,11 @@ def doctor() -> int:
 
 
 def _build(
-    config: Path, store: str | None, settings: list[str] | None, verbose: bool, until: Any, no_keywords: bool
+    config: Path, store: str | None, settings: list[str] | None, verbose: bool, until: Any, keywords: bool | None
 ) -> int:
     from flows.commands.build import run_build
 
-    chosen = [*(settings or []), *(["mining.use_keywords=false"] if no_keywords else [])]
+    chosen = [*(settings or []), *([f"mining.use_keywords={str(keywords).lower()}"] if keywords is not None else [])]
     return run_build(config, store, chosen, verbose, until)
 
 
