@@ -67,6 +67,17 @@ def for_json_line(value: Any) -> str:
     return _NOT_IN_JSON.sub(_in_json, json.dumps(value, ensure_ascii=False))
 
 
+def for_csv(value: object) -> str:
+    """One cell of CSV, quoted where it has to be. What a spreadsheet would take for a formula begins with `'`."""
+    if value is None:
+        return ""
+    text = _visible(value)
+    if isinstance(value, str) and text[:1] in ("=", "+", "-", "@", "\t"):
+        text = f"'{text}"
+    quoted = '"{}"'.format(text.replace('"', '""'))
+    return quoted if any(char in text for char in '",\n\r') else text
+
+
 def for_file_name(text: str, empty: str = "unnamed") -> str:
     """One part of a path on any system: letters, digits, `_`, `.` and `-`; never a device, a parent folder, too long.
 

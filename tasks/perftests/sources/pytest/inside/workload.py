@@ -220,7 +220,7 @@ def fix_examples(test: Any, seed: int) -> None:
     from hypothesis import HealthCheck, Phase, settings
 
     test = getattr(test, "__func__", test)
-    given = getattr(test, "_hypothesis_internal_use_settings", None) or settings.default
+    given: Any = getattr(test, "_hypothesis_internal_use_settings", None) or settings.default
     checks = [check for check in HealthCheck if check.name not in ("return_value", "not_a_test_method")]
     test._hypothesis_internal_use_seed = seed
     test._hypothesis_internal_use_settings = settings(
