@@ -69,10 +69,15 @@ def for_json_line(value: Any) -> str:
     return _NOT_IN_JSON.sub(_in_json, json.dumps(value, ensure_ascii=False))
 
 
-def for_csv(text: object) -> str:
-    """Text for a cell of CSV, quoted or not, that no spreadsheet takes for a formula: such a one gets an apostrophe."""
-    shown = _visible(text)
-    return f"'{shown}" if shown.lstrip(" \t\n").startswith(_FORMULA) else shown
+def for_csv(value: object) -> str:
+    """One cell of CSV, quoted where it has to be. A text that a spreadsheet takes for a formula gets an apostrophe."""
+    if value is None:
+        return ""
+    text = _visible(value)
+    if isinstance(value, str) and text.lstrip(" \t\n").startswith(_FORMULA):
+        text = f"'{text}"
+    quoted = '"{}"'.format(text.replace('"', '""'))
+    return quoted if any(char in text for char in '",\n\r') else text
 
 
 def for_file_name(text: str, empty: str = "unnamed") -> str:

@@ -84,8 +84,8 @@ class MiningConfig(Section):
     """Consider changes before this author date."""
     max_commits: int | None = Field(default=None, gt=0)
     """Consider only this many newest changes. Default: the whole history."""
-    use_keywords: bool = True
-    """Require a performance keyword in the message; false judges by what the diff does."""
+    use_keywords: bool = False
+    """Require a performance keyword in the message. False: judge by message and diff together, by the score."""
     keywords: list[str] = [
         "perf", "performance", "speed up", "speedup", "speed-up", "speeds up", "sped up", "faster", "fast path",
         "optimize", "optimise", "optimized", "optimised", "optimizing", "optimising", "optimization", "optimisation",

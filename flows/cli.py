@@ -52,8 +52,13 @@ app.add_typer(store_commands, name="store")
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
-NoKeywordsOption = Annotated[
-    bool, typer.Option("--no-keywords", help="Judge changes by what they do, whatever they say: by their score.")
+KeywordsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--keywords/--no-keywords",
+        help="Take changes whose message holds a performance keyword, or judge all by their score.",
+        show_default="by score, unless CONFIG says mining.use_keywords",
+    ),
 ]
 
 
@@ -79,13 +84,13 @@ def build(
     config: ConfigArgument,
     store: StoreOverride = None,
     settings: SetOption = None,
-    no_keywords: NoKeywordsOption = False,
+    keywords: KeywordsOption = None,
     only: OnlyOption = None,
     retry: RetryOption = None,
     verbose: VerboseOption = False,
 ) -> int:
     """Build a dataset: every stage from mining to instances, or one of them."""
-    return _build(config, store, settings, verbose, "instances", no_keywords, only, retry)
+    return _build(config, store, settings, verbose, "instances", keywords, only, retry)
 
 
 @app.command(epilog="Example: `isobench refresh nightly --store ./store --dry-run`")
@@ -106,16 +111,16 @@ def refresh(
     return run_refresh(configs, store, settings or [], verbose)
 
 
-@app.command(epilog="Example: `isobench mine configs/more-itertools.yaml --no-keywords --set mining.min_score=2`")
+@app.command(epilog="Example: `isobench mine configs/more-itertools.yaml --set mining.min_score=2`")
 def mine(
     config: ConfigArgument,
     store: StoreOverride = None,
     settings: SetOption = None,
-    no_keywords: NoKeywordsOption = False,
+    keywords: KeywordsOption = None,
     verbose: VerboseOption = False,
 ) -> int:
     """Mine the history for candidate changes (and ask the model about them, if there is one)."""
-    return _build(config, store, settings, verbose, "mining", no_keywords)
+    return _build(config, store, settings, verbose, "mining", keywords)
 
 
 @app.command(epilog="Example: `isobench apis configs/more-itertools.yaml`")
@@ -123,11 +128,11 @@ def apis(
     config: ConfigArgument,
     store: StoreOverride = None,
     settings: SetOption = None,
-    no_keywords: NoKeywordsOption = False,
+    keywords: KeywordsOption = None,
     verbose: VerboseOption = False,
 ) -> int:
     """Mine, then find the public APIs that each candidate reaches."""
-    return _build(config, store, settings, verbose, "apis", no_keywords)
+    return _build(config, store, settings, verbose, "apis", keywords)
 
 
 @app.command(epilog="Example: `isobench perftests configs/more-itertools.yaml --set perf_tests.sources=[pytest]`")
@@ -135,11 +140,11 @@ def perftests(
     config: ConfigArgument,
     store: StoreOverride = None,
     settings: SetOption = None,
-    no_keywords: NoKeywordsOption = False,
+    keywords: KeywordsOption = None,
     verbose: VerboseOption = False,
 ) -> int:
     """All stages up to perf tests that passed the gates."""
-    return _build(config, store, settings, verbose, "perftests", no_keywords)
+    return _build(config, store, settings, verbose, "perftests", keywords)
 
 
 @app.command("time", epilog="Example: `isobench time configs/more-itertools.yaml --set timing.budget_s=120`")
@@ -147,11 +152,11 @@ def time_command(
     config: ConfigArgument,
     store: StoreOverride = None,
     settings: SetOption = None,
-    no_keywords: NoKeywordsOption = False,
+    keywords: KeywordsOption = None,
     verbose: VerboseOption = False,
 ) -> int:
     """All stages up to timing base against human."""
-    return _build(config, store, settings, verbose, "timing", no_keywords)
+    return _build(config, store, settings, verbose, "timing", keywords)
 
 
 @app.command(
@@ -385,13 +390,13 @@ def _build(
     settings: list[str] | None,
     verbose: bool,
     until: Any,
-    no_keywords: bool,
+    keywords: bool | None,
     only: str | None = None,
     retry: list[str] | None = None,
 ) -> int:
     from flows.commands.build import run_build
 
-    chosen = [*(settings or []), *(["mining.use_keywords=false"] if no_keywords else [])]
+    chosen = [*(settings or []), *([f"mining.use_keywords={str(keywords).lower()}"] if keywords is not None else [])]
     return run_build(config, store, chosen, verbose, until, only, retry or [])
 
 

@@ -41,7 +41,7 @@ CALLS = {
 """Name of what is called -> the files that may."""
 IMPORTS = {
     "rich": TERMINAL,
-    "csv": {"flows/commands/formats.py"},
+    "csv": set(),
     "html": {"tasks/environments/dresses.py"},  # takes entities away, and writes none
     "markupsafe": ESCAPING | PAGE,
     "jinja2": PAGE | {"tasks/llm/prompts.py"},

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from configs.escaping import for_csv, for_json_line, for_markdown
-from flows.commands.terminal import show_text
+from flows.commands.terminal import hand_over
 
 Form = Literal["table", "json", "csv", "markdown"]
 
 
 def print_as(form: Form, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Print rows to stdout, all values in full."""
-    show_text(written(form, rows, columns).rstrip("\n"))
+    hand_over(written(form, rows, columns))
 
 
 def written(form: Form, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -23,17 +21,12 @@ def written(form: Form, rows: Sequence[Mapping[str, Any]], columns: Sequence[str
     if form == "json":
         return "".join(f"{for_json_line({name: row[name] for name in columns})}\n" for row in rows)
     if form == "csv":
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_plain(row[name]) for name in columns] for row in rows)
-        return text.getvalue()
+        return "".join(
+            f"{','.join(map(for_csv, line))}\n"
+            for line in (columns, *([row[name] for name in columns] for row in rows))
+        )
     lines = [columns, ["---"] * len(columns), *([_cell(row[name]) for name in columns] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float) else for_csv(value)
 
 
 def _cell(value: Any) -> str:

@@ -64,6 +64,11 @@ def say(message: str) -> None:
     out.print(_indented(for_terminal(message)), soft_wrap=True)
 
 
+def hand_over(text: str) -> None:
+    """A result for another program, on stdout: nothing is wrapped or indented."""
+    print(for_terminal(text), end="")
+
+
 def note(message: str) -> None:
     """How things go, on stderr."""
     err.print(_indented(for_terminal(message)), soft_wrap=True)

@@ -18,7 +18,6 @@ from configs.demo.build import build_demo_repository
 from configs.demo.regenerate import stale_files
 from configs.demo.truth import FOLDER, load_expected, patch_file
 from configs.loading import load_config
-from configs.models import MiningConfig
 from storage.ids import instance_id
 from storage.store import Store
 from storage.tables import Commit
@@ -123,10 +122,11 @@ def test_changes_and_instances_name_each_other() -> None:
 
 
 def test_mining_and_apis_come_to_the_expected_outcomes(arms: Arms, tmp_path: Path) -> None:
-    repository = load_config(FOLDER / "demo.yaml").repository
+    config = load_config(FOLDER / "demo.yaml")
+    repository = config.repository
     store = Store(tmp_path / "store")
     clone = sync_repository(repository.model_copy(update={"url": str(arms.repository)}), store)
-    mine_repository(repository, MiningConfig(), clone.head_sha, store)
+    mine_repository(repository, config.mining.model_copy(update={"keep_new_code": False}), clone.head_sha, store)
     rows = {row.sha: row for row in store.rows(Commit, repository.name)}
     assert set(rows) == {change.sha for change in EXPECTED.changes}
     for change in EXPECTED.changes:

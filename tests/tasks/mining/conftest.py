@@ -81,7 +81,9 @@ class Mining:
 
     def mine(self, **settings: object) -> Mined:
         clone = sync_repository(self.config, self.store)
-        return mine_repository(self.config, MiningConfig.model_validate(settings), clone.head_sha, self.store)
+        return mine_repository(
+            self.config, MiningConfig.model_validate({"use_keywords": True, **settings}), clone.head_sha, self.store
+        )
 
     def row(self, sha: str) -> Commit:
         (row,) = self.store.rows(Commit, NAME, sha=sha)

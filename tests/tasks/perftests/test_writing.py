@@ -131,8 +131,11 @@ def test_without_a_model_the_other_sources_go_on(kit: Kit, store: Store) -> None
     written = write_tests(kit, store, sources=["llm", "pytest"], llm=None, tests_per_commit=1, min_duration_s=0.01)
     assert len(written.accepted) == 1
     assert written.reason == "llm: skipped, no model is configured (section llm)"
-    [row] = rows(store).values()
+    [row] = [row for row in rows(store).values() if row.status == "accepted"]
     assert (row.source, row.api) == ("pytest", "kit.words.Counter.top")
+    others = [row for row in rows(store).values() if row.status == "rejected"]
+    assert len(others) <= 1  # twice as many are offered; one that is not needed is judged, or not even that
+    assert all(row.reason.startswith("choice: accepted, but 1 others looked faster") for row in others)
 
 
 def test_seeded_scripts(kit: Kit, store: Store) -> None:

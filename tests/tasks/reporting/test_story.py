@@ -89,6 +89,8 @@ def test_rows_for_other_programs_are_whole(store: Store) -> None:
     assert row == {"test_id": "t2", "reason": "lines: no changed line runs", "screen_speedup": None, "script": SCRIPT}
     header, values = csv.reader(io.StringIO(written("csv", found.rows, found.columns)))
     assert (header, values[3]) == (found.columns, SCRIPT)
+    formula = [{"reason": "=HYPERLINK(1)", "screen_speedup": -1.5}]
+    assert written("csv", formula, ["reason", "screen_speedup"]).splitlines()[1] == "'=HYPERLINK(1),-1.5"
     lines = written("markdown", found.rows, found.columns).splitlines()
     assert len(lines) == 3  # a text with line breaks takes one line
     assert lines[0] == "| test_id | reason | screen_speedup | script |"

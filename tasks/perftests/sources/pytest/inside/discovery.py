@@ -21,11 +21,12 @@ if "collect" not in globals():  # in a sandbox these texts are one module
 
 ONCE = "it passes only once per set of fixtures: "
 ENOUGH_S = 0.05  # of repetitions, to know how long one call takes
+TIMERS = {signal.ITIMER_REAL: signal.SIGALRM, signal.ITIMER_PROF: signal.SIGPROF}  # tests use the first themselves
 WATCHED = 7  # calls under watch at most: one of them may lose its core for longer than it takes
 
 
-class TooSlow(BaseException):
-    """A test used up its time."""
+class TooSlow(KeyboardInterrupt):
+    """A test used up its time. Neither tests nor what runs them take this for a failure of the test."""
 
 
 def main() -> None:
@@ -46,7 +47,8 @@ def main() -> None:
     FILES.update(request["files"])
     PACKAGES.extend(request["packages"])
     end = time.monotonic() + request["total_s"]
-    signal.signal(signal.SIGALRM, _stop)
+    for number in TIMERS.values():
+        signal.signal(number, _stop)
     try:
         survey = Survey()
         items, problems = collect(request["nodeids"], None, survey)
@@ -60,7 +62,7 @@ def main() -> None:
         if time.monotonic() > end:
             tell(problem="time was up before all tests were tried")
             break
-        signal.setitimer(signal.ITIMER_REAL, request["test_s"])
+        _limit(request["test_s"])
         try:
             targets, root = request["targets"], request["root"]
             if request.get("untraced"):
@@ -72,10 +74,16 @@ def main() -> None:
         except BaseException as error:
             answer = {"why_not": f"{type(error).__name__}: {error}"[:300]}
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            _limit(0)
         tell(nodeid=item.nodeid, **answer)
     answers.close()
     os._exit(0)  # tests may have left threads behind
+
+
+def _limit(seconds: float) -> None:
+    """The time that a test may take from now on; 0: any."""
+    for timer in TIMERS:
+        signal.setitimer(timer, seconds)
 
 
 def _stop(*_: Any) -> None:

@@ -28,6 +28,7 @@ if "KEEPER" not in globals():  # in a sandbox these texts are one module
 
 FILES: dict[str, str] = {}  # path in the suite -> text
 PACKAGES: list[tuple[str, str]] = []  # packages of the project with tests inside: dotted name, path in the suite
+EXAMPLES = 20  # that hypothesis draws in one call at most
 NODEID = ""
 NUMBER = 1  # calls of the test's body in one experiment
 PLACES: list[str] = []  # what is looked at, as `observing.py` names it
@@ -219,13 +220,19 @@ def fix_examples(test: Any, seed: int) -> None:
     from hypothesis import HealthCheck, Phase, settings
 
     test = getattr(test, "__func__", test)
-    given = getattr(test, "_hypothesis_internal_use_settings", None) or settings.default
+    given: Any = getattr(test, "_hypothesis_internal_use_settings", None) or settings.default
     checks = [check for check in HealthCheck if check.name not in ("return_value", "not_a_test_method")]
     test._hypothesis_internal_use_seed = seed
     test._hypothesis_internal_use_settings = settings(
         given, database=None, deadline=None, derandomize=False, suppress_health_check=checks,
-        phases=(Phase.explicit, Phase.generate),
+        phases=(Phase.explicit, Phase.generate), max_examples=min(given.max_examples, EXAMPLES),
     )  # fmt: skip
+
+
+def _run_awaited(item: Any, case: Any) -> None:
+    """A method of unittest.IsolatedAsyncioTestCase, which closes the runner of its loop and keeps it."""
+    case._asyncioRunner = None
+    item.runtest()
 
 
 def _call_of(item: Any) -> Callable[[], Any]:
@@ -233,9 +240,11 @@ def _call_of(item: Any) -> Callable[[], Any]:
     import pytest
 
     function: Any = getattr(item, "obj", None)
+    case = getattr(function, "__self__", None)
+    if hasattr(case, "_asyncioRunner"):
+        return lambda: _run_awaited(item, case)
     if not isinstance(item, pytest.Function) or inspect.iscoroutinefunction(function):
         return item.runtest
-    case = getattr(function, "__self__", None)
     if not isinstance(case, unittest.TestCase):
         arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
         return item.runtest if inspect.isgeneratorfunction(function) else lambda: function(**arguments)
