@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,7 +50,7 @@ _TOO_NEW = re.compile(
     r"No module named '?(imp|asyncore|asynchat|distutils|telnetlib|cgi|pipes|smtpd|lib2to3)\b|getargspec|exc_traceback|"
     r"tp_print|ob_digit|_PyUnicode_Ready|PyUnicode_AS_DATA|PyEval_CallObject|PyThreadState.*has no member|"
     r"has no attribute '(coroutine|findsource_|SafeConfigParser|ImpImporter|readfp|assertEquals|clock|encodestring)'|"
-    r"cannot import name '(Mapping|MutableMapping|escape|coroutine)'|curexc_|_PyCFrame|use_tracing|"
+    r"SyntaxError: |cannot import name '(Mapping|MutableMapping|escape|coroutine)'|curexc_|_PyCFrame|use_tracing|"
     r"required argument .* for deprecated|unexpected keyword argument 'loop'|PyCode_New|"
     r"newest supported Python|only versions? [<>=.\d, ]+ (?:is|are) supported|maximum supported version"
 )
@@ -82,23 +82,39 @@ class Diagnosis:
 
 
 def diagnose(
-    said: str, known: Iterable[str] = (), submodules: Sequence[str] = (), importing: bool = False
+    said: str,
+    known: Collection[str] = (),
+    submodules: Sequence[str] = (),
+    own: Collection[str] = (),
+    importing: bool = False,
 ) -> Diagnosis:
     """Why a build, or an import if `importing`, failed by its last words.
 
     `known` are the names of distributions that the commit itself declares: nothing else is installed on a stranger's
-    word, but for well-known ones.
+    word, but for well-known ones. `own` are the repository's modules: one that is looked for at the top, and lies
+    beside the file that imports it, is Python 2's way to import.
     """
     if "out of time" in said or "out of memory" in said:
         return Diagnosis("time", advice="raise `environment.build_timeout_s`, or build on a larger machine")
-    found = _missing_from_system(said)
-    if found is None and _PYTHON2.search(said):
+    found = _header_of_submodule(said, submodules) or _missing_from_system(said)
+    module = _MODULE.search(said)
+    if found is None and (_PYTHON2.search(said) or (module and module[1] in own)):
         found = Diagnosis("python2", advice="leave it out (`mining.since`): it is written for Python 2")
     found = found or _lacks_submodule(said, submodules)
     if found is None and _TOO_NEW.search(said) and "pkg_resources" not in said:
-        found = Diagnosis("too_new", advice="choose an older `environment.python`")
+        found = Diagnosis(
+            "too_new", advice="choose an older `environment.python`, or leave it out if only Python 2 or 3.7 runs it"
+        )
     found = found or _lacks_module(said, known, importing)
     return found or next(Diagnosis(kind, advice=advice) for kind, pattern, advice in _LAST if pattern.search(said))
+
+
+def _header_of_submodule(said: str, submodules: Sequence[str]) -> Diagnosis | None:
+    """Where a missing header is called like a submodule."""
+    header = _HEADER.search(said)
+    stem = header[1].rpartition("/")[2].partition(".")[0] if header else ""
+    named = [path for path in submodules if stem and path.rpartition("/")[2].startswith(stem)]
+    return _lacks_submodule(named[0], named) if named else None
 
 
 def _lacks_submodule(said: str, submodules: Sequence[str]) -> Diagnosis | None:
