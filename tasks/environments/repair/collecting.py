@@ -45,7 +45,7 @@ class Collected:
         if self.timed_out:
             return f"importing the tests takes longer than {_TIMEOUT_S} s"
         lines = [line.strip() for line in self.said.splitlines() if line.strip()]
-        return (next((line for line in lines if "rror" in line), "") or "".join(lines[-1:]))[:200]
+        return (next((line for line in lines if "Error" in line and "::" not in line), "") or "".join(lines[-1:]))[:200]
 
 
 def test_files(paths: Iterable[str], folder: str) -> list[str]:

@@ -32,7 +32,7 @@ def test_tests_get_what_is_declared_for_them_and_a_pytest_that_starts() -> None:
     files = {
         "pyproject.toml": b"""
 [project.optional-dependencies]
-test = ["hypothesis>=4", "black==19.3b0"]
+test = ["freezegun>=0.3", "pluggy==0.3.1", "black==19.3b0"]
 docs = ["sphinx"]
 [dependency-groups]
 dev = [{include-group = "more"}, "pytest==3.1"]
@@ -41,9 +41,9 @@ more = ["mock"]
         "setup.py": b"setup(tests_require=['pretend'], extras_require={'tests': ['pytest-cov==2.5']})",
         "setup.cfg": b"[options.extras_require]\ntesting =\n    attrs\n    ruff\n",
         "tox.ini": b"[testenv]\ndeps =\n    py27: six\n    -r other.txt\n    {[base]deps}\n",
-        "requirements-test.txt": b"# all\n-e .\nfreezegun==1.0  # pinned\nsomething @ file:///etc\n",
+        "requirements-test.txt": b"# all\n-e .\nresponses==1.0  # pinned\nsomething @ file:///etc\n",
     }
     found = declared_for_tests(files, ".", datetime(2018, 1, 1, tzinfo=UTC))
     assert found == [
-        "mock", "pytest<8", "hypothesis>=4", "pretend", "pytest-cov", "attrs", "freezegun==1.0", "six",
+        "mock", "pytest<8", "freezegun>=0.3", "pluggy", "pretend", "pytest-cov", "attrs", "responses==1.0", "six",
     ]  # fmt: skip

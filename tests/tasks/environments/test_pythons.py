@@ -11,6 +11,7 @@ from tasks.environments.pythons.evidence import evidence_of
 
 POETRY = b'[tool.poetry.dependencies]\npython = "^3.9"\n'
 TRAVIS = b'language: python\npython:\n  - "2.7"\n  - 3.6\n  - 3.8\nenv:\n  - CI=3.10\n'
+CLASSIFIERS = b"Programming Language :: Python :: 3.8\nProgramming Language :: Python :: 3.9"
 WORKFLOW = b"""
 jobs:
   test:
@@ -33,7 +34,7 @@ def _order(files: dict[str, bytes], day: str, folder: str = ".") -> list[str]:
         ({}, "2021-05-01", "3.9"),  # 3.9 is half a year old
         ({}, "2021-01-01", "3.8"),  # 3.9 has been there for three months: few wheels
         ({}, "2012-01-01", "3.8"),
-        ({"setup.py": b"Programming Language :: Python :: 3.8\nProgramming Language :: Python :: 3.9"}, "2020-10-20", "3.9"),
+        ({"setup.py": CLASSIFIERS}, "2020-10-20", "3.9"),
         ({"setup.py": b"'Programming Language :: Python :: 3.12'"}, "2022-05-01", "3.10"),  # not there yet on that day
         ({"setup.cfg": b"[options]\npython_requires = >=3.8,<3.10\n"}, "2024-01-01", "3.9"),
         ({"pyproject.toml": b'[project]\nrequires-python = ">=3.10"\n'}, "2021-10-10", "3.10"),

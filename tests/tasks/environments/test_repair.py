@@ -65,18 +65,25 @@ def _next(said: str, date: datetime, importing: bool = False, **settings: Any) -
 
 def test_one_thing_is_changed_at_a_time() -> None:
     cython = _next("No module named 'Cython'", EARLY)
-    assert cython is not None and cython.settings.build_packages == ["cython<3"]
+    assert cython is not None
+    assert cython.settings.build_packages == ["cython<3"]
     again = _next("No module named 'Cython'", EARLY, build_packages=["cython"])
-    assert again is not None and again.settings.as_of is not None  # then a day on which this Python was usual
+    assert again is not None
+    assert again.settings.as_of is not None
     assert str(again.settings.as_of) == "2022-08-30"
     yaml = _next("No module named 'yaml'", LATE, importing=True)
-    assert yaml is not None and yaml.settings.packages == ["pyyaml"]
+    assert yaml is not None
+    assert yaml.settings.packages == ["pyyaml"]
     fetched = _next("deep/x.c: No such file or directory", LATE)
-    assert fetched is not None and "git submodule update" in fetched.settings.setup_commands[0]
+    assert fetched is not None
+    assert "git submodule update" in fetched.settings.setup_commands[0]
     older = _next("module 'collections' has no attribute 'Mapping'", LATE, importing=True)
-    assert older is not None and older.settings.python == "3.9"
+    assert older is not None
+    assert older.settings.python == "3.9"
     other = _next("what is this", LATE)
-    assert other is not None and other.settings.python == "3.9" and other.settings.as_of is None
+    assert other is not None
+    assert other.settings.python == "3.9"
+    assert other.settings.as_of is None
     assert _next("fatal error: zlib.h: No such file or directory", LATE) is None
     assert _next("SyntaxError: Missing parentheses in call to 'print'", LATE) is None
 
@@ -85,9 +92,11 @@ def test_tests_that_a_pytest_does_not_take_get_an_older_one() -> None:
     found = diagnose("ModuleNotFoundError: No module named 'mock'", importing=True)
     step = Step(EnvironmentConfig(python="3.9", test_packages=["pytest<8", "mocked"]), "first")
     mock = next_for_tests(step, found, "", VERSIONS)
-    assert mock is not None and mock.settings.test_packages == ["pytest<8", "mocked", "mock"]
+    assert mock is not None
+    assert mock.settings.test_packages == ["pytest<8", "mocked", "mock"]
     older = next_for_tests(step, diagnose("x"), "conftest.py: unknown hook", VERSIONS)
-    assert older is not None and older.settings.test_packages == ["pytest<7", "mocked"]
+    assert older is not None
+    assert older.settings.test_packages == ["pytest<7", "mocked"]
     last = Step(older.settings.model_copy(update={"test_packages": ["pytest<5"]}), "last")
     assert next_for_tests(last, diagnose("x"), "conftest.py: unknown hook", VERSIONS) is None
 
@@ -139,5 +148,6 @@ def test_nothing_is_left_untold_when_no_way_leads_to_an_environment(history: Any
     assert "what to do: leave it out" in climbed.built.reason
     old = history.commit({"pyproject.toml": PYPROJECT + 'requires-python = "<3.8"\n'})
     climbed = climb(history.repository, EnvironmentConfig(), SandboxConfig(), old, old, LATE, history.work)
-    assert climbed.tries == [] and "accepts no Python from 3.8 on" in climbed.built.reason
+    assert climbed.tries == []
+    assert "accepts no Python from 3.8 on" in climbed.built.reason
     assert not climbed.built.fault
