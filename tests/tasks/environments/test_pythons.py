@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tasks.environments.pythons.choosing import choices
+from tasks.environments.images import choices_of_images
+from tasks.environments.pythons.choosing import Choice, choices
 from tasks.environments.pythons.evidence import evidence_of
+from tasks.sandbox.docker.engine import connect
 
 POETRY = b'[tool.poetry.dependencies]\npython = "^3.9"\n'
 TRAVIS = b'language: python\npython:\n  - "2.7"\n  - 3.6\n  - 3.8\nenv:\n  - CI=3.10\n'
@@ -64,3 +66,22 @@ def test_a_commit_that_accepts_no_python_with_which_anything_is_timed_has_no_cho
 def test_a_broken_file_says_nothing(broken: bytes) -> None:
     files = dict.fromkeys(["pyproject.toml", "setup.cfg", "setup.py", "tox.ini", ".travis.yml"], broken)
     assert _order(files, "2021-05-01")[0] == "3.9"
+
+
+@pytest.mark.docker
+def test_in_docker_the_images_that_are_there_decide(docker_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = [Choice(minor, "") for minor in (12, 10, 8)]
+    client = connect()
+    client.api.tag(docker_image, "isobench-test-pythons", "3.10")
+    try:
+        monkeypatch.setenv("ISOBENCH_IMAGE", "isobench-test-pythons:{python}")
+        assert [choice.minor for choice in choices_of_images(wanted, "unused")] == [10]
+        # none is there: the first stays, so that its name is in the error
+        assert [choice.minor for choice in choices_of_images(wanted[:1], "unused")] == [12]
+        monkeypatch.setenv("ISOBENCH_IMAGE", "isobench-test-pythons:3.10")
+        assert [choice.minor for choice in choices_of_images(wanted, "unused")] == [10]
+        monkeypatch.delenv("ISOBENCH_IMAGE")
+        assert choices_of_images(wanted, "somebody/image") == []  # its Python is not known
+    finally:
+        client.api.remove_image("isobench-test-pythons:3.10")
+        client.close()
