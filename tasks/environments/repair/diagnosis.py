@@ -102,9 +102,7 @@ def diagnose(
         found = Diagnosis("python2", advice="leave it out (`mining.since`): it is written for Python 2")
     found = found or _lacks_submodule(said, submodules)
     if found is None and _TOO_NEW.search(said) and "pkg_resources" not in said:
-        found = Diagnosis(
-            "too_new", advice="choose an older `environment.python`, or leave it out if only Python 2 or 3.7 runs it"
-        )
+        found = Diagnosis("too_new", advice="choose an older `environment.python`")
     found = found or _lacks_module(said, known, importing)
     return found or next(Diagnosis(kind, advice=advice) for kind, pattern, advice in _LAST if pattern.search(said))
 

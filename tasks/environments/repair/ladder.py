@@ -16,7 +16,7 @@ from tasks.environments.checking_out import check_out
 from tasks.environments.dates import landed
 from tasks.environments.images import choices_of_images
 from tasks.environments.models import Built
-from tasks.environments.pythons.choosing import Choice
+from tasks.environments.pythons.choosing import OLDEST, Choice
 from tasks.environments.repair.collecting import Collected, collect, test_files
 from tasks.environments.repair.diagnosis import Diagnosis, diagnose
 from tasks.environments.repair.knowledge import Known, known_of
@@ -157,8 +157,11 @@ class _Ladder:
         found = diagnose(
             said, self.known.names, self.known.submodules, self.known.modules if importing else (), importing
         )
+        if found.kind == "too_new" and built.settings is not None and built.settings.python == f"3.{OLDEST}":
+            advice = f"leave it out (`mining.since`): only Python 2 or one older than 3.{OLDEST} runs it"
+            return Diagnosis("python2", advice=advice)
         if self.known.conda and found.kind == "unknown":
-            advice = f"install what {self.known.conda} lists by `environment.packages`: the project is made for conda"
+            advice = f"put what {self.known.conda} lists into `environment.packages`: the project is made for conda"
             return Diagnosis("unknown", advice=advice)
         return found
 

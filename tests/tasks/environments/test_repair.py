@@ -39,7 +39,7 @@ EARLY, LATE = datetime(2018, 3, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
         ("because the current Python version (3.8.1) does not satisfy Python>=3.9", "python", "environment.python"),
         ("error: No solution found when resolving dependencies", "no_release", "environment.as_of"),
         ("a.c:1:10: fatal error: deep.h: No such file or directory", "submodule", "lib/deep"),
-        ("  File 'x.py', line 3\nSyntaxError: invalid syntax", "too_new", "Python 2"),
+        ("  File 'x.py', line 3\nSyntaxError: invalid syntax", "too_new", "older"),
         ("cc: error: lib/deep/a.c: No such file or directory", "submodule", "lib/deep"),
         ("out of time after 900 s", "time", "build_timeout_s"),
         ("something else", "unknown", "log"),
@@ -146,6 +146,11 @@ def test_nothing_is_left_untold_when_no_way_leads_to_an_environment(history: Any
     assert climbed.built.environment is None
     assert [(row.outcome, row.kind, row.fault) for row in climbed.tries] == [("failed", "python2", False)]
     assert "what to do: leave it out" in climbed.built.reason
+    early = history.commit(
+        {"src/tinylib/__init__.py": "from collections import NeverThere\n"}, committer="2018-01-01T12:00:00Z"
+    )
+    climbed = climb(history.repository, EnvironmentConfig(), SandboxConfig(), early, early, EARLY, history.work)
+    assert "only Python 2 or one older than 3.8" in climbed.built.reason
     old = history.commit({"pyproject.toml": PYPROJECT + 'requires-python = "<3.8"\n'})
     climbed = climb(history.repository, EnvironmentConfig(), SandboxConfig(), old, old, LATE, history.work)
     assert climbed.tries == []
