@@ -130,7 +130,8 @@ class _Ladder:
             self.foreign_rows,
         )  # fmt: skip
         built = built.model_copy(update={"settings": step.settings})
-        self.first = self.first or built
+        if self.first is None or self.first.reason.startswith("no Python"):  # that is less than what a build says
+            self.first = built
         if built.environment is None:
             found = self._diagnose(built)
             if built.reason.startswith("no Python"):
