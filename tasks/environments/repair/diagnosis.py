@@ -38,12 +38,13 @@ _PROGRAM = re.compile(
     r"(?:Unable to find|requires|Is) [`'\"]?(cargo|rustc|gfortran|cmake|swig|pkg-config)\b)",
     re.MULTILINE,
 )
-_MODULE = re.compile(r"No module named '?([\w.]+)'?")
+_MODULE = re.compile(r"No module named '?([\w.]+)'?|(?:needs|[Ii]nstall|requires) (?P<cython>Cython)\b")
 _PYTHON2 = re.compile(
     r"Missing parentheses in call to '(print|exec)'|multiple exception types must be parenthesized|"
     r"name '(unicode|basestring|xrange|raw_input|long|unichr|reduce)' is not defined|"
     r"No module named '?(StringIO|cStringIO|urllib2|urlparse|ConfigParser|Queue|__builtin__|cPickle|htmlentitydefs)\b|"
-    r"use_2to3|'dict' object has no attribute 'iteritems'|invalid syntax.*\n?.*except \w+, \w+:"
+    r"PyMethod_GET_CLASS|PyString_\w+|PyInt_\w+|Py_InitModule|"
+    r"'dict' object has no attribute 'iteritems'|invalid syntax.*\n?.*except \w+, \w+:"
 )
 _TOO_NEW = re.compile(
     r"cannot import name '\w+' from 'collections'|module 'collections' has no attribute|longintrepr\.h|"
@@ -127,9 +128,10 @@ def _lacks_module(said: str, known: Iterable[str], importing: bool) -> Diagnosis
     module = _MODULE.search(said)
     if module is None:
         return None
-    name = distribution_of(module[1], known) or ""
-    what = name or module[1].partition(".")[0]
-    advice = f"add what has the module {module[1]} to `environment.packages` ({what}?)"
+    missing = module[1] or module["cython"]
+    name = distribution_of(missing, known) or ""
+    what = name or missing.partition(".")[0]
+    advice = f"add what has the module {missing} to `environment.packages` ({what}?)"
     return Diagnosis("module" if importing else "build_module", name, advice)
 
 

@@ -31,6 +31,8 @@ EARLY, LATE = datetime(2018, 3, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
         ("/usr/bin/ld: cannot find -lgsl: No such file", "system", "libgsl-dev"),
         ("sh: 1: gfortran: not found", "system", "apt-get install gfortran"),
         ("ModuleNotFoundError: No module named 'Cython.Build'", "build_module", "cython"),
+        ("ImportError: Building from VCS needs Cython. Install Cython", "build_module", "cython"),
+        ("a.h:683:53: error: 'PyMethod_GET_CLASS' was not declared in this scope", "python2", "Python 2"),
         ("ModuleNotFoundError: No module named 'declared_one'", "build_module", "declared-one"),
         ("ModuleNotFoundError: No module named 'sneaky'", "build_module", "sneaky?"),
         ("SyntaxError: Missing parentheses in call to 'print'", "python2", "Python 2"),
