@@ -30,7 +30,7 @@ _HIDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206
 _UNHELD = "without bubblewrap, as you, for"
 _NO_HISTORY = ("hooks", "logs", "lfs", "modules")
 """Of a repository's own folder what no clone gets."""
-_ORDINARY_IMAGE = re.compile(r"(docker\.io/)?(library/)?python:[\w.-]+")
+_ORDINARY_IMAGE = re.compile(r"(docker\.io/)?(library/)?python:[\w.{}-]+")
 
 
 class NotTrusted(UserError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -123,6 +123,7 @@ def _arrow_type(annotation: Any) -> pa.DataType:
         float: pa.float64(),
         bool: pa.bool_(),
         datetime: pa.timestamp("us", tz="UTC"),
+        date: pa.date32(),
     }
     if annotation in simple:
         return simple[annotation]

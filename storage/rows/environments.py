@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -28,8 +27,8 @@ class EnvironmentTry(Row):
     """What was done differently from the try before, and why; of the first, why this Python."""
     python: str
     """Version, as uv understands it."""
-    as_of: date | None = None
-    """Day of the dependencies, if it is not the commit's."""
+    as_of: str = ""
+    """Day of the dependencies, e.g. `2020-08-30`, if it is not the commit's."""
     packages: list[str] = Field(default_factory=list)
     """Requirements beside the project's own."""
     build_packages: list[str] = Field(default_factory=list)

@@ -13,16 +13,14 @@ from filelock import FileLock
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.ids import content_hash
-from tasks.environments.checking_out import check_out
 from tasks.environments.dates import Landed, landed
 from tasks.environments.identity import cut_off, declaring, environment_id, installs_nothing, shape_of
 from tasks.environments.images import DockerRunner, image_exists, image_id
-from tasks.environments.importing import failing_import, project_names
 from tasks.environments.installing import Installed, Installer, Request
 from tasks.environments.models import Built
 from tasks.environments.native import native_of
 from tasks.environments.projects.finding import MANIFEST, project_folder
-from tasks.environments.proving import foreign_code
+from tasks.environments.proving import unusable
 from tasks.environments.records import Record, environment_folder, is_compiled, read_record
 from tasks.environments.runners import LocalRunner, Place, Runner
 from tasks.environments.settling import Unsettled, settle, settle_downloads
@@ -131,28 +129,10 @@ def build_environment(
     for sha, what in ((base_sha, "base"), (head_sha, "human")):
         if what == "human" and not has_commit(clone, sha):
             continue
-        if reason := _unusable(repository, environment, sandbox, record, sha, what, work):
+        if reason := unusable(repository, environment, sandbox, record, sha, what, work):
             return Built(environment=None, reason=reason, log=log)
     reason = "; ".join(filter(None, [record.reason, when.note]))
     return Built(environment=record.environment, reason=reason, log=log)
-
-
-def _unusable(
-    repository: RepositoryConfig, environment: EnvironmentConfig, sandbox: SandboxConfig, record: Record, sha: str,
-    what: str, work: Path,
-) -> str:  # fmt: skip
-    """Why a commit has no arm of its own in an environment, or does not import; empty if all is well."""
-    checked = check_out(repository, environment, record.environment, sandbox, sha, what, None, work)
-    if checked.arm is None:
-        return f"{what} commit: {checked.status}: {checked.reason}"
-    known = record.layout.imports
-    imports = project_names(work / checked.arm.checkout, checked.arm.import_paths, known)
-    if problem := foreign_code(checked.arm, imports, sandbox, work):
-        return f"{what} commit: {problem}"
-    if problem := failing_import(checked.arm, known, repository.name, sandbox, work):
-        chosen = f" (with Python {environment.python}: environment.python chooses another)"
-        return f"{what} commit does not import: {problem}" + (chosen if sandbox.kind == "local" else "")
-    return ""
 
 
 def _dated(reason: str, cut_off: str | None, when: Landed) -> str:

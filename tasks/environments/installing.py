@@ -9,21 +9,14 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, field
-from typing import Any
 
 from tasks.environments.commands import adoption, command_line, new_token, outcome
+from tasks.environments.projects.requirements import TOOLS, build_requirements
+from tasks.environments.repair.causes import cause, cut
 from tasks.environments.runners import Ran, Runner, shown
 
 _LATER = "2100-01-01T00:00:00Z"
 _BUILDERS = ("setuptools", "wheel")
-TOOLS = (
-    "pytest", "pluggy", "iniconfig", "exceptiongroup", "tomli", "py", "packaging", "pygments", "colorama", "attrs",
-    "typing-extensions", "importlib-metadata", "zipp", "pytest-asyncio", "pytest-cov", "coverage", "pytest-mock",
-    "pytest-xdist", "execnet", "pytest-timeout", "pytest-benchmark", "py-cpuinfo", "pytest-codspeed", "hypothesis",
-    "sortedcontainers", "backports-asyncio-runner", *_BUILDERS,
-)  # fmt: skip
-"""What runs tests, and what that needs itself: no release of the day may start on the chosen Python, so the newest that
-does is taken. What is installed already, as a dependency of the day, stays."""
 _FAULTS = re.compile(
     r"dns error|failed to lookup address|connection (refused|reset)|timed out|network unreachable|operation timed out|"
     r"HTTP status (server error|client error \((429|408))|503 Service",
@@ -163,7 +156,7 @@ class Installer:
                 return self._failed("the project cannot be built, and its declared dependencies cannot be installed")
             if any(name in request.declared for name in ("pyproject.toml", "setup.py", "setup.cfg")):
                 result.reason = "the project cannot be built: only its declared dependencies are installed"
-        builders = _build_requirements(request.declared) if request.compiled else []
+        builders = build_requirements(request.declared) if request.compiled else []
         if builders and not self._resolve(builders, todays_setuptools=True):
             return self._failed("what builds the project cannot be installed")
         return result
@@ -173,7 +166,7 @@ class Installer:
         runner = self.runner
         here = []
         if self.request.build_packages:
-            asked = [*_build_requirements(self.request.declared), *self.request.build_packages]
+            asked = [*build_requirements(self.request.declared), *self.request.build_packages]
             if not self._resolve(asked, todays_setuptools=True):
                 return None
             here = ["--no-build-isolation"]
@@ -257,7 +250,7 @@ class Installer:
         if ended.failed is not None:
             self._last = Ran(ended.ran.code, ended.said, 0)
             kind = "setup" if ended.failed < len(request.setup_commands) else "install"
-            return self._failed(f"{kind} command fails: {_cut(commands[ended.failed])}")
+            return self._failed(f"{kind} command fails: {cut(commands[ended.failed])}")
         if ended.virtual_env == runner.environment and not request.install_commands:
             return None
         if not self._step(adoption(runner, ended.virtual_env)).ok:
@@ -285,7 +278,7 @@ class Installer:
 
     def _failed(self, what: str) -> Installed:
         self.result.ok = False
-        detail = "out of time" if self._last.code == 124 else _cause(self._last.output) or self._last.last_line
+        detail = "out of time" if self._last.code == 124 else cause(self._last.output) or self._last.last_line
         self.result.reason = f"{what}: {detail}"
         self.result.fault = self._last.code == 124
         return self.result
@@ -294,43 +287,3 @@ class Installer:
 def _todays(names: tuple[str, ...]) -> list[str]:
     """Options by which these packages are of any day."""
     return [f"--exclude-newer-package={name}={_LATER}" for name in names]
-
-
-def _cut(command: str) -> str:
-    """A command for a message."""
-    text = command.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= 500 else f"{text[:500]}..."
-
-
-def _cause(output: str) -> str:
-    """What the output says went wrong, in one line of at most 300 characters."""
-    lines = [re.sub(r"^[\s│╰├─▶×┬·]+", "", line).strip() for line in output.splitlines()]
-    lines = [line for line in lines if line]
-    marked = [
-        index
-        for index, line in enumerate(lines)
-        if re.match(r"(error|fatal|E|cause|\w*(Error|Exception|Exit))\b:?", line) or "Because" in line
-    ]
-    if not marked:
-        return lines[-1][:300] if lines else ""
-    start = marked[0]
-    if lines[start].startswith("error: subprocess-exited-with-error") and "[end of output]" in lines:
-        # pip shows what another program said, and the reason stands in that
-        shown = lines[start + 1 : lines.index("[end of output]")]
-        said = [line for line in shown if re.match(r"(ERROR|error|fatal|\w*(Error|Exception))\b", line)]
-        if said:
-            return f"{shown[0]} {said[-1]}"[:300]
-    return " ".join(lines[start : start + 4])[:300]
-
-
-def _build_requirements(declared: dict[str, bytes]) -> list[str]:
-    """What the project's build system asks for; setuptools and wheel where it says nothing."""
-    try:
-        system: dict[str, Any] = tomllib.loads(declared.get("pyproject.toml", b"").decode()).get("build-system", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        system = {}
-    asked = [text for text in system.get("requires", []) if isinstance(text, str)]
-    if str(system.get("build-backend", "setuptools")).startswith("setuptools"):
-        named = {re.split(r"[^\w.-]", text, maxsplit=1)[0].lower() for text in asked}
-        asked += [more for more in ("setuptools<70", "wheel") if more.split("<")[0] not in named]
-    return asked

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from configs.models import SandboxConfig
+from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
+from tasks.environments.checking_out import check_out
+from tasks.environments.importing import failing_import, project_names
 from tasks.environments.inside import own_modules
+from tasks.environments.records import Record
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import ARM_DIR, Arm
 
@@ -50,3 +53,21 @@ def foreign_code(arm: Arm, imports: list[str], sandbox: SandboxConfig, work: Pat
         name, file = answer.stale[0]
         return f"{name} has byte code in the repository ({file}), which may be run instead of its source"
     return None
+
+
+def unusable(
+    repository: RepositoryConfig, environment: EnvironmentConfig, sandbox: SandboxConfig, record: Record, sha: str,
+    what: str, work: Path,
+) -> str:  # fmt: skip
+    """Why a commit has no arm of its own in an environment, or does not import; empty if all is well."""
+    checked = check_out(repository, environment, record.environment, sandbox, sha, what, None, work)
+    if checked.arm is None:
+        return f"{what} commit: {checked.status}: {checked.reason}"
+    known = record.layout.imports
+    imports = project_names(work / checked.arm.checkout, checked.arm.import_paths, known)
+    if problem := foreign_code(checked.arm, imports, sandbox, work):
+        return f"{what} commit: {problem}"
+    if problem := failing_import(checked.arm, known, repository.name, sandbox, work):
+        chosen = f" (with Python {environment.python}: environment.python chooses another)"
+        return f"{what} commit does not import: {problem}" + (chosen if sandbox.kind == "local" else "")
+    return ""

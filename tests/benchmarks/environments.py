@@ -96,6 +96,13 @@ def _collected(
     return collect(arm, files, sandbox, work) if arm else None
 
 
+def results_of(file: Path) -> list[dict[str, Any]]:
+    """What is known so far, without what the network or the machine prevented."""
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    found = {(row["repo"], row["sha"]): row for row in rows if row["outcome"] != "fault"}
+    return sorted(found.values(), key=lambda row: (row["repo"].lower(), row["rank"]))
+
+
 def table(results: list[dict[str, Any]]) -> Table:
     """Per repository: how many have an environment, and why the others have none."""
     shown = Table("repository", "candidates", "environments", "with tests", "Pythons", "tries", "seconds")
@@ -126,21 +133,18 @@ def main() -> None:
     options = parser.parse_args()
     console = Console(width=160)
     file = options.table or options.work / f"{options.fixed or 'auto'}.jsonl"
-    results = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     if options.table is None:
-        done = {(result["repo"], result["sha"]) for result in results if result["outcome"] != "fault"}
-        results = [result for result in results if (result["repo"], result["sha"]) in done]
         options.work.mkdir(parents=True, exist_ok=True)
         sandbox = SandboxConfig(kind=options.sandbox)
         for row in candidates(options.per, options.only):
-            if (row["repo"], row["sha"]) in done:
-                continue
+            if (row["repo"], row["sha"]) in {(done["repo"], done["sha"]) for done in results_of(file)}:
+                continue  # maybe by another process, which is about other repositories
             result = measure(row, options.clones, options.work.resolve(), options.fixed, sandbox)
-            results.append(result)
             with file.open("a") as out:
                 out.write(json.dumps(result) + "\n")
             said = f"{row['repo']} {row['sha'][:10]} {result['outcome']} {result['seconds']:.0f} s {result['reason']}"
             console.print(said, markup=False, highlight=False)
+    results = results_of(file)
     console.print(table(results))
     for result in results:
         if result["outcome"] != "ok":

@@ -37,7 +37,8 @@ def _repository(folder: Path) -> str:
 def test_environments_that_fail_and_lines_that_are_bad_are_said(tmp_path: Path, isobench: Isobench) -> None:
     sha = _repository(tmp_path / "lib")
     instance = {"instance_id": "me__lib-1", "repo": "me/lib", "repo_url": str(tmp_path / "lib"), "base_commit": sha,
-                "patch": PATCH, "efficiency_test": [SCRIPT], "environment": '{"build": "always"}'}  # fmt: skip
+                "patch": PATCH, "efficiency_test": [SCRIPT],
+                "environment": '{"build": "always", "python": "3.11"}'}  # fmt: skip
     line = {"instance_id": "me__lib-1", "model_name_or_path": "fine", "model_patch": PATCH}
     dataset, predictions = tmp_path / "i.jsonl", tmp_path / "p.jsonl"
     tests = {**instance, "instance_id": "me__lib-2", "efficiency_test": ["tests/test_lib.py::test_a"]}

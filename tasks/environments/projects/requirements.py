@@ -26,6 +26,14 @@ _NOT_FOR_TESTS = re.compile(
     r"jupyter.*|asv|codespell|auditwheel|virtualenv|invoke|interrogate|pyupgrade|meson.*|ninja|cmake|cogapp|"
     r"readme-renderer|mkdocs.*|matplotlib|msprime|bandit|safety|pyright|hatch|poetry|black\[.*\]|cython)"
 )
+TOOLS = (
+    "pytest", "pluggy", "iniconfig", "exceptiongroup", "tomli", "py", "packaging", "pygments", "colorama", "attrs",
+    "typing-extensions", "importlib-metadata", "zipp", "pytest-asyncio", "pytest-cov", "coverage", "pytest-mock",
+    "pytest-xdist", "execnet", "pytest-timeout", "pytest-benchmark", "py-cpuinfo", "pytest-codspeed", "hypothesis",
+    "sortedcontainers", "backports-asyncio-runner", "setuptools", "wheel",
+)  # fmt: skip
+"""What runs tests, and what that needs itself: no release of the day may start on the chosen Python, so the newest that
+does is taken. What is installed already, as a dependency of the day, stays."""
 _MOST = 40
 # pytest's removals: nose-style setup in 8.0, marks on fixtures and old hooks' arguments in 9.0
 _PYTESTS = (("2024-01-27", "pytest<8"), ("2025-11-08", "pytest<9"))
@@ -52,7 +60,8 @@ def declared_for_tests(files: Mapping[str, bytes], folder: str, date: datetime |
         if requirement is None or _NOT_FOR_TESTS.fullmatch(requirement.name.lower()):
             continue
         name = requirement.name.lower().replace("_", "-")
-        found.setdefault(name, name if name.startswith("pytest") else str(requirement))
+        # a pin of the day's pytest would keep it from starting
+        found.setdefault(name, name if name in TOOLS or name.startswith("pytest") else str(requirement))
     found["pytest"] = pytest_of(date)
     return list(found.values())[:_MOST]
 
@@ -129,3 +138,14 @@ def _strings(node: ast.AST) -> Iterator[str]:
     for inner in getattr(node, "elts", [node]):
         if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
             yield from inner.value.splitlines()
+
+
+def build_requirements(declared: Mapping[str, bytes]) -> list[str]:
+    """What the project's build system asks for; setuptools and wheel where it says nothing."""
+    tables = parsed_toml(declared.get("pyproject.toml", b"").decode(errors="replace"))
+    system = table(tables, "build-system")
+    asked = [text for text in system.get("requires", []) if isinstance(text, str)]
+    if str(system.get("build-backend", "setuptools")).startswith("setuptools"):
+        named = {re.split(r"[^\w.-]", text, maxsplit=1)[0].lower() for text in asked}
+        asked += [more for more in ("setuptools<70", "wheel") if more.split("<")[0] not in named]
+    return asked

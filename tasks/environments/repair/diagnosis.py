@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,19 +38,20 @@ _PROGRAM = re.compile(
     r"(?:Unable to find|requires|Is) [`'\"]?(cargo|rustc|gfortran|cmake|swig|pkg-config)\b)",
     re.MULTILINE,
 )
-_MODULE = re.compile(r"No module named '?([\w.]+)'?")
+_MODULE = re.compile(r"No module named '?([\w.]+)'?|(?:needs|[Ii]nstall|requires) (?P<cython>Cython)\b")
 _PYTHON2 = re.compile(
     r"Missing parentheses in call to '(print|exec)'|multiple exception types must be parenthesized|"
     r"name '(unicode|basestring|xrange|raw_input|long|unichr|reduce)' is not defined|"
     r"No module named '?(StringIO|cStringIO|urllib2|urlparse|ConfigParser|Queue|__builtin__|cPickle|htmlentitydefs)\b|"
-    r"use_2to3|'dict' object has no attribute 'iteritems'|invalid syntax.*\n?.*except \w+, \w+:"
+    r"PyMethod_GET_CLASS|PyString_\w+|PyInt_\w+|Py_InitModule|"
+    r"'dict' object has no attribute 'iteritems'|invalid syntax.*\n?.*except \w+, \w+:"
 )
 _TOO_NEW = re.compile(
     r"cannot import name '\w+' from 'collections'|module 'collections' has no attribute|longintrepr\.h|"
     r"No module named '?(imp|asyncore|asynchat|distutils|telnetlib|cgi|pipes|smtpd|lib2to3)\b|getargspec|exc_traceback|"
     r"tp_print|ob_digit|_PyUnicode_Ready|PyUnicode_AS_DATA|PyEval_CallObject|PyThreadState.*has no member|"
     r"has no attribute '(coroutine|findsource_|SafeConfigParser|ImpImporter|readfp|assertEquals|clock|encodestring)'|"
-    r"cannot import name '(Mapping|MutableMapping|escape|coroutine)'|curexc_|_PyCFrame|use_tracing|"
+    r"SyntaxError: |cannot import name '(Mapping|MutableMapping|escape|coroutine)'|curexc_|_PyCFrame|use_tracing|"
     r"required argument .* for deprecated|unexpected keyword argument 'loop'|PyCode_New|"
     r"newest supported Python|only versions? [<>=.\d, ]+ (?:is|are) supported|maximum supported version"
 )
@@ -82,23 +83,37 @@ class Diagnosis:
 
 
 def diagnose(
-    said: str, known: Iterable[str] = (), submodules: Sequence[str] = (), importing: bool = False
+    said: str,
+    known: Collection[str] = (),
+    submodules: Sequence[str] = (),
+    own: Collection[str] = (),
+    importing: bool = False,
 ) -> Diagnosis:
     """Why a build, or an import if `importing`, failed by its last words.
 
     `known` are the names of distributions that the commit itself declares: nothing else is installed on a stranger's
-    word, but for well-known ones.
+    word, but for well-known ones. `own` are the repository's modules: one that is looked for at the top, and lies
+    beside the file that imports it, is Python 2's way to import.
     """
     if "out of time" in said or "out of memory" in said:
         return Diagnosis("time", advice="raise `environment.build_timeout_s`, or build on a larger machine")
-    found = _missing_from_system(said)
-    if found is None and _PYTHON2.search(said):
+    found = _header_of_submodule(said, submodules) or _missing_from_system(said)
+    module = _MODULE.search(said)
+    if found is None and (_PYTHON2.search(said) or (module and module[1] in own)):
         found = Diagnosis("python2", advice="leave it out (`mining.since`): it is written for Python 2")
     found = found or _lacks_submodule(said, submodules)
     if found is None and _TOO_NEW.search(said) and "pkg_resources" not in said:
         found = Diagnosis("too_new", advice="choose an older `environment.python`")
     found = found or _lacks_module(said, known, importing)
     return found or next(Diagnosis(kind, advice=advice) for kind, pattern, advice in _LAST if pattern.search(said))
+
+
+def _header_of_submodule(said: str, submodules: Sequence[str]) -> Diagnosis | None:
+    """Where a missing header is called like a submodule."""
+    header = _HEADER.search(said)
+    stem = header[1].rpartition("/")[2].partition(".")[0] if header else ""
+    named = [path for path in submodules if stem and path.rpartition("/")[2].startswith(stem)]
+    return _lacks_submodule(named[0], named) if named else None
 
 
 def _lacks_submodule(said: str, submodules: Sequence[str]) -> Diagnosis | None:
@@ -113,9 +128,10 @@ def _lacks_module(said: str, known: Iterable[str], importing: bool) -> Diagnosis
     module = _MODULE.search(said)
     if module is None:
         return None
-    name = distribution_of(module[1], known) or ""
-    what = name or module[1].partition(".")[0]
-    advice = f"add what has the module {module[1]} to `environment.packages` ({what}?)"
+    missing = module[1] or module["cython"]
+    name = distribution_of(missing, known) or ""
+    what = name or missing.partition(".")[0]
+    advice = f"add what has the module {missing} to `environment.packages` ({what}?)"
     return Diagnosis("module" if importing else "build_module", name, advice)
 
 

@@ -35,6 +35,8 @@ class Known:
     test_packages: list[str]
     names: frozenset[str]
     """Names in the files that declare: nothing else is installed because an error names it."""
+    modules: frozenset[str]
+    """Names of the repository's own modules and packages."""
     submodules: list[str]
     conda: str
     """A file that describes a conda environment, if nothing can be installed otherwise; else empty."""
@@ -46,13 +48,15 @@ def known_of(clone: Path, sha: str, repo: str, project: str, date: datetime | No
     tracked = tracked_files(clone, sha)
     folder = project_folder(files, tracked, repo) if project == "auto" else project
     evidence = evidence_of(files, folder)
+    modules = _modules(tracked)
     installable = any(MANIFEST.fullmatch(name) for name in files)
     return Known(
         folder=folder,
         evidence=evidence,
         choices=choices(evidence, date),
         test_packages=declared_for_tests(files, folder, date) if has_tests(tracked) else [],
-        names=_names(files, folder) - _modules(tracked),
+        names=_names(files, folder) - modules,
+        modules=modules,
         submodules=_SUBMODULE.findall(files.get(".gitmodules", b"").decode(errors="replace")),
         conda="" if installable else next((name for name in files if _CONDA_ONLY.fullmatch(name)), ""),
     )

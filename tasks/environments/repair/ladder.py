@@ -16,7 +16,7 @@ from tasks.environments.checking_out import check_out
 from tasks.environments.dates import landed
 from tasks.environments.images import choices_of_images
 from tasks.environments.models import Built
-from tasks.environments.pythons.choosing import Choice
+from tasks.environments.pythons.choosing import OLDEST, Choice
 from tasks.environments.repair.collecting import Collected, collect, test_files
 from tasks.environments.repair.diagnosis import Diagnosis, diagnose
 from tasks.environments.repair.knowledge import Known, known_of
@@ -61,7 +61,7 @@ def climb(
 
     Raises SandboxError for outside faults, as `build_environment` does.
     """
-    clone = (work / clone_path(repository.name)).resolve()
+    clone = work / clone_path(repository.name)
     if not is_chosen_here(environment) or not has_commit(clone, base_sha):
         return Climbed(
             build_environment(repository, environment, sandbox, base_sha, head_sha, date, work, foreign_rows)
@@ -130,12 +130,13 @@ class _Ladder:
             self.foreign_rows,
         )  # fmt: skip
         built = built.model_copy(update={"settings": step.settings})
-        self.first = self.first or built
+        if self.first is None or self.first.reason.startswith("no Python"):  # that is less than what a build says
+            self.first = built
         if built.environment is None:
             found = self._diagnose(built)
             if built.reason.startswith("no Python"):
                 found = Diagnosis("python", advice=f"`uv python install {step.settings.python}` on this machine")
-            built = built.model_copy(update={"fault": built.fault or found.kind in ("system", "time")})
+            built = built.model_copy(update={"fault": built.fault or found.kind in ("system", "time", "submodule")})
             self._note(step, built, None, found)
             if built.reason.startswith("no Python"):
                 _MISSING.add(step.settings.python)
@@ -153,9 +154,15 @@ class _Ladder:
         said = built.reason
         if built.log is not None and "does not import" not in built.reason:
             said += "\n" + (foreign.text(self.work, built.log, _LOG_BYTES) or "")[-_READ:]
-        found = diagnose(said, self.known.names, self.known.submodules, importing="does not import" in built.reason)
+        importing = "does not import" in built.reason
+        found = diagnose(
+            said, self.known.names, self.known.submodules, self.known.modules if importing else (), importing
+        )
+        if found.kind == "too_new" and built.settings is not None and built.settings.python == f"3.{OLDEST}":
+            advice = f"leave it out (`mining.since`): only Python 2 or one older than 3.{OLDEST} runs it"
+            return Diagnosis("python2", advice=advice)
         if self.known.conda and found.kind == "unknown":
-            advice = f"install what {self.known.conda} lists by `environment.packages`: the project is made for conda"
+            advice = f"put what {self.known.conda} lists into `environment.packages`: the project is made for conda"
             return Diagnosis("unknown", advice=advice)
         return found
 
@@ -163,7 +170,7 @@ class _Ladder:
         """Of the human commit, whose tests are used."""
         assert built.environment is not None
         assert built.settings is not None
-        clone = (self.work / clone_path(self.repository.name)).resolve()
+        clone = self.work / clone_path(self.repository.name)
         sha = self.head_sha if has_commit(clone, self.head_sha) else self.base_sha
         packages = built.settings.test_packages
         files = test_files(tracked_files(clone, sha), self.known.folder) if packages not in ("auto", []) else []
@@ -186,7 +193,7 @@ class _Ladder:
         self.tries.append(
             EnvironmentTry(
                 repo=self.repository.name, sha=self.head_sha, sandbox=self.sandbox.kind, asked=content_hash(self.asked),
-                number=len(self.tries) + 1, step=step.what, python=settings.python, as_of=settings.as_of,
+                number=len(self.tries) + 1, step=step.what, python=settings.python, as_of=str(settings.as_of or ""),
                 packages=settings.packages, build_packages=settings.build_packages,
                 test_packages=[] if settings.test_packages == "auto" else settings.test_packages,
                 project=settings.project, test_files=tests.files if tests else 0,
