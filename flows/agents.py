@@ -14,6 +14,7 @@ from configs.agent_runs import AgentsConfig, load_agents_config
 from configs.models import RepositoryConfig
 from flows.engine.run import Run
 from flows.engine.task_runner import task_runner
+from flows.parameters import AgentsSource
 from flows.stages.checkouts import ArmWanted, check_out_arms, cloned, instance_environments
 from flows.summaries import AgentsSummary
 from flows.trust import environment_of, must_be_trusted, needs_trust
@@ -33,7 +34,7 @@ STAGE = "attempts"
 
 @flow(name="run-agents", validate_parameters=False)
 def run_agents(
-    config: AgentsConfig | str | Path, plan: Plan | None = None, resume: bool = False, run_id: str | None = None
+    config: AgentsSource, plan: Plan | None = None, resume: bool = False, run_id: str | None = None
 ) -> AgentsSummary:
     """Make every attempt of a configuration, or of a plan, that the store does not have; report what they came to.
 

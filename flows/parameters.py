@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from configs.agent_runs import AgentsConfig
 from configs.errors import UserError
 from configs.loading import load_config, load_config_text
 from configs.models import Config
@@ -31,6 +32,11 @@ ConfigSource = Annotated[
     _shown("Path of a configuration on the worker, or the text of one (YAML, or JSON on one line)."),
 ]
 """A configuration, the path of one, or its text."""
+AgentsSource = Annotated[
+    AgentsConfig | str,
+    BeforeValidator(_as_text),
+    _shown("Path of a file on the worker that says which agents, models and instances (docs/run-agents.md)."),
+]
 StorePlace = Annotated[
     str | None,
     BeforeValidator(_as_text),

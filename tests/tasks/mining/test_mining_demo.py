@@ -27,7 +27,11 @@ def mined(tmp_path_factory: pytest.TempPathFactory) -> tuple[RepositoryConfig, S
     repository = RepositoryConfig(name=NAME, url=str(folder / "origin"))
     store = Store(folder / "store")
     clone = sync_repository(repository, store)
-    return repository, store, mine_repository(repository, MiningConfig(keep_new_code=True), clone.head_sha, store).kept
+    return (
+        repository,
+        store,
+        mine_repository(repository, MiningConfig(keep_new_code=True, use_keywords=True), clone.head_sha, store).kept,
+    )
 
 
 def test_every_change_has_its_documented_reason(mined) -> None:

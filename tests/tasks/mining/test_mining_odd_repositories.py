@@ -24,7 +24,7 @@ def mined(url: str | Path, store: Store) -> dict[str, Commit]:
     """Rows by subject; the APIs of what was kept are looked for, too."""
     repository = RepositoryConfig(name=NAME, url=str(url), languages=["python", "c", "cython"])
     clone = sync_repository(repository, store)
-    found = mine_repository(repository, MiningConfig(), clone.head_sha, store)
+    found = mine_repository(repository, MiningConfig(use_keywords=True), clone.head_sha, store)
     for sha in found.kept:
         find_apis(repository, sha, None, store)
     return {row.subject: row for row in store.rows(Commit, NAME)}
