@@ -15,7 +15,7 @@ INSIDE = tuple(
 BROUGHT = {
     "tasks/sandbox/probe/inside/encoding.py": ("numpy",),
     "tasks/perftests/sources/pytest/inside/discovery.py": ("pytest",),
-    "tasks/perftests/sources/pytest/inside/workload.py": ("pytest", "_pytest"),
+    "tasks/perftests/sources/pytest/inside/workload.py": ("pytest", "_pytest", "hypothesis"),
     "tasks/suites/inside/child.py": ("pytest", "_pytest"),
     "tasks/suites/inside/server.py": ("pytest", "_pytest"),
 }

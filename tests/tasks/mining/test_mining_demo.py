@@ -62,7 +62,7 @@ def test_the_model_drops_what_is_no_optimisation(mined) -> None:
         assert row.patch
     assert any(call.repaired for call in store.rows(LlmCall, NAME))
     # mining again keeps its own opinion, so that a model's verdict is asked for (and found in the cache), not lost
-    again = mine_repository(repository, MiningConfig(keep_new_code=True), kept_head(store), store)
+    again = mine_repository(repository, MiningConfig(keep_new_code=True, use_keywords=True), kept_head(store), store)
     assert set(again.kept) == set(kept)
     assert again.new == 0
 
