@@ -103,7 +103,7 @@ def test_an_arm_that_fails_cheats_or_does_less_drops_out_and_the_others_go_on(st
 
 
 def test_what_an_arm_says_of_itself_needs_the_drivers_clock_beside_it(store):
-    arms = {"base": alone(2 * SLOW), "patch:honest": alone(FAST), "patch:boast": alone(2 * SLOW, boast=10**5)}
+    arms = {"base": alone(6 * SLOW), "patch:honest": alone(FAST), "patch:boast": alone(6 * SLOW, boast=10**5)}
     found = session(
         store, arms, server=None, ready=None, command="python3 -m serve.alone {seed}", parser="json",
         metrics=["took_s"], better={"took_s": "lower"},
