@@ -23,9 +23,10 @@ from storage.tables import Instance, Score
 from tasks.agents.base_tree import BaseTree, BaseTreeError
 from tasks.agents.harbor.bundle import write_bundle
 from tasks.agents.patches import TakenPatch, take_patch
+from tasks.code.clones import clone_path
 from tasks.environments.building import build_environment
 from tasks.environments.checking_out import check_out
-from tasks.environments.trees import clone_path, has_commit
+from tasks.environments.trees import has_commit
 from tasks.mining.errors import MiningError
 from tasks.mining.git.clone import credentials, sync_repository
 from tasks.sandbox import foreign

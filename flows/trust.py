@@ -20,9 +20,9 @@ from configs.errors import UserError
 from configs.models import EnvironmentConfig, SandboxConfig
 from storage.store import Store
 from storage.tables import Instance
+from tasks.code.clones import clone_path
 from tasks.environments.building import not_isolated
 from tasks.environments.identity import installs_nothing
-from tasks.environments.trees import clone_path
 from tasks.git_environment import open_repo
 from tasks.sandbox import foreign
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.escaping import for_file_name
 from storage.store import Store
 from storage.tables import Commit, Instance
+from tasks.code.clones import clone_path
 from tasks.sandbox.foreign_folders import remove
 
 DAY_S = 24 * 3600.0
@@ -91,7 +91,7 @@ def _why(entry: os.DirEntry[str], kind: str, named: set[bytes]) -> str:
 def _clones(store: Store, work: Path, days: float) -> Iterator[Prunable]:
     """Clones of repositories that no commit and no instance of the store is from."""
     repos = {repo for kind in (Commit, Instance) for repo in store.frame(kind, columns=("repo",))["repo"].unique()}
-    kept = {f"{for_file_name(repo.replace('/', '__'))}.git" for repo in repos}
+    kept = {Path(clone_path(repo)).name for repo in repos}
     for entry in _entries(work / "clones"):
         if entry.name.endswith(".git") and entry.name not in kept and _age_s(entry) > days * DAY_S:
             yield Prunable(Path(entry.path), "no row of the store is from it")

@@ -30,7 +30,7 @@ from tasks.agents.models import AttemptTask
 from tasks.agents.planning import Planned, answered
 from tasks.agents.purse import Purse
 from tasks.agents.recording import Attempted, attempted, record
-from tasks.environments.trees import clone_path
+from tasks.code.clones import clone_path
 from tasks.sandbox import foreign
 from tasks.sandbox.foreign_folders import remove
 from tasks.sandbox.models import Arm

@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.ids import content_hash
+from tasks.code.clones import clone_path
 from tasks.environments.dates import Landed, landed
 from tasks.environments.identity import cut_off, declaring, environment_id, installs_nothing, shape_of
 from tasks.environments.images import DockerRunner, image_exists, image_id
@@ -25,15 +26,7 @@ from tasks.environments.records import Record, environment_folder, is_compiled, 
 from tasks.environments.runners import LocalRunner, Place, Runner
 from tasks.environments.settling import Unsettled, settle, settle_downloads
 from tasks.environments.taking_out import NotTakenOut, distribution_names, take_out
-from tasks.environments.trees import (
-    TreeError,
-    clone_at,
-    clone_path,
-    has_commit,
-    read_files,
-    refuse_bombs,
-    tracked_files,
-)
+from tasks.environments.trees import TreeError, clone_at, has_commit, read_files, refuse_bombs, tracked_files
 from tasks.interpreters import installed_pythons, local_version, ready_python
 from tasks.registry import paths_in
 from tasks.sandbox.docker.engine import default_image

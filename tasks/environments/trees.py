@@ -13,7 +13,6 @@ from tempfile import TemporaryFile
 
 import git
 
-from configs.escaping import for_file_name
 from tasks.git_environment import git_in, quiet
 from tasks.sandbox import foreign
 
@@ -34,11 +33,6 @@ _CAUSE = re.compile(r"^(error|fatal): ")
 
 class TreeError(RuntimeError):
     """A commit cannot be written out, or a patch does not apply; the message is git's own."""
-
-
-def clone_path(repo: str) -> str:
-    """Folder of a repository's clone, relative to `Store.work`: where mining keeps it."""
-    return f"clones/{for_file_name(repo.replace('/', '__'))}.git"
 
 
 def has_commit(clone: Path, sha: str) -> bool:

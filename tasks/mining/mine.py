@@ -12,9 +12,9 @@ from configs.models import MiningConfig, RepositoryConfig
 from storage.ids import content_hash
 from storage.store import Store
 from storage.tables import Commit
+from tasks.code.clones import clone_path
 from tasks.mining.filters.reverts import CLASSIFIED, mark
 from tasks.mining.filters.rules import Rules
-from tasks.mining.git.clone import clone_path
 from tasks.mining.git.history import Inner, first_parent_chain, inner_commits
 from tasks.mining.git.missing_objects import fetch_missing, promisor
 from tasks.mining.git.process import open_repository

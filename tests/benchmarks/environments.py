@@ -26,12 +26,13 @@ from rich.console import Console
 from rich.table import Table
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
+from tasks.code.clones import clone_path
 from tasks.environments.building import build_environment
 from tasks.environments.checking_out import check_out
 from tasks.environments.models import Built
 from tasks.environments.repair.collecting import Collected, collect, test_files
 from tasks.environments.repair.ladder import ENOUGH, climb
-from tasks.environments.trees import clone_path, tracked_files
+from tasks.environments.trees import tracked_files
 from tasks.sandbox.models import SandboxError
 
 LIST = Path(__file__).parent / "yields" / "candidates.jsonl"

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from configs.models import MiningConfig
 from storage.store import Store
-from tasks.mining.git.clone import clone_path
+from tasks.code.clones import clone_path
 from tests.benchmarks.mining_labels import HEADS, Label, Scored, load_labels, repository_of, score_history
 
 TOPS = (0.01, 0.05, 0.10)

@@ -15,7 +15,7 @@ from flows import trust
 from storage.exchange.read import instance_from
 from storage.store import Store
 from storage.tables import Instance
-from tasks.environments.trees import clone_path
+from tasks.code.clones import clone_path
 from tests.flows.conftest import command, environment
 
 SCRIPT = """

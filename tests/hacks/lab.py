@@ -26,9 +26,9 @@ from configs.models import (
 from storage.ids import patch_id
 from storage.store import Store
 from storage.tables import Prediction, Score
+from tasks.code.clones import clone_path
 from tasks.environments.building import build_environment
 from tasks.environments.checking_out import check_out
-from tasks.environments.trees import clone_path
 from tasks.perftests.sources.command import spec_text
 from tasks.sandbox.models import Arm, Environment
 from tasks.sandbox.probe.session import Dialect

@@ -11,6 +11,7 @@ from typing import Any
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.ids import content_hash
 from storage.tables import EnvironmentTry
+from tasks.code.clones import clone_path
 from tasks.environments.building import build_environment
 from tasks.environments.checking_out import check_out
 from tasks.environments.dates import landed
@@ -21,7 +22,7 @@ from tasks.environments.repair.collecting import Collected, collect, test_files
 from tasks.environments.repair.diagnosis import Diagnosis, diagnose
 from tasks.environments.repair.knowledge import Known, known_of
 from tasks.environments.repair.rungs import Step, next_for_tests, next_step
-from tasks.environments.trees import TreeError, clone_path, has_commit, tracked_files
+from tasks.environments.trees import TreeError, has_commit, tracked_files
 from tasks.sandbox import foreign
 
 MOST_TRIES = 7

@@ -10,9 +10,9 @@ import git
 from filelock import FileLock, Timeout
 
 from configs.demo.build import DEMO_URL, build_demo_repository
-from configs.escaping import for_file_name
 from configs.models import RepositoryConfig
 from storage.store import Store
+from tasks.code.clones import clone_path
 from tasks.git_environment import git_in, open_repo
 from tasks.mining.errors import MiningError
 from tasks.mining.git.mirror import make_mirror, update_mirror
@@ -36,11 +36,6 @@ _OUTSIDE = (
 """What git says, in lower case, when the fault lies outside and may pass."""
 
 _REFUSED = ("authentication", "could not read username", "permission denied", "error: 401", "error: 403")
-
-
-def clone_path(repo: str) -> str:
-    """Folder of a repository's clone, relative to `Store.work`."""
-    return f"clones/{for_file_name(repo.replace('/', '__'))}.git"
 
 
 def sync_repository(repository: RepositoryConfig, store: Store) -> Clone:

@@ -12,7 +12,7 @@ import pytest
 import uv
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
-from tasks.environments.trees import clone_path
+from tasks.code.clones import clone_path
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_AUTHOR_DATE": "2024-03-01T12:00:00Z",

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
+from tasks.code.clones import clone_path
 from tasks.environments.building import build_environment
 from tasks.environments.checking_out import check_out
 from tasks.environments.dates import landed
-from tasks.environments.trees import clone_path
 from tasks.sandbox import open_sandbox
 
 SETUP = "from setuptools import setup\nsetup(name='tinylib', packages=['tinylib'], install_requires=['iniconfig'])"

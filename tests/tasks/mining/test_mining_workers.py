@@ -13,9 +13,10 @@ import pytest
 from configs.models import MiningConfig, RepositoryConfig
 from storage.store import Store
 from storage.tables import Commit
+from tasks.code.clones import clone_path
 from tasks.mining.errors import MiningError
 from tasks.mining.filters.rules import Rules
-from tasks.mining.git.clone import clone_path, sync_repository
+from tasks.mining.git.clone import sync_repository
 from tasks.mining.git.history import first_parent_chain
 from tasks.mining.git.process import open_repository
 from tasks.mining.mine import mine_repository

@@ -3,6 +3,7 @@
 import ast
 import itertools
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -89,6 +90,23 @@ def fails(kind: str, session: ProbeSession, method: str, *args, match: str = "."
         getattr(session, method)(*args)
     assert caught.value.kind == kind
     return caught.value
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a machine with two cores")
+def test_an_arms_code_runs_on_its_own_cores_wherever_the_process_started(lab):
+    cores = sorted(os.sched_getaffinity(0))
+    probe = lab.probe(None, cpus=(cores[1],), starts_on=tuple(cores))
+    assert lab.sandbox.pins_late == (lab.sandbox.kind == "local")
+    if lab.sandbox.pins_late:
+        assert os.sched_getaffinity(probe.process.pid) == set(cores)
+    seen = "sorted(os.sched_getaffinity(0))"
+    probe.load(
+        f"import os\nAT_LOAD = {seen}\ndef setup(seed):\n    return seed\n"
+        f"def experiment(state):\n    assert [AT_LOAD, {seen}] == [[{cores[1]}]] * 2, AT_LOAD\n"
+        "def check_equivalence(reference, candidate):\n    assert reference == candidate\n"
+    )
+    probe.setup(1)
+    probe.run()
 
 
 def test_setup_run_result_check(lab):
