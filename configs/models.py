@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -82,6 +82,9 @@ class MiningConfig(Section):
     """Consider changes of this author date and later. Example: `2020-01-01`."""
     until: date | None = None
     """Consider changes before this author date."""
+    commits: list[Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")]] = []
+    """Build exactly these commits, of any branch: 7 to 40 digits of each sha. Neither message, score, author, size nor
+    date drops one; a commit without changed code of functions is still dropped. Example: `["a51df6d9e2"]`."""
     max_commits: int | None = Field(default=None, gt=0)
     """Consider only this many newest changes. Default: the whole history."""
     use_keywords: bool = False

@@ -33,7 +33,7 @@ def mine(run: Run, config: Config) -> None:
     going, scores = set(found.kept), dict(judged.select("sha", "score").iter_rows())
     reasons: Counter[str] = Counter()
     for sha, reason in judged.select("sha", "reason").iter_rows():
-        if sha not in going:
+        if sha not in going and is_asked_for(sha, config):
             run.note("mining", sha, "dropped", reason, repo=repo)
             reasons[reason.partition(":")[0]] += 1
     for sha in found.kept[:limit]:
@@ -41,10 +41,18 @@ def mine(run: Run, config: Config) -> None:
         run.note("mining", sha, "kept", f"score {scores[sha]:g}", repo=repo)
     for sha in found.kept[limit:]:
         run.note("mining", sha, "dropped", f"max_candidates: {limit}", repo=repo)
+    for name in found.unknown:
+        run.note("mining", name, "dropped", f"unknown: no commit of {repo} has this sha (mining.commits)", repo=repo)
+    gone = "gone: no longer in the history" if not config.mining.commits else "not_named: not among mining.commits"
     for sha, row in run.funnel.stage("mining").items():
         if row.outcome == "kept" and sha not in going:
-            run.note("mining", sha, "dropped", "gone: no longer in the history", repo=repo)
+            run.note("mining", sha, "dropped", gone, repo=repo)
     get_run_logger().info("mining at %s kept %d; dropped: %s", clone.head_sha[:10], len(going), dict(reasons))
+
+
+def is_asked_for(sha: str, config: Config) -> bool:
+    """Whether the configuration looks at a commit: at each, unless it names some."""
+    return not config.mining.commits or sha.startswith(tuple(config.mining.commits))
 
 
 @dataset_stage("pull_requests")

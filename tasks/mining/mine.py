@@ -15,7 +15,7 @@ from storage.tables import Commit
 from tasks.code.clones import clone_path
 from tasks.mining.filters.reverts import CLASSIFIED, mark
 from tasks.mining.filters.rules import Rules
-from tasks.mining.git.history import Inner, first_parent_chain, inner_commits
+from tasks.mining.git.history import Inner, first_parent_chain, inner_commits, named_steps
 from tasks.mining.git.missing_objects import fetch_missing, promisor
 from tasks.mining.git.process import open_repository
 from tasks.mining.message import Keywords
@@ -34,9 +34,9 @@ PART_BYTES = 4 << 20
 def filter_version(repository: RepositoryConfig, mining: MiningConfig, code: str = "") -> str:
     """Hash of what decides about a change. `code` is the version of this package's source."""
     settings = mining.model_dump(
-        mode="json", exclude={"pull_requests", "max_candidates", "max_commits", "since", "until"}
+        mode="json", exclude={"pull_requests", "max_candidates", "max_commits", "since", "until", "commits"}
     )
-    return content_hash(settings, sorted(repository.languages), code)
+    return content_hash(settings, sorted(repository.languages), code, *(["named"] if mining.commits else []))
 
 
 def mine_repository(
@@ -48,7 +48,7 @@ def mine_repository(
     *,
     processes: int | None = None,
 ) -> Mined:
-    """Judge every step of the first-parent history up to `head_sha` and write the rows to `commits`.
+    """Judge every step of the first-parent history up to `head_sha`, or each of `mining.commits`; rows in `commits`.
 
     Changes that the same filters (settings and `code`, the version of the judging code) judged before are not read
     again, so a run that was killed goes on where it stopped. Long histories are spread over `processes`, by default
@@ -57,7 +57,7 @@ def mine_repository(
     version = filter_version(repository, mining, code)
     clone = store.work / clone_path(repository.name)
     with open_repository(clone) as repo:
-        steps = first_parent_chain(repo, head_sha, since=mining.since, until=mining.until, newest=mining.max_commits)
+        steps, unknown = _steps(repo, mining, head_sha)
         known = _known(store, repository.name, version, shallow_boundary(repo), promisor(repo) is not None)
         todo = {sha: parents for sha, parents in steps.items() if sha not in known}
         chain = list(steps)
@@ -66,11 +66,19 @@ def mine_repository(
             setup = Setup(clone, repository.name, Rules.of(mining, repository.languages), version)
             inner_of = partial(_prepare, repo, head_sha, todo, Keywords(mining.keywords, mining.ignore_phrases).find)
             kept |= _read(judge_all(setup, list(todo)[::-1], inner_of, processes=processes), len(todo), store)
-    if todo:
+    if todo and not mining.commits:
         for sha in mark(store, repository.name, chain, version):
             kept.pop(sha, None)
     ranked = sorted(kept, key=lambda sha: (-(kept[sha] or 0.0), sha))
-    return Mined(considered=len(chain), kept=ranked, new=len(todo))
+    return Mined(considered=len(chain), kept=ranked, unknown=unknown, new=len(todo))
+
+
+def _steps(repo: git.Repo, mining: MiningConfig, head_sha: str) -> tuple[dict[str, list[str]], list[str]]:
+    """What is looked at, oldest first, with its parents; and the shas of the configuration that name no commit."""
+    if mining.commits:
+        return named_steps(repo, mining.commits)
+    chain = first_parent_chain(repo, head_sha, since=mining.since, until=mining.until, newest=mining.max_commits)
+    return chain, []
 
 
 def _known(store: Store, repo: str, version: str, boundary: set[str], partial: bool) -> dict[str, float | None]:

@@ -39,6 +39,8 @@ class Mined(BaseModel):
     """Changes in the history, within the dates and the number asked for."""
     kept: list[str]
     """Shas of the kept changes, best score first: all of them, `max_candidates` is for the caller to apply."""
+    unknown: list[str] = []
+    """Of `mining.commits`, those that the clone has no commit for."""
     new: int = 0
     """Changes that this run read; the others were already judged by the same filters."""
 

@@ -45,6 +45,7 @@ class Filters:
     4. what it says: message_type (`ci: ...`), no_keyword; or, with `use_keywords: false`, what it does: low_score
 
     Content is looked at later, for what is left: see `tasks.mining.filters.content` (cosmetic, new_code_only).
+    Of changes that the user named, only the second kind, a missing object, a root and a huge diff drop one.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -64,7 +65,7 @@ class Filters:
         judged.reason = self._by_size(change, judged)
         title = headline(change.subject, change.message)
         kind = conventional_type(title)
-        if not judged.reason and kind in NOT_CODE_TYPES:
+        if not judged.reason and kind in NOT_CODE_TYPES and not self.rules.named:
             judged.reason = f"message_type: {kind}"
         in_title = self.keywords.find(title)
         keyword = in_title or self.keywords.find(change.message)
@@ -88,13 +89,14 @@ class Filters:
         names = (change.author, change.email)
         bot = next((name for name in names if self._bots and self._bots.match(name.lower())), None)
         merge = len(change.parents) > 1
+        named = self.rules.named
         checks = (
             (f"missing_object: {change.problem}", bool(change.problem)),
             ("root_commit", not change.parents),
             ("empty", not change.files and not change.truncated),
-            (f"bot: {bot}", bot is not None),
-            ("revert", is_revert(headline(change.subject, change.message))),
-            ("sync_merge", merge and is_sync_merge(change.subject)),
+            (f"bot: {bot}", bot is not None and not named),
+            ("revert", is_revert(headline(change.subject, change.message)) and not named),
+            ("sync_merge", merge and is_sync_merge(change.subject) and not named),
         )
         return next((reason for reason, holds in checks if holds), "")
 
@@ -116,6 +118,8 @@ class Filters:
     def _by_size(self, change: Change, judged: Judged) -> str:
         if change.truncated:
             return f"huge_diff: {change.diff_bytes / 2**20:.1f} MiB, more than {MAX_RECORD_BYTES >> 20}"
+        if self.rules.named:
+            return ""
         if len(judged.code) > self.rules.max_files:
             return f"too_many_files: {len(judged.code)}"
         lines = sum(sum(file.line_counts()) for file in judged.code)
@@ -124,6 +128,8 @@ class Filters:
         return ""
 
     def _by_promise(self, keyword: str | None, said: dict[str, str], score: Score) -> Verdict:
+        if self.rules.named:
+            return True, "kept: named in mining.commits"
         if not self.rules.use_keywords:
             if score.value >= self.rules.min_score:
                 return True, f"kept: score {score.value:g}"

@@ -25,9 +25,12 @@ class Rules:
     ignore_authors: list[str]
     min_score: float
     keep_new_code: bool
+    named: bool
+    """The user named the changes: only what holds no code of functions is dropped."""
 
     @classmethod
     def of(cls, mining: MiningConfig, languages: Sequence[str]) -> Rules:
         """The rules of a configuration."""
-        names = [field.name for field in fields(cls) if field.name != "languages"]
-        return cls(languages=tuple(languages), **{name: getattr(mining, name) for name in names})
+        names = [field.name for field in fields(cls) if field.name not in ("languages", "named")]
+        settings = {name: getattr(mining, name) for name in names}
+        return cls(languages=tuple(languages), named=bool(mining.commits), **settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -51,6 +51,24 @@ def first_parent_chain(
             "if the clone lacks commits, remove it and clone anew"
         ) from error
     return dict(reversed(chain[: newest or len(chain)]))
+
+
+def named_steps(repo: git.Repo, names: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """The commits that beginnings of shas name, with their parents, oldest first; and the names of none."""
+    found: dict[str, git.Commit] = {}
+    missing = []
+    for name in names:
+        try:
+            commit = repo.commit(name)
+        except (ValueError, OSError, git.GitCommandError):  # gitdb's BadName is a ValueError
+            missing.append(name)
+            continue
+        if not commit.hexsha.startswith(name):  # a branch or tag of that name
+            missing.append(name)
+            continue
+        found[commit.hexsha] = commit
+    steps = sorted(found.values(), key=lambda commit: (commit.committed_date, commit.hexsha))
+    return {commit.hexsha: [parent.hexsha for parent in commit.parents] for commit in steps}, missing
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:

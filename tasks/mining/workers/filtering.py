@@ -64,7 +64,7 @@ class Judge:
         if change.sha in self._boundary:
             # its parent is not here: what git shows is the whole tree, not what changed
             judged.kept, judged.reason = False, SHALLOW
-        elif judged.kept and _REV.match(headline(change.subject, change.message)):
+        elif judged.kept and not self.filters.rules.named and _REV.match(headline(change.subject, change.message)):
             judged.kept, judged.reason = False, "revert"
         functions: list[str] = []
         patch = test_patch = does = undoes = ""
