@@ -60,13 +60,13 @@ def named_steps(repo: git.Repo, names: Sequence[str]) -> tuple[dict[str, list[st
     for name in names:
         try:
             commit = repo.commit(name)
-        except (ValueError, OSError, git.GitCommandError):  # gitdb's BadName is a ValueError
+        except (ValueError, OSError, git.GitCommandError, git.ODBError):
             missing.append(name)
             continue
-        if not commit.hexsha.startswith(name):  # a branch or tag of that name
-            missing.append(name)
-            continue
-        found[commit.hexsha] = commit
+        if commit.hexsha.startswith(name):
+            found[commit.hexsha] = commit
+        else:
+            missing.append(name)  # what a branch or tag of that name points to
     steps = sorted(found.values(), key=lambda commit: (commit.committed_date, commit.hexsha))
     return {commit.hexsha: [parent.hexsha for parent in commit.parents] for commit in steps}, missing
 

@@ -387,3 +387,19 @@ def test_two_runs_give_equal_rows(mining, repository, tmp_path: Path):
     other = type(mining)(repository, tmp_path / "store2")
     other.mine()
     assert mining.store.rows(Commit, NAME) == other.store.rows(Commit, NAME)
+
+
+def test_named_commits_are_kept_whatever_they_say(mining, repository):
+    slow = repository.commit("Rework total", {"sums.py": FAST})
+    repository.git("checkout", "-q", "-b", "side")
+    other = repository.commit("ci: by a bot", {"sums.py": SLOW.replace("0", "0.0")}, GIT_AUTHOR_NAME="dependabot[bot]")
+    repository.git("checkout", "-q", "main")
+    docs = repository.commit("Faster docs", {"README.md": "fast\n"})
+    repository.commit("Speed up total again", {"sums.py": SLOW})
+    mined = mining.mine(commits=[slow[:7], other, docs[:12], "0123abc"], since="2100-01-01")
+    assert sorted(mined.kept) == sorted([slow, other])
+    assert (mined.considered, mined.unknown) == (3, ["0123abc"])
+    assert mining.row(slow).reason == "kept: named in mining.commits"
+    assert mining.row(docs).reason == "docs_only"
+    assert mining.row(other).parent_sha == slow
+    assert mining.mine(commits=[other[:9]]).new == 0, "what was judged for one list holds for another"

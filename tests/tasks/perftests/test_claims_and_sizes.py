@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from textwrap import dedent
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tasks.perftests.sources.pytest.benchmarks import callable_text, functions_to_call
 from tasks.perftests.sources.pytest.claims import speaks_of_speed, without_claims
-from tasks.perftests.sources.pytest.sizes import has_sizes, scaled_module, with_versions
+from tasks.perftests.sources.pytest.sizes import has_version, scaled_module, with_versions
 from tasks.perftests.sources.pytest.suite import workload_text
 from tasks.perftests.sources.workloads import best_api
 
@@ -103,12 +105,51 @@ def test_versions_have_other_sizes_wherever_the_same_number_stands() -> None:
     assert "range(100)" in made
     assert made.count("@pytest.mark.parametrize") == 3
     assert "test_plain__" not in made  # it has no sizes
-    assert has_sizes(SIZED, "TestLong.test_split")
-    assert not has_sizes(SIZED, "test_plain")
+    assert has_version(SIZED, "TestLong.test_split__times_10")
+    assert not has_version(SIZED, "test_plain__by_10")
     only = workload_text(SIZED, {"TestLong.test_split__by_10"})
     assert "test_split__by_10" in only
     assert "def test_split(" not in only
     assert "test_plain" not in only
+
+
+SHORT = dedent('''
+    import pytest
+
+    class TestParse:
+        @pytest.mark.parametrize("sql, kind", [("select a from b", "upper")])
+        def test_of_any(self, sql, kind):
+            """What it says."""
+            cookies = kit.parse("a=b; c=d", kind)
+            assert kit.parse(sql).kinds == [1, 2]
+            self.assertEqual(kit.parse("x: 1\\r\\ny: 2\\r\\n"), "something else")
+            with pytest.raises(ValueError, match="no such thing"):
+                kit.parse(["x"], cookies)
+
+    def test_of_none():
+        assert kit.parse("a") == "something else"
+''')
+
+
+def test_grown_versions_repeat_input_and_compare_nothing() -> None:
+    seen: list[Any] = []
+
+    def parse(*given: Any) -> Any:
+        seen.append(given[0])
+        if given[0] == ["x"]:
+            raise ValueError("no such thing")
+        return SimpleNamespace(kinds=[3])
+
+    text = workload_text(SHORT, {"TestParse.test_of_any__grown_10"})
+    world: dict[str, Any] = {"kit": SimpleNamespace(parse=parse)}
+    exec(text, world)
+    case = world["TestParse"]()
+    case.assertEqual = None
+    case.test_of_any__grown_10("select a from b", "upper")
+    sql = "select a from b " * 10
+    assert seen == ["a=b; c=d; " * 10, sql, "x: 1\r\ny: 2\r\n" * 10, ["x"]]
+    assert not has_version(SHORT, "test_of_none__grown_10")
+    assert "test_of_any(" not in text
 
 
 SCRIPT = dedent('''

@@ -14,13 +14,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from tasks.code.python import lines_of, parse
+from tasks.perftests.sources.pytest import growing
 from tasks.perftests.targets import FunctionNode
 
 FACTORS = {"times_100": 100.0, "times_10": 10.0, "by_10": 0.1, "by_100": 0.01}
 """What is appended to the name of a test -> what its sizes are multiplied by."""
 LEAST, MOST = 8, 10_000_000
 """Smaller numbers are choices rather than sizes; no size becomes larger than `MOST`."""
-_VERSION = re.compile(rf"^(.+)__({'|'.join(FACTORS)})$")
+_VERSION = re.compile(rf"^(.+)__({'|'.join([*FACTORS, *growing.FACTORS])})$")
 _SIZE_NAME = re.compile(
     r"(?:^|_)(?:n|num|number|count|size|length|len|depth|width|rows|cols|items|repeats?|times|total)s?$"
 )
@@ -32,10 +33,13 @@ def version_of(name: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else (name, "")
 
 
-def has_sizes(text: str, name: str) -> bool:
-    """Whether a test (`f` or `Class.f`) holds numbers that can be scaled."""
+def has_version(text: str, version: str) -> bool:
+    """Whether a test holds what its version changes: numbers that can be scaled, input that can be repeated."""
+    name, factor = version_of(version)
     function = _function(text, name)
-    return function is not None and any(True for _ in _sizes(function))
+    if function is None or factor in growing.FACTORS:
+        return function is not None and growing.grown(function, factor) is not None
+    return any(True for _ in _sizes(function))
 
 
 def with_versions(text: str, names: Iterable[str]) -> str:
@@ -53,17 +57,30 @@ def with_versions(text: str, names: Iterable[str]) -> str:
         function = _function(text, test)
         if function is None:
             continue
-        sizes = sorted(_sizes(function), key=lambda node: (node.lineno, node.col_offset), reverse=True)
-        if sizes:
-            first = min([function.lineno, *(item.lineno for item in function.decorator_list)])
-            body = _scaled(lines[first - 1 : function.end_lineno], first, sizes, FACTORS[factor])
-            body[function.lineno - first] = body[function.lineno - first].replace(
-                f"def {function.name}".encode(), f"def {function.name}__{factor}".encode(), 1
-            )
+        body = _grown(function, factor) if factor in growing.FACTORS else _resized(lines, function, factor)
+        if body:
             added.append((function.end_lineno or function.lineno, [b"\n", *body]))
     for end, body in sorted(added, key=lambda item: -item[0]):
         lines[end:end] = body
     return b"".join(lines).decode()
+
+
+def _grown(function: FunctionNode, factor: str) -> list[bytes]:
+    text = growing.grown(function, factor)
+    return [text.encode()] if text else []
+
+
+def _resized(lines: list[bytes], function: FunctionNode, factor: str) -> list[bytes]:
+    """The version of a test with other sizes; no line if it has none."""
+    sizes = sorted(_sizes(function), key=lambda node: (node.lineno, node.col_offset), reverse=True)
+    if not sizes:
+        return []
+    first = min([function.lineno, *(item.lineno for item in function.decorator_list)])
+    body = _scaled(lines[first - 1 : function.end_lineno], first, sizes, FACTORS[factor])
+    body[function.lineno - first] = body[function.lineno - first].replace(
+        f"def {function.name}".encode(), f"def {function.name}__{factor}".encode(), 1
+    )
+    return body
 
 
 def _scaled(lines: list[bytes], first: int, sizes: list[ast.Constant], factor: float) -> list[bytes]:

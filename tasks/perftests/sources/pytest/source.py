@@ -12,8 +12,9 @@ from storage.tables import Commit
 from tasks.code.native import grammar_of
 from tasks.perftests.coverage import changed_lines
 from tasks.perftests.models import Proposal
+from tasks.perftests.sources.pytest import growing
 from tasks.perftests.sources.pytest.candidates import Candidate, find_candidates, is_benchmark_file, is_test_file
-from tasks.perftests.sources.pytest.sizes import has_sizes, version_of
+from tasks.perftests.sources.pytest.sizes import has_version, version_of
 from tasks.perftests.sources.pytest.suite import Suite, SuiteTooLarge, build_suite, has_test, text_of
 from tasks.perftests.sources.workloads import (
     LOOKED_AT,
@@ -134,6 +135,7 @@ class Trial:
         short = [item for item in self.tried if item[1].seconds < SHORT_S]
         for side, test in most_telling(short, test_of, ENLARGED):
             factors = ["times_10"] if test.seconds > VERY_SHORT_S else ["times_10", "times_100"]
+            factors += [] if is_benchmark_file(test.candidate.path) else growing.FACTORS
             versions[side] += [replace(test.candidate, name=f"{test.candidate.name}__{of}") for of in factors]
         for side, candidates in versions.items():
             scalable = [item for item in candidates if self._has_sizes(side, item)]
@@ -149,7 +151,7 @@ class Trial:
         if is_benchmark_file(version.path):
             as_it_is = text_of(self.checkouts[side], version.path, {test})
             return text_of(self.checkouts[side], version.path, {version.name}) != as_it_is
-        return has_sizes(read_source(self.checkouts[side], version.path), test)
+        return has_version(read_source(self.checkouts[side], version.path), version.name)
 
     def seen_on_human(self, wanted: Sequence[tuple[str, Tried]]) -> list[tuple[str, Tried]]:
         """The tests with the places that come to the same on human."""
@@ -247,8 +249,9 @@ def _batches(tests: Sequence[tuple[str, Tried]]) -> list[tuple[str, list[Tried]]
 
 
 def test_of(test: Tried) -> str:
-    """The test that a workload is a version or a parameter of."""
-    return f"{test.candidate.path}::{version_of(test.candidate.name)[0]}"
+    """The test that a workload is a version or a parameter of; with repeated input it counts as another."""
+    name, factor = version_of(test.candidate.name)
+    return f"{test.candidate.path}::{name}{'__grown' if factor in growing.FACTORS else ''}"
 
 
 def is_compiled(path: str) -> bool:
