@@ -22,7 +22,8 @@ EXPERIMENT_S = 0.1
 TEST_S = 10.0
 """Longest time for trying one workload, in seconds."""
 ALL_TESTS_S = 60.0
-"""Longest time for trying all workloads of a commit; the most promising are tried first."""
+"""Processor time for trying all workloads of a commit, so that a busy machine tries as many; the most promising are
+tried first. On the clock it may take most of `gate_timeout_s`."""
 MIN_SHARE = 0.05
 """A workload that spends less of its time in the changed functions shows nothing; if all do, the best is taken."""
 MAX_REPEATS = 100_000
@@ -80,7 +81,8 @@ def try_inside(
         "targets": spans(targets),
         "root": arm.seen_at(work, sandbox),
         "test_s": min(TEST_S, config.max_duration_s),
-        "total_s": min(ALL_TESTS_S, config.gate_timeout_s * 0.8),
+        "total_s": ALL_TESTS_S,
+        "clock_s": config.gate_timeout_s * 0.8,
     }
     variables = {"PYTHONHASHSEED": "0" if targets else "1", "PYTHONNOUSERSITE": "1"}
     within = limits.model_copy(update={"timeout_s": config.gate_timeout_s})

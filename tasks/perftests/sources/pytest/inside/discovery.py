@@ -1,9 +1,9 @@
 """Which tests execute the changed functions, for how much of their time, and can be repeated. Runs inside a sandbox.
 
 Its text follows those of `workload.py` and of `inside/`, whose names it uses. Reads a request from stdin (`files`,
-`packages`, `nodeids`, `targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s`), tries the tests in the
-order of `nodeids`, and writes one JSON line per test to stdout. Without `targets` it only tells what they see; with
-`untraced` also how long they take: nobody can watch compiled code.
+`packages`, `nodeids`, `targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s` of processor time, `clock_s`
+by the clock), tries the tests in the order of `nodeids`, and writes one JSON line per test to stdout. Without `targets`
+it only tells what they see; with `untraced` also how long they take: nobody can watch compiled code.
 """
 
 import json
@@ -46,7 +46,7 @@ def main() -> None:
         return
     FILES.update(request["files"])
     PACKAGES.extend(request["packages"])
-    end = time.monotonic() + request["total_s"]
+    start, end = time.process_time(), time.monotonic() + request["clock_s"]
     for number in TIMERS.values():
         signal.signal(number, _stop)
     try:
@@ -59,7 +59,7 @@ def main() -> None:
         tell(problem=problems)
     rank = {nodeid: number for number, nodeid in enumerate(request["nodeids"])}
     for item in sorted(items, key=lambda item: rank.get(item.nodeid.partition("[")[0], 0)):
-        if time.monotonic() > end:
+        if time.process_time() - start > request["total_s"] or time.monotonic() > end:
             tell(problem="time was up before all tests were tried")
             break
         _limit(request["test_s"])
