@@ -2,8 +2,8 @@
 
 Its text follows those of `workload.py` and of `inside/`, whose names it uses. Reads a request from stdin (`files`,
 `package`, `modules`: best first, `hints`: function name -> score, `targets`: path -> [[first, last, name]], `root`,
-`test_s`, `total_s` of processor time, `clock_s` by the clock), and writes one JSON line per benchmark and combination of
-parameters to stdout. Without `targets` it only tells what those of `chosen` ([name, combination]) see.
+`test_s`, `total_s` of processor time, `clock_s` by the clock), and writes one JSON line per benchmark and combination
+of parameters to stdout. Without `targets` it only tells what those of `chosen` ([name, combination]) see.
 """
 
 import inspect

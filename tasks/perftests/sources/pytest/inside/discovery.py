@@ -1,8 +1,8 @@
 """Which tests execute the changed functions, for how much of their time, and can be repeated. Runs inside a sandbox.
 
 Its text follows those of `workload.py` and of `inside/`, whose names it uses. Reads a request from stdin (`files`,
-`packages`, `nodeids`, `targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s` of processor time, `clock_s`
-by the clock), tries the tests in the order of `nodeids`, and writes one JSON line per test to stdout. Without `targets`
+`packages`, `nodeids`, `targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s` of processor time,
+`clock_s` in all), tries the tests in the order of `nodeids`, and writes one JSON line per test to stdout. Without `targets`
 it only tells what they see; with `untraced` also how long they take: nobody can watch compiled code.
 """
 
