@@ -2,8 +2,8 @@
 
 Its text follows those of `workload.py` and of `inside/`, whose names it uses. Reads a request from stdin (`files`,
 `packages`, `nodeids`, `targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s` of processor time,
-`clock_s` in all), tries the tests in the order of `nodeids`, and writes one JSON line per test to stdout. Without `targets`
-it only tells what they see; with `untraced` also how long they take: nobody can watch compiled code.
+`clock_s` in all), tries the tests in the order of `nodeids`, and writes one JSON line per test to stdout. Without
+`targets` it only tells what they see; with `untraced` also how long they take: nobody can watch compiled code.
 """
 
 import json
