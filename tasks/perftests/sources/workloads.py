@@ -98,14 +98,16 @@ def try_inside(
     return answers, problems
 
 
-def most_telling(tried: Sequence[tuple[str, W]], name: Callable[[W], str], count: int) -> list[tuple[str, W]]:
+def most_telling(
+    tried: Sequence[tuple[str, W]], name: Callable[[W], str], count: int, least: float = MIN_SHARE
+) -> list[tuple[str, W]]:
     """The `count` workloads (with the side they are of) that spend most of their time in changed functions.
 
     Those whose results say something about the work come first, different ones before further parameters of the same
-    `name`; what shows nothing is left out, unless all do.
+    `name`; what spends less than `least` of its time there shows nothing and is left out, unless all do.
     """
     ranked = sorted(tried, key=lambda item: (not item[1].tells, -round(item[1].share, 1), -item[1].seconds))
-    telling = [item for item in ranked if item[1].share >= MIN_SHARE] or ranked[:1]
+    telling = [item for item in ranked if item[1].share >= least] or ranked[:1]
     first: list[tuple[str, W]] = []
     rest: list[tuple[str, W]] = []
     seen: set[str] = set()

@@ -122,7 +122,7 @@ SHORT = dedent('''
             """What it says."""
             cookies = kit.parse("a=b; c=d", kind)
             assert kit.parse(sql).kinds == [1, 2]
-            self.assertEqual(kit.parse("x: 1\\r\\ny: 2\\r\\n"), "something else")
+            self.ndiffAssertEqual(kit.parse("x: 1\\r\\ny: 2\\r\\n"), "something else")
             with pytest.raises(ValueError, match="no such thing"):
                 kit.parse(["x"], cookies)
 
@@ -144,7 +144,7 @@ def test_grown_versions_repeat_input_and_compare_nothing() -> None:
     world: dict[str, Any] = {"kit": SimpleNamespace(parse=parse)}
     exec(text, world)
     case = world["TestParse"]()
-    case.assertEqual = None
+    case.ndiffAssertEqual = None
     case.test_of_any__grown_10("select a from b", "upper")
     sql = "select a from b " * 10
     assert seen == ["a=b; c=d; " * 10, sql, "x: 1\r\ny: 2\r\n" * 10, ["x"]]
