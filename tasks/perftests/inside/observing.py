@@ -7,7 +7,8 @@ top(text)[0]` becomes `assert keep(7, top(text))[0]`. So nothing of the project 
 test itself sees: a patch may change what lies behind. While a call is timed the keeper appends a reference, about 0.1
 us; values are told (`plain`) when the clock has stopped, as they are then.
 
-A place is `path::function#number`: number in its outermost function, in the order of the text.
+A place is `path::function#number`: number in its outermost function, in the order of the text. A `+` follows where what
+a call was given is looked at once it is done.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if "plain" not in globals():  # in a sandbox these texts are one module
 
 NAME = "@keep"  # no identifier, so no test can mean another
 MOST = 10_000  # values of one call of a body that are kept
+AFTER = "+"
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 VALUES = (ast.Call, ast.BinOp, ast.Compare, ast.Subscript, ast.Attribute, ast.ListComp, ast.SetComp, ast.DictComp,
           ast.Await)  # fmt: skip
@@ -195,7 +197,7 @@ class Rewriter(ast.NodeTransformer):
         """A call for the sake of what it does: what it was given is looked at when it is done."""
         call = node.value
         given = [] if not isinstance(call, ast.Call) else [name for name in givens(call) if self.function]
-        place = self.place() if given else ""
+        place = f"{self.place()}{AFTER}" if given else ""
         node = self.generic_visit(node)
         if not given or not self.wanted(place):
             return node

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 if "Keeper" not in globals():  # in a sandbox these texts are one module
-    from tasks.perftests.inside.observing import Keeper, told
+    from tasks.perftests.inside.observing import AFTER, Keeper, told
     from tasks.perftests.inside.values import differs, says_something
     from tasks.perftests.inside.watch import Watch
 
@@ -45,15 +45,16 @@ class Survey(Keeper):
 
     def look(self, body: Callable[[], Any], targets: dict, root: str) -> tuple[Any, dict[str, list[Any]], set[str]]:
         """What the body returned, place -> its values in order, and the places before which changed functions ran
-        since the place before. Without targets all places are."""
+        since the place before: of a call, its value and what it was given. Without targets all places are."""
         self.watch = Watch(targets, root)
         self.calls = []
         outcome = self.watch.run(lambda: self.run(body)) if targets else self.run(body)
         values: dict[str, list[Any]] = {}
-        busy, before = set(), 0
+        busy, before, ran = set(), 0, False
         for (place, value), calls in zip(told(self.take()), self.calls):  # noqa: B905
             values.setdefault(place, []).append(value)
-            if calls > before or not targets:
+            ran = calls > before or (ran and place.endswith(AFTER))
+            if ran or not targets:
                 busy.add(place)
             before = calls
         return outcome, values, busy

@@ -10,6 +10,7 @@ import pytest
 
 from tasks.perftests.sources.pytest.benchmarks import callable_text, functions_to_call
 from tasks.perftests.sources.pytest.claims import speaks_of_speed, without_claims
+from tasks.perftests.sources.pytest.inside import discovery
 from tasks.perftests.sources.pytest.sizes import has_version, scaled_module, with_versions
 from tasks.perftests.sources.pytest.suite import workload_text
 from tasks.perftests.sources.workloads import best_api
@@ -197,3 +198,14 @@ def test_a_label_names_nothing_that_was_not_seen() -> None:
     assert best_api(["pkg/tree.py::Tree._walk"], apis) == "pkg.Tree"
     assert best_api(["pkg/low.py::_walk"], apis, "def test(): parse('x')") == "pkg.parse"
     assert best_api(["pkg/low.py::_walk"], apis) == "pkg/low.py::_walk"
+
+
+def test_what_tests_see_is_looked_at_for_the_best_of_them() -> None:
+    def answer(nodeid: str, share: float, seconds: float) -> tuple[Any, dict[str, float]]:
+        return SimpleNamespace(nodeid=nodeid), {"share": share, "seconds": seconds}
+
+    executed = [answer("a", 0.1, 1), answer("b[1]", 0.9, 3), answer("b[2]", 0.9, 2), answer("c", 0.88, 1)]
+    assert [item.nodeid for item in discovery.best(executed)] == ["b[1]", "c", "a", "b[2]"]
+    many = [answer(f"m[{number}]", 0.9, 1) for number in range(100)]
+    assert len(discovery.best([*many, *executed])) == discovery.SURVEYED
+    assert "a" in [item.nodeid for item in discovery.best([*many, *executed])]

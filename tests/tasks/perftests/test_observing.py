@@ -17,6 +17,7 @@ import pytest
 from tasks.perftests.gates import Bench
 from tasks.perftests.inside import values
 from tasks.perftests.inside.observing import KEEPER, Keeper, Rewriter, chosen_calls, observe_imports, told_once
+from tasks.perftests.inside.survey import Survey, surveyed
 from tasks.perftests.inside.values import differs, plain, says_something
 from tasks.perftests.models import Proposal
 from tasks.sandbox.probe.session import CheckFailed, ProbeSession
@@ -278,3 +279,24 @@ def test_a_patch_that_breaks_what_a_test_does_not_assert_is_seen(
         checker.check(results[0], results[0])
         with pytest.raises(CheckFailed, match="seen"):
             checker.check(*results)
+
+
+def test_what_a_call_was_given_is_seen_beside_its_own_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fill(found)` returns None: only the list tells what it did."""
+    code = "def fill(items):\n    items.append(len(items))\n"
+    test = "from filling import fill\n\ndef run():\n    found = []\n    fill(found)\n    assert found\n    return 'ok'\n"
+    (tmp_path / "code").mkdir()
+    (tmp_path / "suite").mkdir()
+    (tmp_path / "code" / "filling.py").write_text(code)
+    (tmp_path / "suite" / "seeing.py").write_text(test)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "suite"), str(tmp_path / "code"), *sys.path])
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    survey = Survey()
+    observe_imports(str(tmp_path / "suite"), None, survey)
+    run = importlib.import_module("seeing").run
+    root, targets = str(tmp_path / "code"), {"filling.py": [(1, 2, "filling.py::fill")]}
+    places = surveyed(lambda: survey.look(run, targets, root))
+    assert {place: said for place, (said, _) in places.items()} == {
+        "seeing.py::run#0+": True,
+        "seeing.py::run#1": False,
+    }

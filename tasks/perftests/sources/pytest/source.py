@@ -167,7 +167,11 @@ class Trial:
         self, suite: Suite, nodeids: list[str], arm: Arm, targets: Mapping[str, Sequence[Place]], untraced: bool
     ) -> tuple[list[dict[str, Any]], list[str]]:
         question = {"files": suite.files, "packages": suite.packages, "nodeids": nodeids, "untraced": untraced}
-        return try_inside(INSIDE, question, targets, self.config, self.sandbox, arm, self.work, self.limits)
+        answers, why = try_inside(INSIDE, question, targets, self.config, self.sandbox, arm, self.work, self.limits)
+        by_test: dict[Any, dict[str, Any]] = {}
+        for answer in answers:  # a test's second answer adds what it sees
+            by_test[answer.get("nodeid")] = {**by_test.get(answer.get("nodeid"), {}), **answer}
+        return list(by_test.values()), why
 
 
 def from_tests(

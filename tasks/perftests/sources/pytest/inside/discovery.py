@@ -2,8 +2,9 @@
 
 Its text follows those of `workload.py` and of `inside/`, whose names it uses. Reads a request from stdin (`files`,
 `packages`, `nodeids`, `targets`: path -> [[first, last, name]], `root`, `test_s`, `total_s` of processor time,
-`clock_s` in all), tries the tests in the order of `nodeids`, and writes one JSON line per test to stdout. Without
-`targets` it only tells what they see; with `untraced` also how long they take: nobody can watch compiled code.
+`clock_s` in all), tries the tests in the order of `nodeids`, and writes one JSON line per test to stdout, and another
+with what it sees for the best of them. Without `targets` it only tells what they see; with `untraced` also how long
+they take: nobody can watch compiled code.
 """
 
 import json
@@ -22,6 +23,8 @@ if "collect" not in globals():  # in a sandbox these texts are one module
 ONCE = "it passes only once per set of fixtures: "
 ENOUGH_S = 0.05  # of repetitions, to know how long one call takes
 TIMERS = {signal.ITIMER_REAL: signal.SIGALRM, signal.ITIMER_PROF: signal.SIGPROF}  # tests use the first themselves
+SURVEYED = 16  # tests whose results are looked at: to tell them takes longer than all else where they are trees
+LOOKING = 0.75  # share of the time in which tests are tried; the rest is for what they see
 WATCHED = 7  # calls under watch at most: one of them may lose its core for longer than it takes
 
 
@@ -46,7 +49,11 @@ def main() -> None:
         return
     FILES.update(request["files"])
     PACKAGES.extend(request["packages"])
-    start, end = time.process_time(), time.monotonic() + request["clock_s"]
+    start, begun = time.process_time(), time.monotonic()
+
+    def used() -> float:
+        return max((time.process_time() - start) / request["total_s"], (time.monotonic() - begun) / request["clock_s"])
+
     for number in TIMERS.values():
         signal.signal(number, _stop)
     try:
@@ -58,26 +65,54 @@ def main() -> None:
     if problems:
         tell(problem=problems)
     rank = {nodeid: number for number, nodeid in enumerate(request["nodeids"])}
+    targets, root, limit = request["targets"], request["root"], request["test_s"]
+    executed: list = []
     for item in sorted(items, key=lambda item: rank.get(item.nodeid.partition("[")[0], 0)):
-        if time.process_time() - start > request["total_s"] or time.monotonic() > end:
+        if used() > (LOOKING if targets else 1):
             tell(problem="time was up before all tests were tried")
             break
-        _limit(request["test_s"])
-        try:
-            targets, root = request["targets"], request["root"]
-            if request.get("untraced"):
-                answer = time_only(item, survey)
-            else:
-                answer = look(item, survey, targets, root) if targets else glance(item, survey)
-        except TooSlow:
-            answer = {"why_not": "takes longer than {} s".format(request["test_s"]), "slow": True}
-        except BaseException as error:
-            answer = {"why_not": f"{type(error).__name__}: {error}"[:300]}
-        finally:
-            _limit(0)
+        if request.get("untraced"):
+            answer = tried(limit, time_only, item, survey)
+        else:
+            answer = tried(limit, look, item, survey, targets, root) if targets else tried(limit, glance, item, survey)
         tell(nodeid=item.nodeid, **answer)
+        if answer.get("functions"):
+            executed.append((item, answer))
+    for item in best(executed):
+        if used() > 1:
+            break
+        seen = tried(limit, glance, item, survey, targets, root)
+        if "places" in seen:
+            tell(nodeid=item.nodeid, **seen)
     answers.close()
     os._exit(0)  # tests may have left threads behind
+
+
+def tried(seconds: float, look_at: Any, *given: Any) -> dict:
+    """What a way of looking at a test answers within this time, or why it does not."""
+    _limit(seconds)
+    try:
+        return look_at(*given)
+    except TooSlow:
+        return {"why_not": f"takes longer than {seconds} s", "slow": True}
+    except BaseException as error:
+        return {"why_not": f"{type(error).__name__}: {error}"[:300]}
+    finally:
+        _limit(0)
+
+
+def best(executed: list) -> list:
+    """Of (test, answer) the tests whose results are worth a look, which may take longer than all else: those that spend
+    most of their time in changed functions, different ones before further parameters of the same."""
+    ranked = sorted(executed, key=lambda pair: (-round(pair[1]["share"], 1), -pair[1]["seconds"]))
+    seen: set = set()
+    first: list = []
+    rest: list = []
+    for item, _ in ranked:
+        name = item.nodeid.partition("[")[0]
+        (rest if name in seen else first).append(item)
+        seen.add(name)
+    return (first + rest)[:SURVEYED]
 
 
 def _limit(seconds: float) -> None:
@@ -106,18 +141,17 @@ def look(item: Any, survey: Any, targets: dict, root: str) -> dict:
         if not watch.seen:
             return {"functions": []}
         shares.append(watch.share)
-    best, outcome = alone(body)
+    shortest, outcome = alone(body)
     if outcome != "passed":
         return {"why_not": ONCE + outcome}
-    places = surveyed(lambda: survey.look(body, targets, root))
-    return {"functions": sorted(watch.seen), "share": statistics.median(shares), "seconds": best, "places": places}
+    return {"functions": sorted(watch.seen), "share": statistics.median(shares), "seconds": shortest}
 
 
-def glance(item: Any, survey: Any) -> dict:
-    """What a test sees."""
+def glance(item: Any, survey: Any, targets: Any = None, root: str = "") -> dict:
+    """What a test sees; with targets, of what they did."""
     body = prepare(item)
     outcome = body()
-    return {"places": surveyed(lambda: survey.look(body, {}, "")) if outcome == "passed" else {}}
+    return {"places": surveyed(lambda: survey.look(body, targets or {}, root)) if outcome == "passed" else {}}
 
 
 def time_only(item: Any, survey: Any) -> dict:
@@ -126,26 +160,26 @@ def time_only(item: Any, survey: Any) -> dict:
     outcome = body()
     if outcome != "passed":
         return {"why_not": outcome}
-    best, outcome = alone(body)
+    shortest, outcome = alone(body)
     if outcome != "passed":
         return {"why_not": ONCE + outcome}
-    return {"seconds": best, "places": surveyed(lambda: survey.look(body, {}, ""))}
+    return {"seconds": shortest, "places": surveyed(lambda: survey.look(body, {}, ""))}
 
 
 def alone(body: Any) -> tuple:
     """The shortest of some calls, in seconds, and what the last of them came to."""
-    best, spent, calls = float("inf"), 0.0, 0
+    shortest, spent, calls = float("inf"), 0.0, 0
     while calls < 3 or (spent < ENOUGH_S and calls < 1000):
         start = time.perf_counter()
         outcome = body()
         took = time.perf_counter() - start
         if outcome != "passed":
             break
-        best = min(best, took)
+        shortest = min(shortest, took)
         spent, calls = spent + took, calls + 1
         if took > 1:
             break
-    return best, outcome
+    return shortest, outcome
 
 
 if __name__ == "__main__":
