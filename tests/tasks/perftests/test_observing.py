@@ -284,7 +284,7 @@ def test_a_patch_that_breaks_what_a_test_does_not_assert_is_seen(
 def test_what_a_call_was_given_is_seen_beside_its_own_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`fill(found)` returns None: only the list tells what it did."""
     code = "def fill(items):\n    items.append(len(items))\n"
-    test = "from filling import fill\n\ndef run():\n    found = []\n    fill(found)\n    assert found\n    return 'ok'\n"
+    test = "from filling import fill\n\ndef run():\n    found = []\n    fill(found)\n    assert found\n    return 1\n"
     (tmp_path / "code").mkdir()
     (tmp_path / "suite").mkdir()
     (tmp_path / "code" / "filling.py").write_text(code)
