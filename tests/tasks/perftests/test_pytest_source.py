@@ -243,6 +243,9 @@ def test_candidates_prefer_files_that_the_change_touched(kit: Kit) -> None:
     assert find_candidates(base, changed, APIS, [])[0].path == "tests/test_words.py"
     assert find_candidates(base, changed, APIS, ["tests/test_more.py"])[0].path == "tests/test_more.py"
     assert find_candidates(base, [], [], []) == []
+    kit.write("base", {f"tests/test_{name}.py": "def test_run():\n    run().get().close()\n" for name in "abc"})
+    common = ["kit.words.get", "kit.words.run", "kit.words.close"]
+    assert find_candidates(base, ["kit/words.py::_count"], common, [])[0].path == "tests/test_words.py"
 
 
 def test_pruning_keeps_what_the_rest_refers_to() -> None:

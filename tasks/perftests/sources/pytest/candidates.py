@@ -19,8 +19,9 @@ TEST_FOLDERS = frozenset({"tests", "test", "testing"})
 SKIPPED_FOLDERS = frozenset({"node_modules", "build", "dist", "site-packages", "__pycache__"})
 MAX_FILES, MAX_TESTS = 8, 48
 MAX_FILE_BYTES = 2_000_000
-TOUCHED, SPEAKS = 50.0, 3.0
-"""What counts for a test that the change wrote, and for one whose name speaks of large inputs or of time."""
+TOUCHED, OF_MODULE, SPEAKS = 50.0, 5.0, 3.0
+"""What counts for a test that the change wrote, for one in a file named for a changed module (`websocket_test.py`), and
+for one whose name speaks of large inputs or of time."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,23 @@ def find_candidates(
     Tests with lines that the change wrote (`touched`: path -> numbers) come first, then those of files that it touched
     (`changed_tests`), then tests by how many of the names they mention. A name in the test's class, outside of its
     tests (a helper, setUp), counts half; one in the module only if nothing else is. A test whose name speaks of large
-    inputs or of time comes before its neighbours. Where no test mentions a name, those count that mention the changed
+    inputs or of time comes before its neighbours. All tests of a file that is named for a changed module count: names
+    such as `get` and `run` stand everywhere. Where no test mentions a name, those count that mention the changed
     modules, else all that import the package.
     """
-    for names in (names_of(functions_changed, apis), modules_of(functions_changed), packages_of(functions_changed)):
-        if names and (found := _mentioning(checkout, names, changed_tests, touched or {})):
+    modules = modules_of(functions_changed)
+    for names in (names_of(functions_changed, apis), modules, packages_of(functions_changed)):
+        if names and (found := _mentioning(checkout, names, modules, changed_tests, touched or {})):
             return found
     return []
 
 
 def _mentioning(
-    checkout: Path, names: dict[str, float], changed_tests: Sequence[str], touched: Mapping[str, Collection[int]]
+    checkout: Path,
+    names: dict[str, float],
+    modules: Collection[str],
+    changed_tests: Sequence[str],
+    touched: Mapping[str, Collection[int]],
 ) -> list[Candidate]:
     # a name between underscores counts too: `test_top_words` is about `top`
     words = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
@@ -67,9 +74,10 @@ def _mentioning(
     by_file: list[list[Candidate]] = []
     for path in test_files(checkout):
         text = read_source(checkout, path, MAX_FILE_BYTES)
-        if not pattern.search(text):
+        of_module = OF_MODULE if subject_of(path) in modules else 0.0
+        if not pattern.search(text) and not of_module:
             continue
-        bonus = 100.0 if path in changed_tests else 0.0
+        bonus = of_module + (100.0 if path in changed_tests else 0.0)
         tree = parse_file(checkout, path)
         benchmarks = is_benchmark_file(path)
         tests = list(_tests_of(tree, text)) if tree is not None and not benchmarks else []
@@ -79,7 +87,7 @@ def _mentioning(
         scores = [_score(own, names, pattern) + 0.5 * _score(around, names, pattern) for _, own, around, _ in tests]
         extra = [bonus + _claim(name, lines, touched.get(path, ())) for name, _, _, lines in tests]
         rated = [(test[0], score, more) for test, score, more in zip(tests, scores, extra, strict=True)]
-        found = [Candidate(path, name, score + more) for name, score, more in rated if score or more >= TOUCHED]
+        found = [Candidate(path, name, score + more) for name, score, more in rated if score or more >= OF_MODULE]
         found = found or [Candidate(path, name, more) for name, _, more in rated]
         if found:
             by_file.append(sorted(found, key=lambda item: -item.score))
@@ -107,6 +115,11 @@ def is_test_file(path: str) -> bool:
     """Whether pytest would collect it, or unittest projects would name it so."""
     name = PurePosixPath(path).name
     return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py") or name == "tests.py")
+
+
+def subject_of(path: str) -> str:
+    """The module that a file of tests is named for: `websocket` for `websocket_test.py` and `test_websocket.py`."""
+    return re.sub(r"^(?:test|bench)_|_(?:tests?|bench|benchmark)$", "", PurePosixPath(path).stem)
 
 
 def names_of(functions_changed: Iterable[str], apis: Iterable[str]) -> dict[str, float]:
