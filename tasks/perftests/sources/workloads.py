@@ -26,6 +26,8 @@ ALL_TESTS_S = 60.0
 tried first. On the clock it may take most of `gate_timeout_s`."""
 MIN_SHARE = 0.05
 """A workload that spends less of its time in the changed functions shows nothing; if all do, the best is taken."""
+LONG_S = 1.0
+"""A workload this long shows a change as well as a longer one, in more rounds of a session."""
 MAX_REPEATS = 100_000
 LOOKED_AT = 2
 """Workloads tried on human for each that is wanted: its results may differ from base's where nobody minds."""
@@ -106,7 +108,7 @@ def most_telling(
     Those whose results say something about the work come first, different ones before further parameters of the same
     `name`; what spends less than `least` of its time there shows nothing and is left out, unless all do.
     """
-    ranked = sorted(tried, key=lambda item: (not item[1].tells, -round(item[1].share, 1), -item[1].seconds))
+    ranked = sorted(tried, key=lambda item: (not item[1].tells, -round(item[1].share, 1), *_by_length(item[1].seconds)))
     telling = [item for item in ranked if item[1].share >= least] or ranked[:1]
     first: list[tuple[str, W]] = []
     rest: list[tuple[str, W]] = []
@@ -115,6 +117,11 @@ def most_telling(
         (rest if name(item[1]) in seen else first).append(item)
         seen.add(name(item[1]))
     return (first + rest)[:count]
+
+
+def _by_length(seconds: float) -> tuple[float, float]:
+    """Longer ones first, up to LONG_S; beyond it shorter ones."""
+    return -min(seconds, LONG_S), seconds
 
 
 def places_of(answer: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -13,7 +13,7 @@ from tasks.perftests.sources.pytest.claims import speaks_of_speed, without_claim
 from tasks.perftests.sources.pytest.inside import discovery
 from tasks.perftests.sources.pytest.sizes import has_version, scaled_module, with_versions
 from tasks.perftests.sources.pytest.suite import workload_text
-from tasks.perftests.sources.workloads import best_api
+from tasks.perftests.sources.workloads import Workload, best_api, most_telling
 
 CLAIMS = dedent("""
     import time
@@ -209,3 +209,11 @@ def test_what_tests_see_is_looked_at_for_the_best_of_them() -> None:
     many = [answer(f"m[{number}]", 0.9, 1) for number in range(100)]
     assert len(discovery.best([*many, *executed])) == discovery.SURVEYED
     assert "a" in [item.nodeid for item in discovery.best([*many, *executed])]
+
+
+def test_longer_workloads_come_first_up_to_what_a_session_can_repeat() -> None:
+    def workload(name: str, seconds: float) -> tuple[str, Workload]:
+        return name, Workload(["f"], 0.9, seconds, {})
+
+    tried = [workload("short", 0.01), workload("hours", 9.0), workload("long", 1.5), workload("some", 0.4)]
+    assert [name for name, _ in most_telling(tried, str, 4)] == ["long", "hours", "some", "short"]

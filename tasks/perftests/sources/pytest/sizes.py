@@ -17,7 +17,7 @@ from tasks.code.python import lines_of, parse
 from tasks.perftests.sources.pytest import growing
 from tasks.perftests.targets import FunctionNode
 
-FACTORS = {"times_100": 100.0, "times_10": 10.0, "by_10": 0.1, "by_100": 0.01}
+FACTORS = {"times_100": 100.0, "times_10": 10.0, "by_10": 0.1, "by_30": 1 / 30, "by_100": 0.01}
 """What is appended to the name of a test -> what its sizes are multiplied by."""
 LEAST, MOST = 8, 10_000_000
 """Smaller numbers are choices rather than sizes; no size becomes larger than `MOST`."""

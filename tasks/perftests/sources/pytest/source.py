@@ -131,7 +131,9 @@ class Trial:
         versions: dict[str, list[Candidate]] = {"base": [], "human": []}
         for side, candidates in slow.items():
             for item in dict.fromkeys(candidates[:REDUCED]):
-                versions[side] += [replace(item, name=f"{item.name}__{factor}") for factor in ("by_100", "by_10")]
+                versions[side] += [
+                    replace(item, name=f"{item.name}__{factor}") for factor in ("by_100", "by_30", "by_10")
+                ]
         short = [item for item in self.tried if item[1].seconds < SHORT_S]
         for side, test in most_telling(short, test_of, ENLARGED, least=0.0):  # with more input the share may grow, too
             factors = ["times_10"] if test.seconds > VERY_SHORT_S else ["times_10", "times_100"]
