@@ -194,7 +194,10 @@ def _unknown(command: str) -> Iterator[str]:
             yield f"isobench {command}: {option}"
 
 
-OTHERS = {"conftest.py", "setup.py", "agents.yaml", "platform.py", "pytest.py", "tests/Dockerfile", "tests/test.sh"}
+OTHERS = {
+    "conftest.py", "setup.py", "agents.yaml", "platform.py", "pytest.py", "tests/Dockerfile", "tests/test.sh",
+    "bench.yaml", "generate_soft_metrics.py", "prepare_images.py", "scripts/vm/setup_vm.sh",
+}  # fmt: skip
 """Names of files of others, or that a reader makes."""
 KINDS_OF_FILES = {"json", "jsonl", "toml", "csv", "html", "parquet", "diff", "patch", "txt", "log"}
 """`scores.json` is no column of `scores`."""
