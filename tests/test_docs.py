@@ -109,6 +109,15 @@ def test_commands_and_their_options_are_there(page: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("folder", PACKAGES)
+def test_a_folder_says_what_is_in_it(folder: str) -> None:
+    """Its README names each folder and each module in it."""
+    text = read(f"{folder}/README.md")
+    here = {name.split("/")[1] for name in files() if name.startswith(f"{folder}/")} - {"README.md", "__init__.py"}
+    silent = [name for name in sorted(here) if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)]
+    assert not silent, f"{folder}/README.md needs a line on each of these"
+
+
 def _readings(span: str) -> Iterator[str]:
     """A span as it is, and without the line, anchor or member behind a file's name."""
     yield span
