@@ -11,7 +11,7 @@ from configs.escaping import for_terminal
 
 
 class Guarded:
-    """A text stream that spells out characters which would steer a terminal. It is no terminal: libraries add no colours."""
+    """A text stream that spells out characters which would steer a terminal. To libraries it is no terminal."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream

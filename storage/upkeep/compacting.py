@@ -1,4 +1,4 @@
-"""Many small parts become few large ones. Readers and writers meanwhile see the old rows, or the same rows in a new part.
+"""Many small parts become few large ones. Readers meanwhile see the old rows, or the same rows in a new part.
 
 The new part holds the newest row of each key of the parts that it replaces, with the time at which the row was written.
 The old parts are removed only when the new one is on the disk. So a kill at any point leaves rows twice at worst, which
