@@ -210,3 +210,14 @@ OTHERS = {
 """Names of files of others, or that a reader makes."""
 KINDS_OF_FILES = {"json", "jsonl", "toml", "csv", "html", "parquet", "diff", "patch", "txt", "log"}
 """`scores.json` is no column of `scores`."""
+
+
+def test_messages_of_the_troubleshooting_page_are_given() -> None:
+    """What stands still in each message (not `...`, not words in capitals) is a text of the product."""
+    page = read("docs/troubleshooting.md").split("## In the funnel")[0]
+    messages = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(messages) > 15
+    sources = (read(name) for name in files() if name.endswith(".py") and name.split("/", 1)[0] in PACKAGES[:4])
+    said = "\n".join(re.sub(r'"\s*\n\s*f?"', "", source) for source in sources)  # texts over several lines
+    parts = {part.strip() for message in messages for part in re.split(r"\.\.\.|\b[A-Z]{4,}\b", message)}
+    assert [part for part in sorted(parts) if len(part) > 11 and part not in said] == []
