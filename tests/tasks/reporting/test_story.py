@@ -16,7 +16,6 @@ from storage.query import show
 from storage.scripts import workload_name
 from storage.store import Store
 from storage.tables import Api, Commit, Comparison, Funnel, PerfTest
-from tasks.reporting.advice import ADVICE
 from tasks.reporting.story import lines_of_story, story_of
 from tasks.reporting.tables import funnel_by_reason
 
@@ -101,12 +100,3 @@ def test_a_workload_goes_by_the_test_that_it_carries() -> None:
     assert workload_name(SCRIPT) == "tests/test_a.py::test_large"
     assert workload_name('"""Splits long texts.\n\nMore."""\n') == "Splits long texts"
     assert workload_name("x = 1\n") == workload_name("def (") == ""
-
-
-def test_advice_is_given_for_reasons_that_mining_and_apis_give() -> None:
-    places = {"mining": ["tasks/mining", "flows/stages/mining.py"], "apis": ["tasks/apis"]}
-    for stage, names in places.items():
-        files = [path for name in names for path in [Path(name), *Path(name).rglob("*.py")] if path.is_file()]
-        source = "".join(path.read_text() for path in files)
-        kinds = [kind for of, kind in ADVICE if of == stage]
-        assert [kind for kind in kinds if f'"{kind}' not in source] == []
