@@ -28,9 +28,7 @@ def main(folders: list[str]) -> None:
         for repo, compared in rows.items():
             heads = [row.head_sha for row in compared]
             commits[repo].update((row.sha, row) for row in store.rows(Commit, repo, sha=heads))
-    print(
-        "| repository | changes | comparisons | failed | s each | s per change | got faster | steps | A/A: yes |"
-    )
+    print("| repository | changes | comparisons | failed | s each | s per change | got faster | steps | A/A: yes |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     for repo, found in rows.items():
         print(_line(repo, found))
