@@ -249,6 +249,7 @@ print(lab.run("touch /out/started; sleep 500").status, flush=True)
 """
 
 
+@pytest.mark.rotated(1)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_an_attempt_ends_with_its_driver(how: signal.Signals, lab: Lab, tmp_path: Path) -> None:
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path), "local"], stdout=subprocess.PIPE, text=True)

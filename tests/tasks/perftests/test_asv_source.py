@@ -16,6 +16,8 @@ from tasks.perftests.sources.asv.files import find_suite
 from tasks.perftests.sources.asv.source import from_benchmarks
 from tasks.perftests.sources.workloads import NothingFound
 
+pytestmark = pytest.mark.quiet
+
 Kit = Any  # of conftest.py
 CONFIG = PerfTestConfig(tests_per_commit=20)
 BENCHMARKS = {

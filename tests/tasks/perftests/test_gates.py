@@ -17,6 +17,8 @@ from tests.speed import sized
 from tests.tasks.perftests.conftest import Kit
 from tests.tasks.perftests.gate_scripts import BAD, GOOD, GSO, WITHOUT, WORDS, changed
 
+pytestmark = pytest.mark.quiet
+
 
 def script(text: str, dialect: str = "isobench") -> Proposal:
     return Proposal("it", "kit.words.Counter.top", text, "seeded", dialect)  # type: ignore[arg-type]
@@ -62,6 +64,7 @@ def test_each_gate_catches_its_script(gate: str, bench: Bench, config: PerfTestC
     assert verdict.detail
 
 
+@pytest.mark.rotated(4)
 @pytest.mark.parametrize("gate", WITHOUT)
 def test_no_other_gate_would(gate: str, bench: Bench, config: PerfTestConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, stand_in in WITHOUT[gate]:
@@ -105,6 +108,7 @@ VARIANTS = {
 }  # fmt: skip
 
 
+@pytest.mark.rotated(5)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_other_ways_to_fail_a_gate(name: str, bench: Bench) -> None:
     gate, text = VARIANTS[name]
@@ -184,6 +188,7 @@ def test_an_experiment_that_has_no_end_without_the_change_tells_of_it(bench: Ben
 
 
 @pytest.mark.docker
+@pytest.mark.rotated(1)
 @pytest.mark.parametrize("gate", [None, "coverage", "human_runs"])
 def test_in_containers(gate: str | None, bench: Bench, config: PerfTestConfig, docker_image: str) -> None:
     environment = Environment(env_id="docker", kind="docker", python="python3", image=docker_image)

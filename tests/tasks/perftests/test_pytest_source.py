@@ -21,6 +21,8 @@ from tasks.perftests.sources.pytest.source import from_tests
 from tasks.perftests.sources.pytest.suite import SuiteTooLarge, build_suite
 from tasks.perftests.sources.workloads import NothingFound
 
+pytestmark = pytest.mark.quiet
+
 Kit = Any  # of conftest.py
 APIS = ["kit.words.Counter.top"]
 CONFIG = PerfTestConfig(tests_per_commit=10)
@@ -52,6 +54,7 @@ def test_tests_that_execute_the_change_are_offered(offers: Offers) -> None:
     }  # not: other functions, once only, failing, skipped
 
 
+@pytest.mark.rotated(1)
 @pytest.mark.parametrize("name", ["test_top_many[30]", "test_top_writes", "TopCase::test_top_of_case"])
 def test_what_is_offered_passes_the_gates(name: str, offers: Offers, bench: Bench) -> None:
     verdict = judge(offers[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=0.01))
@@ -84,6 +87,7 @@ def test_a_patch_that_breaks_the_test_is_seen_by_the_check(offers: Offers, kit: 
     assert "AssertionError" in verdict.detail
 
 
+@pytest.mark.rotated(2, family="suites of many shapes")
 def test_a_test_that_exists_only_after_the_change_is_taken_from_there(kit: Kit, bench: Bench) -> None:
     late = (
         "from kit.words import Counter\n\n\ndef test_top_late():\n    assert Counter.top('a ' * 9, 1) == [('a', 9)]\n"
@@ -93,6 +97,7 @@ def test_a_test_that_exists_only_after_the_change_is_taken_from_there(kit: Kit, 
     assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
 
 
+@pytest.mark.rotated(2, family="suites of many shapes")
 def test_tests_inside_the_package(kit: Kit, bench: Bench) -> None:
     inside = {
         "kit/tests/__init__.py": "",
@@ -110,6 +115,7 @@ def test_tests_inside_the_package(kit: Kit, bench: Bench) -> None:
     assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
 
 
+@pytest.mark.rotated(2, family="suites of many shapes")
 def test_a_unittest_method_is_bound_again_after_its_teardown(kit: Kit, bench: Bench) -> None:
     odd = {
         # as pytest 8.2.1 and 8.2.2 leave an item that was torn down
@@ -224,6 +230,7 @@ def test_a_repository_without_tests(kit: Kit, bench: Bench) -> None:
         offered(kit, bench)
 
 
+@pytest.mark.rotated(2, family="suites of many shapes")
 def test_a_test_that_hangs_does_not_hold_up_the_others(kit: Kit, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     from tasks.perftests.sources import workloads
 

@@ -12,6 +12,8 @@ from tasks.timing.models import Session
 from tasks.timing.session import run_session
 from tests.tasks.sandbox.commands.workload import FAST, SLOW, alone, arm, files, spec
 
+pytestmark = pytest.mark.quiet
+
 QUICK = TimingConfig(min_rounds=4, max_rounds=4, processes=2, budget_s=120, seed=1)
 
 

@@ -21,6 +21,8 @@ from tasks.timing.rounds import Referee
 from tasks.timing.session import run_session
 from tests.tasks.timing.sessions import FAST, SCRIPT, SLOW, arm
 
+pytestmark = pytest.mark.quiet
+
 TIMING = TimingConfig(min_rounds=4, max_rounds=4, processes=1, budget_s=60, call_timeout_s=3, seed=1)
 DENIALS = {
     "sleeps while it is imported": ("import time\ntime.sleep(60)\n", "timeout", "load took longer"),
@@ -61,6 +63,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "LIMIT_S", 2.0)
 
 
+@pytest.mark.rotated(1)
 @pytest.mark.parametrize("kind", ["local", pytest.param("docker", marks=pytest.mark.docker)])
 def test_whoever_denies_ends_alone(store: Store, impatient: None, kind: str, request: pytest.FixtureRequest) -> None:
     denials = DENIALS if kind == "local" else {name: DENIALS[name] for name in IN_A_CONTAINER}
