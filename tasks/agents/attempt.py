@@ -18,8 +18,8 @@ from tasks.agents.installed.installing import Installed
 from tasks.agents.installed.launching import Launch, Words, launch
 from tasks.agents.installed.reading import read
 from tasks.agents.installed.told import Told
-from tasks.agents.judging import Asked, judge
 from tasks.agents.models import Attempt, AttemptTask, ModelGateway
+from tasks.agents.outcomes import Asked, judge
 from tasks.agents.patches import TakenPatch, take_patch
 from tasks.agents.prompt import PromptError, write_prompt
 from tasks.agents.running import Bounds, Ended, run_agent

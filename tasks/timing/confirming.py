@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tasks.sandbox.metering.worker import WorkerGroup
-from tasks.timing.judgement import Judgement
+from tasks.timing.interim_looks import Judgement
 from tasks.timing.models import Question, Race, Verdict
 from tasks.timing.processes import Track
 from tasks.timing.protocols.common import Needed

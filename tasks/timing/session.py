@@ -23,7 +23,7 @@ from tasks.timing.confirming import Confirmation, Play, confirm
 from tasks.timing.core_leases import Reserve, leased_cores
 from tasks.timing.fingerprint import fingerprint, session_fingerprint
 from tasks.timing.gpu import gpus_for, read_gpus
-from tasks.timing.judgement import Judgement
+from tasks.timing.interim_looks import Judgement
 from tasks.timing.models import Answer, ArmOutcome, Question, Race, Session
 from tasks.timing.processes import Track
 from tasks.timing.protocols import PROTOCOLS

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.agents.gateway.models import Fault, Usage
-from tasks.agents.judging import Asked, judge
+from tasks.agents.outcomes import Asked, judge
 from tasks.agents.patches import TakenPatch
 from tasks.agents.running import Ended
 

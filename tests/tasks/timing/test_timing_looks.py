@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from configs.models import TimingConfig
-from tasks.timing.judgement import Judgement
+from tasks.timing.interim_looks import Judgement
 from tasks.timing.models import ArmState, Question, Race, Sample
 
 MS = 1_000_000
