@@ -13,7 +13,7 @@ from tasks.timing.charging import charge_of, charges
 from tasks.timing.clocks import call_times
 from tasks.timing.confirming import NOT_CONFIRMED, Confirmation
 from tasks.timing.models import Question, Race, Sample, Verdict
-from tasks.timing.verdict import Compared, Times, judge
+from tasks.timing.verdict import Compared, Times, verdict_at
 
 CLAIM_UNCONFIRMED = "claim_unconfirmed"
 """Flag of a command without a server whose own output says that it is fast enough, and the driver's clock does not."""
@@ -91,9 +91,9 @@ class Report:
         elif status == "ok" and against.status != "ok":
             status, reason = "error", f"{against.name} is {against.status}: {against.reason}"
             flags = [*flags, "against_failed"]
-        elif status == "ok" and race.claimed and verdict != "yes" and judge(found, question.threshold) == "yes":
+        elif status == "ok" and race.claimed and verdict != "yes" and verdict_at(found, question.threshold) == "yes":
             flags = [*flags, CLAIM_UNCONFIRMED]
-        elif status == "ok" and verdict != "yes" and judge(calls, question.threshold) == "yes":
+        elif status == "ok" and verdict != "yes" and verdict_at(calls, question.threshold) == "yes":
             flags = [*flags, WORK_UNACCOUNTED]
         elif status == "ok" and verdict == "yes" and UNMETERED in flags:
             verdict = "inconclusive"
