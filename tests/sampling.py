@@ -42,6 +42,11 @@ def chosen(names: list[str], number: int, seed: str) -> set[str]:
     return set(sorted(names, key=lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).digest())[:number])
 
 
+def cases_of(names: list[str], number: int, config: pytest.Config) -> set[str]:
+    """The cases that one test tries in this run: all before a release, else `number` of them."""
+    return set(names) if config.getoption("thorough") else chosen(names, number, seed_of(config))
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     """What is left out, and how to have just that again."""
     if config.getoption("thorough"):

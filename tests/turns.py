@@ -12,6 +12,7 @@ import hashlib
 import os
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -100,9 +101,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with quiet tests last, and after them those with exclusive ones: workers get files in this order."""
+    """Put files of quiet tests last, and after them those of exclusive ones: workers get files in this order."""
     order = ("other", "quiet", "exclusive")
-    rank: dict[Path, int] = {}
+    ranks: dict[Path, list[int]] = defaultdict(list)
     for item in items:
-        rank[item.path] = max(rank.get(item.path, 0), order.index(kind_of(item)))
-    items.sort(key=lambda item: rank[item.path])
+        ranks[item.path].append(order.index(kind_of(item)))
+    middle = {path: sorted(found)[len(found) // 2] for path, found in ranks.items()}
+    items.sort(key=lambda item: middle[item.path])

@@ -150,6 +150,7 @@ def test_an_agent_that_waits_for_an_unreachable_model(lab: Lab) -> None:
     assert made.usage.requests == 0
 
 
+@pytest.mark.rotated(3)
 @pytest.mark.parametrize(
     ("fault", "patience", "status", "said"),
     [
