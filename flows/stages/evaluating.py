@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from configs.models import RepositoryConfig
+from flows.engine.retrying import INCONCLUSIVE
 from flows.engine.run import Run
 from flows.stages.checkouts import ArmWanted, check_out_arms, cloned, instance_environments
 from flows.stages.of_evaluation import Evaluation, evaluation_stage
@@ -19,6 +20,19 @@ from storage.tables import Instance, Prediction
 from tasks.agents.stage import load_predictions
 from tasks.sandbox.models import Arm
 from tasks.timing.gpu import gpus_for
+from tasks.timing.models import Session
+
+
+def still_open(session: Session) -> str:
+    """`inconclusive: <patches>`, those of which a question is open: `--retry inconclusive` goes by it. Else empty."""
+    arms = [
+        outcome.arm
+        for outcome in session.outcomes
+        if patch_of(outcome.arm)
+        and outcome.status == "ok"
+        and any(answer.question is not None and answer.verdict == INCONCLUSIVE for answer in outcome.answers)
+    ]
+    return f"{INCONCLUSIVE}: {', '.join(arms)}" if arms else ""
 
 
 @evaluation_stage("predictions")
@@ -74,7 +88,7 @@ def time_patches(run: Run, evaluation: Evaluation) -> None:
             }  # fmt: skip
     for key, session in time_all(run, items, owner, evaluation.scoring).items():
         fault = session.base_failure
-        reason = f"base: {fault}" if fault else ""
+        reason = f"base: {fault}" if fault else still_open(session)
         run.note("timing", key, "failed" if fault else "kept", reason, made=[session.session_id])
 
 

@@ -46,7 +46,7 @@ class ModelGateway(Protocol):
 
     @property
     def leak(self) -> LeakSeen | None:
-        """How much of the human's change the agent was shown; None if nobody looked."""
+        """How much of the human's change the agent was shown; None if it was not measured."""
 
     def __enter__(self) -> Self:
         """Listen."""

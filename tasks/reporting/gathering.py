@@ -211,7 +211,7 @@ def _end(line: svg.Curve) -> str:
 
 
 def short_of(row: OptAtK) -> str:
-    """What an Opt@K lacks, in words: why it is not known, what it leaves out."""
+    """The gaps of an Opt@K, in words: why it is not known, which attempts it leaves out."""
     counts = (
         (row.n_left_out, f"instances with fewer than {row.k} answers left out"),
         (row.n_unattempted, "instances not attempted, so not solved"),

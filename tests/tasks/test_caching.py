@@ -18,7 +18,7 @@ SHARED = {
     "code/diffs.py": {"agents", "environments"},
     "code/leaks.py": {"agents", "statements"},
     "code/native.py": {"apis", "mining", "perftests"},
-    "code/paths.py": {"agents", "environments", "mining", "perftests", "suites"},
+    "code/paths.py": {"agents", "environments", "llm", "mining", "perftests", "suites"},
     "code/python.py": {"agents", "apis", "environments", "mining", "perftests", "statements", "suites", "timing"},
     "git_environment.py": {"agents", "apis", "environments", "mining"},
     "interpreters.py": {"agents", "environments"},

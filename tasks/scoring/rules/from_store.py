@@ -16,7 +16,7 @@ from tasks.scoring.rules.frames import RATIOS, TIMES
 
 
 class NoScores(UserError):
-    """The store has no scores of that run; the message says what it has."""
+    """The store has no scores of that run; the message names the runs that it has."""
 
 
 def ratios(store: Store, run_id: str | None = None) -> pl.DataFrame:
