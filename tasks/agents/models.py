@@ -13,7 +13,7 @@ from storage.tables import Instance
 from tasks.agents.base_tree import BaseTree
 from tasks.agents.gateway.models import Fault, LeakSeen, Usage
 from tasks.agents.installed.told import Told
-from tasks.agents.judging import AttemptStatus
+from tasks.agents.outcomes import AttemptStatus
 from tasks.sandbox.models import Arm
 
 

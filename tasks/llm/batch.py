@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -193,17 +193,3 @@ def _message(error: Any) -> str:
     while isinstance(error, dict) and ("error" in error or "message" in error):
         error = error.get("message") or error.get("error")
     return " ".join(str(error).split())[:300]
-
-
-def describe_open(requests: Sequence[Request]) -> list[dict[str, Any]]:
-    """One row per request that waits: `custom_id, stage, item, prompt, characters`."""
-    return [
-        {
-            "custom_id": request.key,
-            "stage": request.stage,
-            "item": request.item[:12],
-            "prompt": request.prompt,
-            "characters": sum(len(message["content"]) for message in request.messages),
-        }
-        for request in requests
-    ]
