@@ -16,8 +16,8 @@ from storage.tables import LlmCall
 from tasks.llm import Prompt, Waiting, ask
 from tasks.llm.asked import find_asked
 from tasks.llm.batch import export_requests, import_answers
+from tasks.llm.folder import cache_folder
 from tasks.llm.requests import Requests
-from tasks.llm.structured_output import cache_folder
 
 SKY = Prompt("colour", 2, "You name colours.", "Which colour has the sky?", "5a5a")
 SEA = Prompt("colour", 2, "You name colours.", "Which colour has the sea?", "5b5b")
