@@ -24,8 +24,8 @@ from tasks.agents.base_tree import BaseTree, BaseTreeError
 from tasks.agents.harbor.bundle import write_bundle
 from tasks.agents.patches import TakenPatch, take_patch
 from tasks.code.clones import clone_path
-from tasks.environments.building import build_environment
-from tasks.environments.checking_out import check_out
+from tasks.environments.arms.checking_out import check_out
+from tasks.environments.builds.building import build_environment
 from tasks.environments.trees import has_commit
 from tasks.mining.errors import MiningError
 from tasks.mining.git.clone import credentials, sync_repository

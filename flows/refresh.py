@@ -30,7 +30,7 @@ from storage.marks import own_cache_folder
 from storage.store import Store
 from storage.tables import Withdrawal
 from storage.upkeep.compacting import compact
-from tasks.environments.building import not_isolated
+from tasks.environments.builds.building import not_isolated
 from tasks.versioning import latest_version, next_version
 from tasks.withdrawing import decide, decide_unconfigured, withdraw
 

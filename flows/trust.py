@@ -21,8 +21,8 @@ from configs.models import EnvironmentConfig, SandboxConfig
 from storage.store import Store
 from storage.tables import Instance
 from tasks.code.clones import clone_path
-from tasks.environments.building import not_isolated
-from tasks.environments.identity import installs_nothing
+from tasks.environments.builds.building import not_isolated
+from tasks.environments.builds.identity import installs_nothing
 from tasks.git_environment import open_repo
 from tasks.sandbox import foreign
 

@@ -42,7 +42,7 @@ CALLS = {
 IMPORTS = {
     "rich": TERMINAL,
     "csv": set(),
-    "html": {"tasks/environments/dresses.py"},  # takes entities away, and writes none
+    "html": {"tasks/environments/patches/dresses.py"},  # takes entities away, and writes none
     "markupsafe": ESCAPING | PAGE,
     "jinja2": PAGE | {"tasks/llm/prompts.py"},
 }

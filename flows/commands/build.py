@@ -75,7 +75,7 @@ def run_demo(store: str, sandbox: Literal["local", "docker"] | None, verbose: bo
     with running(store, verbose, asks=True):
         from flows.dataset import build_dataset
         from flows.evaluation import evaluate
-        from tasks.environments.building import not_isolated
+        from tasks.environments.builds.building import not_isolated
 
         built = build_dataset(config, run_id="demo-dataset")
         print_dataset(built)
@@ -196,7 +196,7 @@ def _finish_stage(summary: StageSummary) -> int:
 
 def _trusted_build(file: Path, config: Config) -> SandboxConfig:
     from flows.trust import build_lines
-    from tasks.environments.building import not_isolated
+    from tasks.environments.builds.building import not_isolated
 
     unheld = bool(not_isolated(config.sandbox))
     return agreed(file, build_lines(config.repository.clone_url, config.environment) if unheld else [], config.sandbox)

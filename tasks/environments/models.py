@@ -52,7 +52,7 @@ def missing(item: Arm | Environment, work: Path) -> bool:
     if item.path is not None:
         return not (work / item.path).is_dir()
     if item.image is not None:
-        from tasks.environments.images import image_exists
+        from tasks.environments.builds.images import image_exists
 
         return not image_exists(item.image)
     return False

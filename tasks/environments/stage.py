@@ -10,8 +10,8 @@ from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.store import Store
 from tasks.caching import cache_key
 from tasks.decorators import stage_task
-from tasks.environments import checking_out
-from tasks.environments.identity import cut_off
+from tasks.environments.arms import checking_out
+from tasks.environments.builds.identity import cut_off
 from tasks.environments.models import Built, CheckedOut
 from tasks.environments.repair.ladder import climb
 from tasks.sandbox.models import Environment, SandboxError

@@ -27,8 +27,8 @@ from rich.table import Table
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from tasks.code.clones import clone_path
-from tasks.environments.building import build_environment
-from tasks.environments.checking_out import check_out
+from tasks.environments.arms.checking_out import check_out
+from tasks.environments.builds.building import build_environment
 from tasks.environments.models import Built
 from tasks.environments.repair.collecting import Collected, collect, test_files
 from tasks.environments.repair.ladder import ENOUGH, climb

@@ -27,8 +27,8 @@ from storage.ids import patch_id
 from storage.store import Store
 from storage.tables import Prediction, Score
 from tasks.code.clones import clone_path
-from tasks.environments.building import build_environment
-from tasks.environments.checking_out import check_out
+from tasks.environments.arms.checking_out import check_out
+from tasks.environments.builds.building import build_environment
 from tasks.perftests.sources.command import spec_text
 from tasks.sandbox.models import Arm, Environment
 from tasks.sandbox.probe.session import Dialect

@@ -22,31 +22,31 @@ OURS = {"INSIDE", "STRUCTURE", "WATCH", "__file__"}
 """A path that begins with one of these is a file of this project."""
 ALLOWED = {
     # folders and files that isobench names and makes itself, before or after a stranger's turn
-    "environments/checking_out.py": {
+    "environments/arms/checking_out.py": {
         "folder.parent.mkdir", "folder.exists", "folder.parent.glob", "note.unlink", "note.write_text",
         "temporary.rename", "note.exists", "note.read_text",
     },
-    "environments/building.py": {
+    "environments/builds/building.py": {
         "(work / clone_path(repository.name)).resolve", "folder.parent.mkdir", "folder.parent.glob", "log.write_text",
         "place.cache.parent.mkdir", "place.cache.parent.chmod",
         "temporary.mkdir", "temporary.chmod", "temporary.rename", "place.build.mkdir",
         "(place.build / 'generated').rename",  # whatever it is; `settle` looks at it
     },
-    "environments/settling.py": {"os.scandir", "(folder / 'plain').mkdir", "(folder / 'plain').rename"},
+    "environments/builds/settling.py": {"os.scandir", "(folder / 'plain').mkdir", "(folder / 'plain').rename"},
     "environments/trees.py": {
         "folder.mkdir", "index.unlink", "os.chmod", "os.utime",
         "os.rename",  # from a name with random letters, which git has just written, back to the one beside it
         "(folder / '.git' / 'info').mkdir", "(folder / '.git' / 'info' / 'attributes').write_text",
     },
-    "environments/patching.py": {  # a repository of our own that holds nothing but settings
+    "environments/patches/patching.py": {  # a repository of our own that holds nothing but settings
         "(home / name).mkdir", "(home / 'HEAD').write_text", "(home / 'config').write_text",
         "(home / 'info' / 'attributes').write_text", "folder.resolve", "self._patch.write_bytes",
     },
     "environments/models.py": {"(work / item.checkout).is_dir", "(work / item.path).is_dir"},
-    "environments/runners.py": {
+    "environments/builds/runners.py": {
         "folder.mkdir", "(place.tools / 'uv.toml').write_text", "clone.resolve", "path.resolve", "path.exists",
     },
-    "environments/tools.py": {  # new folders, filled before any step runs
+    "environments/builds/tools.py": {  # new folders, filled before any step runs
         "import shutil", "shutil.copy2", "(folder / name).mkdir", "(folder / place).mkdir",
         "(folder / place).write_text", "(folder / '.local/bin/uv').symlink_to",
         "(folder / 'pythons' / name).symlink_to",
@@ -59,7 +59,7 @@ ALLOWED = {
         "Path(os.environ.get('UV_PYTHON_INSTALL_DIR') or data / 'uv' / 'python').glob",
     },
     "registry.py": {"path.read_text", "path.exists", "(folder / name).exists"},
-    "environments/images.py": {"import shutil", "shutil.copyfile", "os.path.isfile", "mount.source.resolve"},
+    "environments/builds/images.py": {"import shutil", "shutil.copyfile", "os.path.isfile", "mount.source.resolve"},
     "sandbox/local/bubblewrap.py": {
         "import glob", "import shutil", "filter_file.write_bytes", "os.open", "os.path.isdir", "glob.glob",
         "os.readlink", "prefix.glob", "home.resolve", "parent.resolve", "Path('/etc').glob",

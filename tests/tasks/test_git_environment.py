@@ -12,7 +12,7 @@ import pytest
 from configs.models import MiningConfig, RepositoryConfig
 from storage.store import Store
 from storage.tables import Commit
-from tasks.environments.patching import apply_patch
+from tasks.environments.patches.patching import apply_patch
 from tasks.environments.trees import clone_at, read_files, write_tree
 from tasks.mining.git.clone import sync_repository
 from tasks.mining.mine import mine_repository

@@ -4,8 +4,8 @@
 
 ARM is the checkout, WORK an empty writable folder, PROJECT the folder of ARM that is built, BACKEND the build system's
 entry (`module:object`), FOLDERs are where it is imported from. The stream: per file the length of its name (4 bytes), 1
-if it is executable (1), its length (8), name, content; at the end a name of length 0. `tasks.environments.compiling`
-reads it and believes nothing of it.
+if it is executable (1), its length (8), name, content; at the end a name of length 0. The module
+`tasks.environments.arms.compiling` reads it and believes nothing of it.
 """
 
 from __future__ import annotations

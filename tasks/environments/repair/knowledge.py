@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from tasks.environments.identity import DECLARING
+from tasks.environments.builds.identity import DECLARING
 from tasks.environments.projects.finding import MANIFEST, project_folder
 from tasks.environments.projects.requirements import REQUIREMENT_FILES, declared_for_tests, has_tests
 from tasks.environments.pythons.choosing import Choice, choices

@@ -12,10 +12,10 @@ from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.ids import content_hash
 from storage.tables import EnvironmentTry
 from tasks.code.clones import clone_path
-from tasks.environments.building import build_environment
-from tasks.environments.checking_out import check_out
+from tasks.environments.arms.checking_out import check_out
+from tasks.environments.builds.building import build_environment
+from tasks.environments.builds.images import choices_of_images
 from tasks.environments.dates import landed
-from tasks.environments.images import choices_of_images
 from tasks.environments.models import Built
 from tasks.environments.pythons.choosing import OLDEST, Choice
 from tasks.environments.repair.collecting import Collected, collect, test_files

@@ -17,8 +17,8 @@ from tasks.agents.gateway.models import AllowedModel, Budget, Prices, Provider
 from tasks.agents.gateway.server import Gateway
 from tasks.agents.installed.installing import Installed
 from tasks.agents.models import Attempt, AttemptTask
-from tasks.environments.checking_out import check_out
-from tasks.environments.patching import apply_patch
+from tasks.environments.arms.checking_out import check_out
+from tasks.environments.patches.patching import apply_patch
 from tasks.environments.trees import write_tree
 from tasks.sandbox.models import Arm, Environment
 from tests.tasks.environments.conftest import History

@@ -13,8 +13,8 @@ from configs.models import EnvironmentConfig, SandboxConfig
 from tasks.agents.base_tree import BaseTree
 from tasks.agents.patches import take_patch
 from tasks.agents.workspace import Workspace, make_workspace
-from tasks.environments.building import build_environment
-from tasks.environments.checking_out import check_out
+from tasks.environments.arms.checking_out import check_out
+from tasks.environments.builds.building import build_environment
 from tasks.sandbox import open_sandbox
 from tasks.sandbox.models import Environment, Limits, Sandbox
 from tests.tasks.agents.lab import FAST, PERF_TEST, SLOW, TEST

@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
-from tasks.environments.building import build_environment
-from tasks.environments.images import DockerRunner
+from tasks.environments.builds.building import build_environment
+from tasks.environments.builds.images import DockerRunner
+from tasks.environments.builds.runners import OUTPUT_CHARACTERS, LocalRunner, Place
 from tasks.environments.models import Built
-from tasks.environments.runners import OUTPUT_CHARACTERS, LocalRunner, Place
 from tasks.sandbox.docker.engine import default_image
 from tasks.sandbox.local.bubblewrap import interpreters_of
 from tasks.sandbox.local.sandbox import _warn_once
@@ -244,7 +244,7 @@ def test_the_last_command_may_leave_the_shell(history: Any, python_here: Any) ->
 def test_without_isolation_nothing_runs_unless_the_user_says_so(
     history: Any, python_here: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tasks.environments.building.find_bubblewrap", lambda: None)
+    monkeypatch.setattr("tasks.environments.builds.building.find_bubblewrap", lambda: None)
     monkeypatch.setattr("tasks.sandbox.local.bubblewrap.find_bubblewrap", lambda: None)
     monkeypatch.setenv("OPENAI_API_KEY", "hidden")
     base = history.commit({"tinylib/__init__.py": ""})
@@ -342,8 +342,8 @@ def test_a_proxy_on_this_machine_is_reached(history: Any, python_here: Any, monk
 
 def test_commands_are_told_apart_from_their_arguments() -> None:
     """Nothing that a row holds becomes part of our own command line."""
-    from tasks.environments.commands import command_line, outcome
-    from tasks.environments.runners import Ran
+    from tasks.environments.builds.commands import command_line, outcome
+    from tasks.environments.builds.runners import Ran
 
     class Here:
         build = "/tmp"

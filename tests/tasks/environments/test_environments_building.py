@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
-from tasks.environments.building import build_environment
-from tasks.environments.checking_out import check_out
-from tasks.environments.identity import cut_off, environment_id
-from tasks.environments.importing import main_package
+from tasks.environments.arms.checking_out import check_out
+from tasks.environments.arms.importing import main_package
+from tasks.environments.arms.records import read_record
+from tasks.environments.builds.building import build_environment
+from tasks.environments.builds.identity import cut_off, environment_id
 from tasks.environments.models import Built, missing
-from tasks.environments.records import read_record
 from tasks.interpreters import local_python
 from tasks.sandbox import open_sandbox
 from tasks.sandbox.models import SandboxError

@@ -13,7 +13,7 @@ import pytest
 from configs.models import EnvironmentConfig, SandboxConfig
 from storage.store import Store
 from tasks.code.clones import clone_path
-from tasks.environments.checking_out import add_missing, check_out, import_paths
+from tasks.environments.arms.checking_out import add_missing, check_out, import_paths
 from tasks.environments.models import CheckedOut, missing
 from tasks.environments.trees import clone_at
 from tasks.mining.git.clone import clone_path as mining_clone_path

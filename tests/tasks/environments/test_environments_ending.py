@@ -12,7 +12,7 @@ import psutil
 SCRIPT = """
 import atexit, os, sys, threading, time
 from pathlib import Path
-from tasks.environments.runners import LocalRunner, Place
+from tasks.environments.builds.runners import LocalRunner, Place
 
 folder = Path(sys.argv[1])
 place = Place(*(folder / name for name in ("build", "environment", "tools", "cache", "clone")))

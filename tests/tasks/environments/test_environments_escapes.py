@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
-from tasks.environments import checking_out, patching
-from tasks.environments.checking_out import check_out
-from tasks.environments.compiling import receive
+from tasks.environments.arms import checking_out
+from tasks.environments.arms.checking_out import check_out
+from tasks.environments.arms.compiling import receive
+from tasks.environments.arms.records import environment_folder
 from tasks.environments.inside.build_wheel import HEADER
 from tasks.environments.models import CheckedOut
-from tasks.environments.records import environment_folder
+from tasks.environments.patches import patching
 from tasks.sandbox.foreign import Budget
 from tasks.sandbox.models import Environment, SandboxError
 

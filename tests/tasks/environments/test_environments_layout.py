@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.environments.layout import Layout, Link, lay_out, shadowing, work_out
-from tasks.environments.taking_out import distribution_names
+from tasks.environments.arms.layout import Layout, Link, lay_out, shadowing, work_out
+from tasks.environments.builds.taking_out import distribution_names
 from tasks.environments.trees import TreeError
 
 NOTHING = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"

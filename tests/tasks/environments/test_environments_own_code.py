@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
-from tasks.environments.building import build_environment
-from tasks.environments.checking_out import check_out
+from tasks.environments.arms.checking_out import check_out
+from tasks.environments.builds.building import build_environment
 from tasks.environments.models import Built
 from tasks.sandbox import open_sandbox
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.environments.settling import Unsettled, settle
+from tasks.environments.builds.settling import Unsettled, settle
 from tasks.sandbox.foreign import Refused
 
 RECORD = {"log.txt": "how it went", "record.json": "{}"}
@@ -69,6 +69,6 @@ def test_a_link_is_no_environment(built: Path, name: str) -> None:
 def test_generated_files_are_bounded(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open(built / "generated" / "large", "wb") as file:
         file.truncate(1 << 40)
-    monkeypatch.setattr("tasks.environments.settling.MAX_GENERATED_BYTES", 1 << 20)
+    monkeypatch.setattr("tasks.environments.builds.settling.MAX_GENERATED_BYTES", 1 << 20)
     with pytest.raises(Refused, match="too large"):
         settle(built, RECORD)

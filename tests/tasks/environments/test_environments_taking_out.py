@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
-from tasks.environments import taking_out
-from tasks.environments.building import build_environment
-from tasks.environments.checking_out import check_out
-from tasks.environments.layout import LINKS
-from tasks.environments.runners import Place, Ran
-from tasks.environments.taking_out import NotTakenOut, take_out
+from tasks.environments.arms.checking_out import check_out
+from tasks.environments.arms.layout import LINKS
+from tasks.environments.builds import taking_out
+from tasks.environments.builds.building import build_environment
+from tasks.environments.builds.runners import Place, Ran
+from tasks.environments.builds.taking_out import NotTakenOut, take_out
 from tests.tasks.environments.test_environments_own_code import BASE, _both, own_build
 
 HONEST: dict[str, Any] = {"files": {"q/__init__.py": "1"}, "named": {}, "roots": [], "version": "1.0"}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from configs.models import EnvironmentConfig, SandboxConfig
-from tasks.environments.building import build_environment
-from tasks.environments.runners import steps_variables
+from tasks.environments.builds.building import build_environment
+from tasks.environments.builds.runners import steps_variables
 from tasks.registry import registry
 
 REACHING = {

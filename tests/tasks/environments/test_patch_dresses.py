@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tasks.environments.patching import apply_patch
+from tasks.environments.patches.patching import apply_patch
 from tasks.environments.trees import TreeError
 
 CORE = "import os\n\n\ndef pick(a):\n    if a < 1 and a > 0:\n        return 'é'\n    return a\n"

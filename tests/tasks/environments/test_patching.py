@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from storage.texts import storable
-from tasks.environments.patching import apply_patch
+from tasks.environments.patches.patching import apply_patch
 from tasks.environments.trees import TreeError
 
 OLD = """import os

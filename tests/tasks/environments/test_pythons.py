@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tasks.environments.images import choices_of_images
+from tasks.environments.builds.images import choices_of_images
 from tasks.environments.pythons.choosing import Choice, choices
 from tasks.environments.pythons.evidence import evidence_of
 from tasks.sandbox.docker.engine import connect

@@ -95,7 +95,7 @@ def tell():
         thread.join(60)
     print(sorted(said), flush=True)
 atexit.register(tell)  # runs after what is registered later
-from tasks.environments.runners import LocalRunner, Place
+from tasks.environments.builds.runners import LocalRunner, Place
 from tasks.sandbox import Command, SandboxError
 from tasks.sandbox.local.sandbox import LocalSandbox
 started = Path(sys.argv[1])

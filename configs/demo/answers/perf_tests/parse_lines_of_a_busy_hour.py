@@ -6,16 +6,19 @@ from logkit import parse_line
 
 
 def setup(seed):
-    """Fifteen hundred lines, two or three a second, each with some key=value fields."""
+    """Fifteen hundred lines, two or three a second, each with some key=value fields; requests repeat after a hundred."""
     rng = random.Random(seed)
+    requests = []
+    for number in range(100):
+        user, status, ms, size = rng.choices(range(1000), k=4)
+        fields = f"user={user} status={status} ms={ms} bytes={size}"
+        requests.append(f"INFO api.users: request served path=/v1/items/{number} {fields} from cache\n")
     second = rng.randrange(3600 * 20)
     lines = []
-    for number in range(1500):
-        second += rng.random() < 0.4
-        stamp = f"2024-03-11T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
-        values = rng.choices(range(1000), k=4)
-        fields = "user={} status={} ms={} bytes={}".format(*values)
-        lines.append(f"{stamp} INFO api.users: request served path=/v1/items/{number} {fields} from cache\n")
+    while len(lines) < 1500:
+        stamp = f"2024-03-11T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d} "
+        lines += [stamp + rng.choice(requests) for _ in range(rng.choice((2, 3)))]
+        second += 1
     return lines
 
 

@@ -12,13 +12,13 @@ from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.ids import content_hash
 from tasks.code.clones import clone_path
 from tasks.code.paths import is_installed_only
-from tasks.environments.compiled_files import leave_out, note_of
-from tasks.environments.compiling import MAX_BUILT_BYTES, BuildFailure, build_in_place
-from tasks.environments.layout import LINKS, Layout, lay_out
+from tasks.environments.arms.compiled_files import leave_out, note_of
+from tasks.environments.arms.compiling import MAX_BUILT_BYTES, BuildFailure, build_in_place
+from tasks.environments.arms.layout import LINKS, Layout, lay_out
+from tasks.environments.arms.native import native_content, native_of, refuse_changes
+from tasks.environments.arms.records import environment_folder, is_compiled, read_record
 from tasks.environments.models import CheckedOut
-from tasks.environments.native import native_content, native_of, refuse_changes
-from tasks.environments.patching import apply_patch
-from tasks.environments.records import environment_folder, is_compiled, read_record
+from tasks.environments.patches.patching import apply_patch
 from tasks.environments.trees import TreeError, has_commit, normalise, tracked_files, write_tree, written_since
 from tasks.sandbox.foreign import (
     MEBIBYTE,

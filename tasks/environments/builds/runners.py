@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tasks.environments.tools import make_home, make_tools, search_path
-from tasks.environments.unisolated import run_unisolated
+from tasks.environments.builds.tools import make_home, make_tools, search_path
+from tasks.environments.builds.unisolated import run_unisolated
 from tasks.registry import Registry, registry
 from tasks.sandbox.local.bubblewrap import is_installation
 from tasks.sandbox.local.sandbox import LocalSandbox

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from configs.models import EnvironmentConfig
 from storage.ids import content_hash
-from tasks.environments.native import native_of
+from tasks.environments.arms.native import native_of
 
 RECIPE = 2
 """Raised when the same request is to build another environment than before."""

@@ -14,18 +14,18 @@ from filelock import FileLock
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.ids import content_hash
 from tasks.code.clones import clone_path
+from tasks.environments.arms.native import native_of
+from tasks.environments.arms.proving import unusable
+from tasks.environments.arms.records import Record, environment_folder, is_compiled, read_record
+from tasks.environments.builds.identity import cut_off, declaring, environment_id, installs_nothing, shape_of
+from tasks.environments.builds.images import DockerRunner, image_exists, image_id
+from tasks.environments.builds.installing import Installed, Installer, Request
+from tasks.environments.builds.runners import LocalRunner, Place, Runner
+from tasks.environments.builds.settling import Unsettled, settle, settle_downloads
+from tasks.environments.builds.taking_out import NotTakenOut, distribution_names, take_out
 from tasks.environments.dates import Landed, landed
-from tasks.environments.identity import cut_off, declaring, environment_id, installs_nothing, shape_of
-from tasks.environments.images import DockerRunner, image_exists, image_id
-from tasks.environments.installing import Installed, Installer, Request
 from tasks.environments.models import Built
-from tasks.environments.native import native_of
 from tasks.environments.projects.finding import MANIFEST, project_folder
-from tasks.environments.proving import unusable
-from tasks.environments.records import Record, environment_folder, is_compiled, read_record
-from tasks.environments.runners import LocalRunner, Place, Runner
-from tasks.environments.settling import Unsettled, settle, settle_downloads
-from tasks.environments.taking_out import NotTakenOut, distribution_names, take_out
 from tasks.environments.trees import TreeError, clone_at, has_commit, read_files, refuse_bombs, tracked_files
 from tasks.interpreters import installed_pythons, local_version, ready_python
 from tasks.registry import paths_in

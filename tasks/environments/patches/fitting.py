@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.code.diffs import Diff, Hunk, Section
-from tasks.environments.naming import names_of, stripped, text_of
+from tasks.environments.patches.naming import names_of, stripped, text_of
 from tasks.sandbox import foreign
 
 _MARK = b"\xef\xbb\xbf"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from tasks.environments.arms.layout import Layout, is_inside, shadowing, work_out
+from tasks.environments.builds.runners import Place, Runner
 from tasks.environments.inside import strip_project
-from tasks.environments.layout import Layout, is_inside, shadowing, work_out
-from tasks.environments.runners import Place, Runner
 from tasks.sandbox import foreign
 from tasks.sandbox.models import SandboxError
 

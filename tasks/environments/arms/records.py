@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from configs.models import EnvironmentConfig, RepositoryConfig
-from tasks.environments.layout import Layout
+from tasks.environments.arms.layout import Layout
 from tasks.sandbox.foreign import MEBIBYTE, read
 from tasks.sandbox.models import Environment
 

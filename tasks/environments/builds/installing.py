@@ -10,10 +10,10 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 
-from tasks.environments.commands import adoption, command_line, new_token, outcome
+from tasks.environments.builds.causes import cause, cut
+from tasks.environments.builds.commands import adoption, command_line, new_token, outcome
+from tasks.environments.builds.runners import Ran, Runner, shown
 from tasks.environments.projects.requirements import TOOLS, build_requirements
-from tasks.environments.repair.causes import cause, cut
-from tasks.environments.runners import Ran, Runner, shown
 
 _LATER = "2100-01-01T00:00:00Z"
 _BUILDERS = ("setuptools", "wheel")

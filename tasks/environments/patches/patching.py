@@ -19,9 +19,9 @@ import git
 
 from storage.texts import to_bytes
 from tasks.code.diffs import Diff, Section, read_diff, sources_outside
-from tasks.environments.dresses import undressed, without_entities
-from tasks.environments.fitting import Unclear, fitted
-from tasks.environments.naming import deeper_level, levels
+from tasks.environments.patches.dresses import undressed, without_entities
+from tasks.environments.patches.fitting import Unclear, fitted
+from tasks.environments.patches.naming import deeper_level, levels
 from tasks.environments.trees import PLAIN_ATTRIBUTES, TreeError, first_errors
 from tasks.git_environment import git_in, quiet
 

@@ -10,8 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.environments.pythons.choosing import Choice
-from tasks.environments.runners import (
+from tasks.environments.builds.runners import (
     BUILD_DIR,
     CACHE_DIR,
     OUTPUT_CHARACTERS,
@@ -25,6 +24,7 @@ from tasks.environments.runners import (
     prepare,
     steps_variables,
 )
+from tasks.environments.pythons.choosing import Choice
 from tasks.registry import registry
 from tasks.sandbox.docker.engine import HOST_LABEL, OWNER_LABEL, connect, default_image, engine_errors, host
 from tasks.sandbox.local.bubblewrap import USER_ID

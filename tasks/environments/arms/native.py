@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.environments.compiling import BuildFailure
+from tasks.environments.arms.compiling import BuildFailure
 from tasks.sandbox import foreign
 
 _NATIVE = re.compile(

@@ -8,10 +8,10 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
-from tasks.environments.checking_out import check_out
-from tasks.environments.importing import failing_import, project_names
+from tasks.environments.arms.checking_out import check_out
+from tasks.environments.arms.importing import failing_import, project_names
+from tasks.environments.arms.records import Record
 from tasks.environments.inside import own_modules
-from tasks.environments.records import Record
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import ARM_DIR, Arm
 

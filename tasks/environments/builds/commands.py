@@ -11,8 +11,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.environments.builds.runners import Ran, Runner
 from tasks.environments.inside import adopt_venv
-from tasks.environments.runners import Ran, Runner
 
 _DRIVER = r"""
 isobench_state=$1
