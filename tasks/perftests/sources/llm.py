@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +16,8 @@ from tasks.llm import Answer, AnswerInvalid, Prompt, Turn, as_first_asked, ask, 
 from tasks.llm.background import background
 from tasks.perftests.models import Proposal, Verdict
 
+MAX_APIS = 8
+"""Public names in a prompt. Further ones reach the change over many steps, and each brings its docstring."""
 Judged = list[tuple[Proposal, Verdict]]
 
 
@@ -53,7 +56,7 @@ def build_prompt(
         subject=commit.subject,
         repo=commit.repo,
         background=said,
-        apis=list(apis),
+        apis=list(apis[:MAX_APIS]),
         usage=list(usage),
         functions_changed=commit.functions_changed,
         diff=diff_for(llm, commit.patch).rstrip(),
@@ -118,11 +121,10 @@ def from_model(
             failed = {name: judged[name][1] for name in sorted(asked_for) if not judged[name][1].accepted}
             if not failed:
                 break
-            turns = _and_then(
-                store, prompt, answer,
-                now=render("perf_test_repair", failures={name: verdict.reason for name, verdict in failed.items()}),
-                about=render("perf_test_repair", failures={name: verdict.gate for name, verdict in failed.items()}),
-            )  # fmt: skip
+            gates = {name: verdict.gate for name, verdict in failed.items()}
+            reasons = {name: verdict.reason for name, verdict in failed.items()}
+            repair = partial(render, "perf_test_repair", gates=list(gates.values()))
+            turns = _and_then(store, prompt, answer, now=repair(failures=reasons), about=repair(failures=gates))
         existing = [(proposal, verdict) for proposal, verdict in judged.values() if verdict.accepted]
         missing = config.tests_per_commit - len(existing)
         if missing <= 0 or not existing:
