@@ -77,4 +77,6 @@ class LlmCall(Row):
     cached: bool
     repaired: bool
     outcome: str
+    """`ok`, `invalid: ...`, `error: ...`, `waiting for an answer`, `imported`; `answered` until it was looked at;
+    `lost: ...` if the process was killed while it was under way: the cost is then the most that it may have been."""
     called_at: datetime
