@@ -329,6 +329,21 @@ class SuiteConfig(Section):
     come first. 0: they are not run."""
 
 
+class SweepConfig(Section):
+    """The search for faster changes by measurement: `isobench sweep`."""
+
+    window: int = Field(default=32, gt=0)
+    """Changes between two commits that are timed first. A gain and a loss of one test in one window hide each other."""
+    tests_per_window: int = Field(default=4, gt=0)
+    """The repository's own tests that are timed in each window: those that spend most time in what changed there."""
+    min_step: float = Field(default=1.1, gt=1)
+    """Smallest step that is looked for: a test runs at least this many times as fast after the change as before."""
+    max_windows: int = Field(default=20, gt=0)
+    """Windows at most, newest first."""
+    max_sessions: int = Field(default=300, gt=0)
+    """Timing sessions at most, over all windows and searches."""
+
+
 class ScoringConfig(Section):
     """Thresholds that the field uses."""
 
@@ -401,6 +416,8 @@ class Config(Section):
     """The repository's own tests."""
     timing: TimingConfig = TimingConfig()
     """How arms are timed."""
+    sweep: SweepConfig = SweepConfig()
+    """The search for faster changes by measurement."""
     scoring: ScoringConfig = ScoringConfig()
     """Thresholds."""
     sandbox: SandboxConfig = SandboxConfig()

@@ -111,6 +111,22 @@ def refresh(
     return run_refresh(configs, store, settings or [], verbose)
 
 
+@app.command(epilog="Example: `isobench sweep configs/more-itertools.yaml --set sweep.max_windows=4`")
+def sweep(
+    config: ConfigArgument,
+    store: StoreOverride = None,
+    settings: SetOption = None,
+    null: Annotated[
+        bool, typer.Option("--null", help="Time commits against themselves instead: the rate of false steps.")
+    ] = False,
+    verbose: VerboseOption = False,
+) -> int:
+    """Find changes that made the repository's own tests faster by timing them over its history."""
+    from flows.commands.sweep import run_sweep
+
+    return run_sweep(config, store, settings or [], null, verbose)
+
+
 @app.command(epilog="Example: `isobench mine configs/more-itertools.yaml --set mining.min_score=2`")
 def mine(
     config: ConfigArgument,

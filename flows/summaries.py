@@ -61,6 +61,42 @@ class DatasetSummary(Summary):
     """Items whose request to a model is open for a batch (`llm.batch`)."""
 
 
+class SweepStep(BaseModel):
+    """A change at which a test steps down in time."""
+
+    sha: str
+    n_changes: int
+    """1; more where no commit in front of it could be timed, so that it is one of so many."""
+    test: str
+    """The test with the largest step."""
+    ratio: float
+    ci_low: float
+    ci_high: float
+    subject: str
+    mined: bool
+    """Whether mining, by words and diff, keeps it, too."""
+    reason: str
+    """Why mining keeps it or not."""
+
+
+class SweepSummary(Summary):
+    """What `sweep` did."""
+
+    repo: str
+    windows: int
+    changes: int
+    """Changes in the windows that touch code."""
+    comparisons: int
+    """Sessions: every pair of commits with one test."""
+    timed_s: float
+    """Wall time of all sessions, also of those that an earlier run held, in seconds."""
+    steps: list[SweepStep]
+    """Largest first."""
+    null: bool = False
+    false_steps: int = 0
+    """With `null`: comparisons of a commit with itself that said `yes`."""
+
+
 class RefreshSummary(Summary):
     """What `refresh` did."""
 

@@ -17,6 +17,7 @@ from storage.rows.environments import EnvironmentTry
 from storage.rows.perftests import LlmCall, PerfTest
 from storage.rows.runs import Funnel
 from storage.rows.suites import Suite, SuiteCheck
+from storage.rows.sweeps import SweepComparison
 from storage.rows.timing import Calibration, Comparison, Machine, Measurement, Metric, MetricComparison, TimedSession
 from storage.rows.versions import DatasetVersion, Withdrawal
 
@@ -25,7 +26,7 @@ TABLES: dict[str, type[Row]] = {
     for row in (
         Commit, PullRequest, Api, Contract, EnvironmentTry, PerfTest, Measurement, Comparison, Metric,
         MetricComparison, TimedSession, Machine, Calibration, Suite, Instance, Withdrawal, DatasetVersion, Statement,
-        Attempt, Prediction, SuiteCheck, Score, OptAtK, Funnel, LlmCall,
+        Attempt, Prediction, SuiteCheck, Score, OptAtK, Funnel, LlmCall, SweepComparison,
     )
 }  # fmt: skip
 
@@ -40,5 +41,6 @@ __all__ = [
     "NO_ANSWER", "TABLES", "Api", "Attempt", "AttemptStatus", "Calibration", "Commit", "Comparison",
     "Contract", "DatasetVersion", "EnvironmentTry", "Funnel", "Instance", "LlmCall", "Machine", "Measurement",
     "Metric", "MetricComparison", "OptAtK", "PerfTest", "Prediction", "PullRequest", "Row", "Score", "ScoreStatus",
-    "Statement", "Suite", "SuiteCheck", "TestDurations", "TimedSession", "Withdrawal", "partition_of",
+    "Statement", "Suite", "SuiteCheck", "SweepComparison", "TestDurations", "TimedSession", "Withdrawal",
+    "partition_of",
 ]  # fmt: skip

@@ -75,8 +75,8 @@ def dataset_run(
 
 
 def default_run_id(config: Config) -> str:
-    """`build-<8 hex digits>` from all that a configuration decides, wherever the store is."""
-    return f"build-{content_hash(config.model_dump(mode='json', exclude={'store'}), length=8)}"
+    """`build-<8 hex digits>` from all that a configuration decides, wherever the store is; a sweep is another run."""
+    return f"build-{content_hash(config.model_dump(mode='json', exclude={'store', 'sweep'}), length=8)}"
 
 
 def _repository() -> str:

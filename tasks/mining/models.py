@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -41,6 +42,28 @@ class Mined(BaseModel):
     """Shas of the kept changes, best score first: all of them, `max_candidates` is for the caller to apply."""
     new: int = 0
     """Changes that this run read; the others were already judged by the same filters."""
+
+
+class Chain(BaseModel):
+    """The main branch, as a sweep walks it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    shas: list[str]
+    """Oldest first."""
+    dates: dict[str, datetime]
+    """Committer dates."""
+
+
+class SpanChanged(BaseModel):
+    """What differs between two commits, as if it were one change."""
+
+    model_config = ConfigDict(frozen=True)
+
+    files: list[str]
+    """Code files."""
+    functions: list[str]
+    """`path::Class.function`, as in `Commit.functions_changed`."""
 
 
 class Classified(BaseModel):

@@ -11,10 +11,10 @@ from storage.store import Store
 from tasks.caching import cache_key, code_version
 from tasks.decorators import stage_task
 from tasks.llm import decides, template_text
-from tasks.mining import classify, mine
+from tasks.mining import classify, mine, spans
 from tasks.mining.faults import is_outside_fault
 from tasks.mining.git import clone
-from tasks.mining.models import Classified, Clone, FetchedPullRequest, Mined
+from tasks.mining.models import Chain, Classified, Clone, FetchedPullRequest, Mined, SpanChanged
 
 
 def _mine_key(context: Any, parameters: dict[str, Any]) -> str:
@@ -122,3 +122,45 @@ def fetch_pull_request(repository: RepositoryConfig, number: int, store: str, re
 
     api = os.environ.get("GITHUB_API_URL", API)
     return fetch.fetch_pull_request(repository, number, Store(store, run="pulls"), _token(), api)
+
+
+def _chain_key(context: Any, parameters: dict[str, Any]) -> str:
+    mining: MiningConfig = parameters["mining"]
+    bounds = [mining.since, mining.until, mining.max_commits]
+    return cache_key("mining", "read_chain", parameters["repository"].name, bounds, parameters["head_sha"])
+
+
+def _span_key(context: Any, parameters: dict[str, Any]) -> str:
+    repository: RepositoryConfig = parameters["repository"]
+    of = (repository.name, repository.languages, parameters["mining"].exclude_paths)
+    return cache_key("mining", "read_span", *of, parameters["base_sha"], parameters["head_sha"])
+
+
+@stage_task(
+    _chain_key,
+    name="read chain",
+    run_name="history of {repository.name} at {head_sha:.10}",
+    tags=["mining"],
+    retries=2,
+    outside=is_outside_fault,
+    timeout_s=1800,
+)
+def read_chain(repository: RepositoryConfig, mining: MiningConfig, head_sha: str, store: str) -> Chain:
+    """The commits of the main branch within the configured dates and number, oldest first."""
+    return spans.read_chain(repository, mining, head_sha, Store(store))
+
+
+@stage_task(
+    _span_key,
+    name="read span",
+    run_name="changes of {repository.name} {base_sha:.10} to {head_sha:.10}",
+    tags=["mining"],
+    retries=2,
+    outside=is_outside_fault,
+    timeout_s=1800,
+)
+def read_span(
+    repository: RepositoryConfig, mining: MiningConfig, base_sha: str, head_sha: str, store: str
+) -> SpanChanged:
+    """Code files and functions that differ between two commits of the main branch."""
+    return spans.read_span(repository, mining, base_sha, head_sha, Store(store))

@@ -89,3 +89,24 @@ class Written(BaseModel):
     """Id -> the gate that failed and what it saw."""
     reason: str = ""
     """What sources had nothing to offer, and why; also filled when others were accepted."""
+
+
+class FoundTest(BaseModel):
+    """One of the repository's tests as a workload, which no gate has judged."""
+
+    model_config = ConfigDict(frozen=True)
+
+    test_id: str
+    name: str
+    """As pytest names it; with the factor of its input, if that was scaled."""
+    script: str
+
+
+class FoundTests(BaseModel):
+    """The repository's tests that execute what differs between two commits, most time in it first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tests: list[FoundTest] = []
+    reason: str = ""
+    """Why there is none."""

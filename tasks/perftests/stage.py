@@ -10,8 +10,8 @@ from storage.tables import Api
 from tasks.caching import cache_key, code_version
 from tasks.decorators import stage_task
 from tasks.llm import LlmError, decides
-from tasks.perftests import writing
-from tasks.perftests.models import Written
+from tasks.perftests import finding, writing
+from tasks.perftests.models import FoundTests, Written
 from tasks.perftests.sources.llm import prompt_texts
 from tasks.sandbox.models import Arm, SandboxError
 
@@ -74,3 +74,35 @@ def write_perf_tests(
     return writing.write_perf_tests(
         repository.name, perf_tests, llm, sandbox, sha, base, human, seeded, Store(store, run="perftests")
     )
+
+
+def _find_key(context: Any, parameters: dict[str, Any]) -> str:
+    config: PerfTestConfig = parameters["perf_tests"]
+    return cache_key(
+        "perftests", "find_tests", parameters["repo"], parameters["files"], parameters["functions"],
+        config.model_dump(mode="json", include={"tests_per_commit", "gate_timeout_s", "max_duration_s"}),
+        parameters["sandbox"], [parameters["base"].arm_id, parameters["human"].arm_id], services=("sandbox",),
+    )  # fmt: skip
+
+
+@stage_task(
+    _find_key,
+    name="find tests",
+    run_name="tests of {repo} in {base.checkout}",
+    tags=["perftests"],
+    retries=2,
+    outside=_outside,
+    timeout_s=7200,
+)
+def find_tests(
+    repo: str,
+    perf_tests: PerfTestConfig,
+    sandbox: SandboxConfig,
+    files: list[str],
+    functions: list[str],
+    base: Arm,
+    human: Arm,
+    store: str,
+) -> FoundTests:
+    """The repository's own tests that execute changed functions on `base`, as scripts; results are not compared."""
+    return finding.find_tests(repo, perf_tests, sandbox, files, functions, base, human, Store(store))

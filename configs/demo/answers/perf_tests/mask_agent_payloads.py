@@ -10,8 +10,8 @@ def setup(seed):
     """Three thousand payloads of 40 to 80 bytes out of one stream, and a key of 4 bytes."""
     rng = random.Random(seed)
     stream = rng.randbytes(64_000)
-    starts = range(0, 60_000, 20)
-    payloads = [stream[start : start + size] for start, size in zip(starts, rng.choices(range(40, 81), k=3000))]
+    sizes = rng.choices(range(40, 81), k=3000)
+    payloads = [stream[20 * number : 20 * number + size] for number, size in enumerate(sizes)]
     return payloads, rng.randbytes(4)
 
 

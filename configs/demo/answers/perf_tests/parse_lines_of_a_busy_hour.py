@@ -6,7 +6,7 @@ from logkit import parse_line
 
 
 def setup(seed):
-    """Fifteen hundred lines, two or three a second, each with some key=value fields; requests repeat after a hundred."""
+    """Fifteen hundred lines, two or three a second, each with some key=value fields; a hundred requests repeat."""
     rng = random.Random(seed)
     requests = []
     for number in range(100):

@@ -1,0 +1,1 @@
+"""Candidates by measurement: where in a history the repository's own tests got faster."""
