@@ -75,7 +75,9 @@ def run(nursery: subprocess.Popen[str], point: tuple[str, str, str, int] | None)
 
 
 @pytest.mark.parametrize(
-    "points", [FEW, pytest.param(POINTS, marks=[pytest.mark.thorough, pytest.mark.slow])], ids=["few", "twenty"]
+    "points",
+    [FEW, pytest.param(POINTS, marks=[pytest.mark.thorough, pytest.mark.slow, pytest.mark.timeout(1500)])],
+    ids=["few", "twenty"],
 )
 def test_a_killed_run_pays_nothing_twice(
     points: list[tuple[str, str, str, int]], server: ChatServer, nursery: subprocess.Popen[str], tmp_path: Path
