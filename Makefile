@@ -3,18 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-WORKERS ?= 2
+WORKERS ?= 3
 
-.PHONY: help demo test lint requirements clean
+.PHONY: help demo test release-test lint requirements clean
 
 help: ## What can be done here
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 demo: $(VENV)/.ready ## Build and evaluate the demo benchmark (ARGS="--sandbox docker" and the like)
 	@$(BIN)/isobench demo $(ARGS)
 
-test: $(VENV)/.ready lint ## Lint, types, tests (ARGS="-k name" and the like; WORKERS=0: one test at a time)
+test: $(VENV)/.ready lint ## Lint, types, the tests of a push (ARGS="-k name" and the like; WORKERS=0: one test at a time)
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+release-test: $(VENV)/.ready lint ## Lint, types, all tests: what a push only samples, too (half an hour)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --thorough $(ARGS)
 
 lint: $(VENV)/.ready ## Lint, format check, types
 	@$(BIN)/ruff check .

@@ -53,7 +53,7 @@ def load_secrets(env_file: str | Path = ".env") -> Secrets:
 
 
 def secret(name: str, env_file: str | Path = ".env") -> SecretStr | None:
-    """The value of any variable, from the environment or `.env`, for whoever hands it on at the last moment."""
+    """The value of any variable, from the environment or `.env`, for code that hands it on at the last moment."""
     value = os.environ.get(name) or dotenv_values(env_file).get(name)
     return SecretStr(value) if value else None
 

@@ -136,7 +136,7 @@ def _write_environment(arm: Arm, work: Path, target: Path, workspace: Path) -> N
         (site / "workspace.pth").write_text("".join(f"{path}\n" for path in paths))
 
 
-def judge(folder: Path, workspace: Path, out: Path, store: Store) -> Score | None:
+def score_workspace(folder: Path, workspace: Path, out: Path, store: Store) -> Score | None:
     """Time base, human and what differs in the workspace; write `reward.json`, `model.patch`, `scores.json` to `out`.
 
     Returns the score; None if nothing could be timed, through no fault of the patch: then there is no reward. Needs a

@@ -35,7 +35,7 @@ ConfigSource = Annotated[
 AgentsSource = Annotated[
     AgentsConfig | str,
     BeforeValidator(_as_text),
-    _shown("Path of a file on the worker that says which agents, models and instances (docs/run-agents.md)."),
+    _shown("Path of a file on the worker that says which agents, models and instances (docs/how-to/run-agents.md)."),
 ]
 StorePlace = Annotated[
     str | None,

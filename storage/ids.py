@@ -8,6 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+PATCH_ARM = "patch:"
+"""Names of arms with a patch begin so."""
+
 
 def content_hash(*parts: Any, length: int = 16) -> str:
     """Hex digest of `length` characters over JSON-like values, pydantic models and bytes.
@@ -42,6 +45,16 @@ def perf_test_id(repo: str, sha: str, script: str, dialect: str) -> str:
 def patch_id(patch: str) -> str:
     """Key of a patch's text: two predictions with the same text are the same arm."""
     return content_hash("patch", patch, length=12)
+
+
+def patch_arm(key: str) -> str:
+    """Name of the arm of the patch with this `patch_id`, in sessions and rows."""
+    return f"{PATCH_ARM}{key}"
+
+
+def patch_of(arm: str) -> str:
+    """The `patch_id` of the patch that an arm of this name has; empty for `base`, `human` and `main`."""
+    return arm.removeprefix(PATCH_ARM) if arm.startswith(PATCH_ARM) else ""
 
 
 def prediction_id(instance_id: str, model: str, agent: str, sample: int, patch: str) -> str:

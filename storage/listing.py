@@ -1,8 +1,8 @@
 """Which parts there are: seen whole even while others compact, and not asked for again while a folder is unchanged.
 
 A compaction writes a part that holds what several others hold, and only then removes those. A folder is read entry by
-entry, so somebody who reads it meanwhile could miss the new part, which came too late, and the old ones, which are
-gone. A moment later the new one is seen: so a folder is read until two readings find the same compacted parts.
+entry, so a reader could miss both: the new part, which came too late, and the old ones, which are gone. A moment later
+the new part is seen. So a folder is read until two readings find the same compacted parts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Marks by which this user knows again what they wrote themselves: made with a key that nobody else has.
+"""Marks by which this user recognises results of their own: made with a key that nobody else has.
 
-A store may come from anywhere. Its tables are data; its caches would decide what runs and what is believed, so only
-what carries a mark of this user's key is used.
+A store may come from anywhere. Its tables are data. Its caches would decide what runs and what is believed, so only
+records with a mark of this user's key are used.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def key_file() -> Path:
 
 
 def is_shared() -> bool:
-    """Whether the user chose a key, and so says that others who have it are trusted."""
+    """Whether the user chose a key, and so trusts everybody who has it."""
     return bool(os.environ.get(KEY_VARIABLE))
 
 

@@ -109,7 +109,7 @@ def read_part(
 
 
 def forget() -> None:
-    """What was read is read anew: for who suspects the disk."""
+    """Read everything anew, for callers that suspect the disk."""
     _cache.clear()
 
 

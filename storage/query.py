@@ -43,7 +43,7 @@ _COMPARE = {"==": "eq", "=": "eq", "!=": "ne", "<>": "ne", "<=": "le", ">=": "ge
 
 
 class QueryError(UserError):
-    """The table, a column or the expression is not what the store has; the message says what it has."""
+    """The store has no such table or column, or the expression is wrong; the message says what there is."""
 
 
 def open_table(

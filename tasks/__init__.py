@@ -1,1 +1,1 @@
-"""How each stage works: one package per stage, and the two service packages `sandbox` and `llm`."""
+"""How each stage works: one package per stage, and the service packages `sandbox`, `llm` and `code`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -11,18 +13,45 @@ from storage.ids import content_hash
 
 _TASKS = Path(__file__).parent
 _SERVICES = ("sandbox", "llm")
+_FORM = frozenset({"caching.py", "decorators.py", "progress.py"})
+"""How results are kept, tried again and waited for: no result follows from these."""
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from (tasks(?:\.\w+)*) import (\([^)]*\)|[^\n#]*)|import (tasks\.[\w.]+))", re.MULTILINE
+)
 
 
 @lru_cache
 def code_version(package: str) -> str:
-    """Hash of a stage package's source files and of the modules that stages share, e.g. `code_version("mining")`.
+    """Hash of a package's source files and of what these use of `tasks/code` and of the modules beside the packages.
 
-    12 hex digits.
+    12 hex digits. A comment in a module that a stage does not use changes none of its keys.
     """
     digest = sha256()
-    for path in sorted([*(_TASKS / package).rglob("*.py"), *_TASKS.glob("*.py"), *(_TASKS / "code").rglob("*.py")]):
-        digest.update(path.relative_to(_TASKS).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for name, text in sorted(_sources(package).items()):
+        digest.update(name.encode() + b"\0" + text.encode() + b"\0")
     return digest.hexdigest()[:12]
+
+
+def _sources(package: str) -> dict[str, str]:
+    """Path below `tasks` -> text, of all that decides what a package's code does; services are asked for by name."""
+    found: dict[str, str] = {}
+    open_ = [path.relative_to(_TASKS).as_posix() for path in (_TASKS / package).rglob("*.py")]
+    while open_:
+        name = open_.pop()
+        if name not in found:
+            found[name] = (_TASKS / name).read_text(encoding="utf-8")
+            open_ += [used for used in _used(found[name]) if used not in found]
+    return found
+
+
+def _used(text: str) -> Iterator[str]:
+    """Files that a source imports of those that packages share."""
+    for module, names, plain in _IMPORT.findall(text):
+        for name in [plain] if plain else [f"{module}.{each}" for each in re.findall(r"\w+", names)]:
+            parts = name.split(".")[1:]
+            file = "/".join(parts[: 2 if parts[0] == "code" else 1]) + ".py"
+            if file not in _FORM and (_TASKS / file).is_file():
+                yield file
 
 
 def cache_key(package: str, task: str, *content: Any, services: tuple[str, ...] = ()) -> str:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import pytest
 
-pytest_plugins = ["tests.turns"]
+pytest_plugins = ["tests.turns", "tests.sampling", "tests.budgets"]
 
 HOW = (
     "Docker tests need an engine and a base image: start `dockerd`, run `sudo deployments/images/build-base.sh` "

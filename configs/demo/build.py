@@ -29,7 +29,7 @@ class _Model(BaseModel):
 
 
 class Person(_Model):
-    """Who wrote or committed."""
+    """An author or committer."""
 
     name: str
     email: str

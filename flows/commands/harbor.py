@@ -54,9 +54,9 @@ def run_judge(folder: Path, workspace: Path, out: Path, store: str) -> int:
     from storage.store import Store
 
     with running(store, verbose=False):
-        from flows.harbor import judge, reward
+        from flows.harbor import reward, score_workspace
 
-        score = judge(folder, workspace, out, Store(store))
+        score = score_workspace(folder, workspace, out, Store(store))
     if score is None:
         complain("nothing could be timed, so there is no reward; what each stage says: isobench show funnel")
         return 1

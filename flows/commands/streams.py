@@ -11,7 +11,7 @@ from configs.escaping import for_terminal
 
 
 class Guarded:
-    """A text stream that writes out what would steer a terminal, and is none itself: nobody colours what it gets."""
+    """A text stream that spells out characters which would steer a terminal. To libraries it is no terminal."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
@@ -35,12 +35,12 @@ class Guarded:
 
 
 def behind(stream: IO[str]) -> IO[str]:
-    """The stream behind the guard, for who makes its texts safe itself."""
+    """The stream behind the guard, for code that makes its texts safe itself."""
     return stream.stream if isinstance(stream, Guarded) else stream
 
 
 def guard() -> None:
-    """From now on whatever is printed by others passes here, uncaught errors of threads and warnings as well.
+    """From now on all that others print passes here, uncaught errors of threads and warnings included.
 
     Never undone: logs are written until the process ends. Characters that a stream's encoding lacks are written out.
     """

@@ -1,4 +1,4 @@
-"""How far the stages of a run are: for somebody who watches, for Prefect's page, for the log."""
+"""How far the stages of a run are: for a watching person, for Prefect's page, for the log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Advance(Protocol):
 
 
 class Progress(Protocol):
-    """Somebody who watches a run. The command line draws bars; the default says nothing."""
+    """A watcher of a run. The command line's draws bars; the default says nothing."""
 
     def stage(self, name: str, total: int) -> AbstractContextManager[Advance]:
         """A stage of `total` items begins; call the returned function once per finished item (from any thread).
@@ -51,7 +51,7 @@ def watched_by(progress: Progress) -> Iterator[None]:
 
 
 def watching(stage: str, total: int) -> AbstractContextManager[Advance]:
-    """What whoever watches shows of a stage."""
+    """What the watcher shows of a stage."""
     progress = _watcher.get()
     return progress.stage(stage, total) if progress else nullcontext(lambda done=None, total=None: None)
 

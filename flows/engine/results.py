@@ -42,7 +42,7 @@ class ResultJson(Serializer):  # Prefect cannot register a parametrised one
     type: str = Field(default="isobench", frozen=True)
 
     def dumps(self, obj: Any) -> bytes:
-        """A model with its name; of an exception, what it says."""
+        """A model with its name; of an exception, its message."""
         if isinstance(obj, BaseModel):
             model = type(obj)
             value = {"model": f"{model.__module__}:{model.__qualname__}", "value": obj.model_dump(mode="json")}

@@ -206,8 +206,8 @@ class Run:
         if count := self._storage.not_believed():
             warnings.warn(
                 f"{count} results in {self.store.cache} do not carry your mark: they came with the store, or another "
-                f"user wrote them. They were not used, and what they held was done again (docs/how-to.md says how to "
-                f"share a cache: {KEY_VARIABLE})",
+                f"user wrote them. They were not used, and what they held was done again (docs/how-to/cache.md says "
+                f"how to share a cache: {KEY_VARIABLE})",
                 stacklevel=2,
             )
 

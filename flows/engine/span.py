@@ -1,4 +1,4 @@
-"""One stage within a run: what it noted and counted, and the state that this comes to."""
+"""One stage within a run: its notes, its counts, and the state in which it ends."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 class Workers(ThreadPoolTaskRunner[Any]):
     """Items side by side, as many as there are cores. Timing sessions queue up by themselves.
 
-    After Ctrl-C nobody waits for items under way: what they finished is in the store, the rest is done again.
+    After Ctrl-C items under way are not waited for: finished work is in the store, the rest is done again.
     """
 
     def __init__(self, max_workers: int | None = None) -> None:

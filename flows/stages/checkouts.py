@@ -35,7 +35,7 @@ class ArmWanted:
 
 
 def clone_of(run: Run, repository: RepositoryConfig, anonymous: bool = False) -> Clone:
-    """The repository's clone, up to date; `anonymous` shows nobody a token. Raises MiningError if it cannot be had."""
+    """The repository's clone, up to date; `anonymous` sends no token. Raises MiningError if there is none."""
     work = run.store.work
     return run.must(
         "clone", sync_repository, stale=lambda clone: not (work / clone.path).is_dir(), repository=repository,

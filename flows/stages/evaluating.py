@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from configs.models import RepositoryConfig
+from flows.engine.retrying import INCONCLUSIVE
 from flows.engine.run import Run
 from flows.stages.checkouts import ArmWanted, check_out_arms, cloned, instance_environments
 from flows.stages.of_evaluation import Evaluation, evaluation_stage
@@ -13,14 +14,25 @@ from flows.stages.suites import STAGE as SUITES
 from flows.stages.suites import TESTS, check_patches
 from flows.stages.timing import time_all
 from flows.trust import environment_of
-from storage.ids import patch_id
+from storage.ids import patch_arm, patch_id, patch_of
 from storage.scripts import perf_tests_of
 from storage.tables import Instance, Prediction
 from tasks.agents.stage import load_predictions
 from tasks.sandbox.models import Arm
 from tasks.timing.gpu import gpus_for
+from tasks.timing.models import Session
 
-PATCH = "patch:"
+
+def still_open(session: Session) -> str:
+    """`inconclusive: <patches>`, those of which a question is open: `--retry inconclusive` goes by it. Else empty."""
+    arms = [
+        outcome.arm
+        for outcome in session.outcomes
+        if patch_of(outcome.arm)
+        and outcome.status == "ok"
+        and any(answer.question is not None and answer.verdict == INCONCLUSIVE for answer in outcome.answers)
+    ]
+    return f"{INCONCLUSIVE}: {', '.join(arms)}" if arms else ""
 
 
 @evaluation_stage("predictions")
@@ -76,7 +88,7 @@ def time_patches(run: Run, evaluation: Evaluation) -> None:
             }  # fmt: skip
     for key, session in time_all(run, items, owner, evaluation.scoring).items():
         fault = session.base_failure
-        reason = f"base: {fault}" if fault else ""
+        reason = f"base: {fault}" if fault else still_open(session)
         run.note("timing", key, "failed" if fault else "kept", reason, made=[session.session_id])
 
 
@@ -105,7 +117,7 @@ def instance_arms(run: Run, evaluation: Evaluation) -> dict[str, list[Arm]]:
     ]  # fmt: skip
     arms, problems = check_out_arms(run, evaluation.sandbox, wanted)
     for (instance_id, name), reason in problems.items():
-        if name.startswith(PATCH):
+        if patch_of(name):
             run.note("checkouts", f"{instance_id} {name}", "dropped", reason)
         elif name == TESTS:  # then the human's arm has the tests
             run.note(SUITES, instance_id, "failed", f"the human's changes of tests: {reason}")
@@ -121,7 +133,7 @@ def _patches(row: Instance, predictions: Sequence[Prediction], with_tests: bool)
     patches: dict[str, str | None] = {"base": None, "human": row.patch or None}
     for prediction in predictions:
         if prediction.model_patch.strip():
-            patches[f"{PATCH}{patch_id(prediction.model_patch)}"] = prediction.model_patch
+            patches[patch_arm(patch_id(prediction.model_patch))] = prediction.model_patch
     if with_tests and row.pass_to_pass and row.test_patch:
         patches[TESTS] = row.patch + row.test_patch
     return patches

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from configs.models import SuiteConfig
 from flows.engine.run import Run
-from flows.stages.evaluating import PATCH
 from flows.stages.of_evaluation import Evaluation, evaluation_stage
+from storage.ids import patch_of
 from storage.scripts import perf_tests_of
 from storage.tables import Instance, Score
 from tasks.scoring.stage import rank_models, score_predictions
@@ -73,13 +73,9 @@ def _sessions(run: Run, row: Instance) -> list[str]:
 
 def _dropped(run: Run, stage: str, instance_id: str) -> dict[str, str]:
     """Patch id -> why a stage dropped the instance's patch."""
-    head = f"{instance_id} {PATCH}"
-    rows = run.funnel.stage(stage)
-    return {
-        key.removeprefix(head): row.reason
-        for key, row in rows.items()
-        if row.outcome == "dropped" and key.startswith(head)
-    }
+    head = f"{instance_id} "
+    dropped = {key.removeprefix(head): row for key, row in run.funnel.stage(stage).items() if key.startswith(head)}
+    return {patch_of(arm): row.reason for arm, row in dropped.items() if row.outcome == "dropped" and patch_of(arm)}
 
 
 def _is_well_checked(run: Run, row: Instance, suite: SuiteConfig) -> bool:

@@ -57,9 +57,7 @@ def check_patches(
     if not suite.check_s:
         return left
     references = _refer(run, rows, named, tests_from, suite, sandbox)
-    wanted = {
-        f"{key} {arm.name}": (key, arm) for key in references for arm in left[key] if arm.name.startswith("patch:")
-    }
+    wanted = {f"{key} {arm.name}": (key, arm) for key in references for arm in left[key] if arm.role == "patch"}
     checks = run.map(
         STAGE,
         check_patch,

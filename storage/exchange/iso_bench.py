@@ -29,7 +29,8 @@ def command_script(perf_command: str) -> str:
     parser = next((name for name, pattern in _KINDS if pattern.search(perf_command)), None)
     if parser is None:
         known = "vLLM's benchmarks of serving, latency and throughput, sglang.bench_serving"
-        raise ValueError(f"not a benchmark that is known here ({known}); write it as a command, see the how-to")
+        how = "write it as a command: docs/how-to/measure-a-command.md"
+        raise ValueError(f"not a benchmark that is known here ({known}); {how}")
     # the console script belongs to an installed project; arms are imported from their checkout
     command = re.sub(r"^\s*vllm bench\b", "python -m vllm.entrypoints.cli.main bench", perf_command.strip())
     spec: dict[str, Any] = {"name": f"perf_command-{parser}", "command": command, "parser": parser}

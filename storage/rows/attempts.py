@@ -30,18 +30,25 @@ class Attempt(Row):
     run_id: str
     """Of the run that made it; later runs that find it do not repeat it."""
     instance_id: str
+    """The instance that was tried."""
     repo: str = ""
+    """`owner/name`."""
     agent: str
+    """Name of the agent."""
     agent_version: str = ""
+    """As the agent says, else the version that was installed."""
     model: str
+    """Name of the model, as the configuration has it."""
     sample: int
     """Which of the pair's attempts at the instance, from 0."""
     status: AttemptStatus
     """From the diff, the gateway and our clock, never from the agent's exit code alone."""
     reason: str = ""
+    """What led to the status, in words."""
     prediction_id: str | None = None
     """None for an attempt that ended without an answer: `model_unreachable`, `setup_failed`."""
     started_at: datetime | None = None
+    """When the agent started; None if it never did."""
     duration_s: float | None = None
     """From the agent's start to its end, on our clock."""
     exit_code: int | None = None
@@ -51,10 +58,13 @@ class Attempt(Row):
     tokens_in: int = 0
     """All tokens of prompts, those from a cache included."""
     tokens_cache_read: int = 0
+    """Of `tokens_in`, those that the provider had in its cache."""
     tokens_cache_write: int = 0
+    """Of `tokens_in`, those that the provider put into its cache."""
     tokens_out: int = 0
     """Tokens of answers, those of reasoning included."""
     tokens_reasoning: int = 0
+    """Of `tokens_out`, those of reasoning."""
     estimated_requests: int = 0
     """Requests whose counts are, in part, an estimate: the provider did not come to say them."""
     cost_usd: float | None = None
@@ -72,8 +82,11 @@ class Attempt(Row):
     told_reason: str = ""
     """Why it stopped, as the agent says."""
     told_cost_usd: float | None = None
+    """What it cost, as the agent says."""
     told_tokens_in: int | None = None
+    """Tokens of prompts, as the agent says."""
     told_tokens_out: int | None = None
+    """Tokens of answers, as the agent says."""
     prompt_sha: str = ""
     """Hash of the prompt."""
     prompt_leak_rate: float | None = None

@@ -23,10 +23,15 @@ class Commit(Row):
     parent_sha: str | None
     """The base commit: the first parent. None for a root commit."""
     author_date: datetime
+    """When the change was written, by its author's clock, as UTC."""
     subject: str
+    """First line of the message."""
     message: str
+    """The whole message, subject included."""
     author: str = ""
+    """Name of the author, as git has it."""
     pr_number: int | None = None
+    """Pull request that the subject names, as `(#12)` or `Merge pull request #12`."""
     inner_shas: list[str] = Field(default_factory=list)
     """Commits that a merge brought in, newest first; empty for an ordinary commit."""
     score: float = 0.0
@@ -36,8 +41,11 @@ class Commit(Row):
     filter_version: str = ""
     """Hash of the settings and the code that judged the change: equal means judged alike."""
     files: list[str] = Field(default_factory=list)
+    """Paths that the change touches, tests and documentation included."""
     additions: int = 0
+    """Lines that the diff adds, in all of `files`."""
     deletions: int = 0
+    """Lines that the diff takes away, in all of `files`."""
     patch: str = ""
     """Unified diff of everything but tests, as `git apply` takes it. Empty unless the change was kept."""
     test_patch: str = ""
@@ -47,6 +55,7 @@ class Commit(Row):
     functions_changed: list[str] = Field(default_factory=list)
     """`path/to/file.py::Class.function`, by parser, of functions that exist after the change."""
     kept: bool
+    """Whether the change is a candidate and goes on to the next stages."""
     reason: str
     """Why it was kept or dropped: the name of the deciding filter, with its detail after a colon."""
 
@@ -58,13 +67,19 @@ class PullRequest(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("repo", "number")
 
     repo: str
+    """`owner/name`."""
     number: int
     """As in `Commit.pr_number`."""
     status: Literal["ok", "not_found"]
+    """`not_found`: GitHub has no pull request of this number."""
     title: str = ""
+    """Its title."""
     body: str = ""
+    """Its first text, in Markdown."""
     author: str = ""
+    """GitHub login of who opened it."""
     labels: list[str] = Field(default_factory=list)
+    """Names of its labels."""
     timeline: str = ""
     """Comments, reviews and remarks in the order of time, each as `date author (what): text`."""
     linked_issues: list[str] = Field(default_factory=list)
@@ -74,6 +89,7 @@ class PullRequest(Row):
     etag: str = ""
     """GitHub's name for this version, for asking whether there is a newer one."""
     fetched_at: datetime
+    """When GitHub was asked last."""
 
 
 class Api(Row):
@@ -83,7 +99,9 @@ class Api(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("repo", "sha", "api")
 
     repo: str
+    """`owner/name`."""
     sha: str
+    """The human commit."""
     api: str
     """Importable dotted name, e.g. `sortkit.merge.merge_runs`."""
     rank: int
@@ -91,6 +109,7 @@ class Api(Row):
     evidence: list[str]
     """The call path from the public name to the changed function, one qualified name per step."""
     source: Literal["static", "llm"]
+    """`static`: found in the call graph; `llm`: named by a model."""
     distance: int | None = None
     """Steps of the path; 0 if the changed function is public itself. None: a model named it, no path was found."""
     guesses: int = 0
@@ -108,10 +127,13 @@ class Contract(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("repo", "sha")
 
     repo: str
+    """`owner/name`."""
     sha: str
+    """The human commit."""
     added: list[str] = Field(default_factory=list)
     """Public names that base does not have."""
     removed: list[str] = Field(default_factory=list)
+    """Public names of base that human does not have."""
     changed: list[str] = Field(default_factory=list)
     """`name: f(a) -> f(a, b=1)`, of signatures that differ in more than annotations."""
     breaking: list[str] = Field(default_factory=list)

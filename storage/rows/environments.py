@@ -16,9 +16,11 @@ class EnvironmentTry(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("repo", "sha", "sandbox", "asked", "number")
 
     repo: str
+    """`owner/name`."""
     sha: str
     """The human commit."""
     sandbox: Literal["local", "docker"]
+    """Kind of the sandbox for which the environment was built."""
     asked: str
     """Content hash of the configured settings: other settings are tried anew."""
     number: int
@@ -32,7 +34,9 @@ class EnvironmentTry(Row):
     packages: list[str] = Field(default_factory=list)
     """Requirements beside the project's own."""
     build_packages: list[str] = Field(default_factory=list)
+    """Requirements for the build of the project alone."""
     test_packages: list[str] = Field(default_factory=list)
+    """Requirements for the tests. Empty also where they were to be found out and were not yet."""
     project: str = "."
     """Folder of the repository that holds the project."""
     outcome: Literal["ok", "partly", "failed"]

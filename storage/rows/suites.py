@@ -18,9 +18,11 @@ class Suite(Row):
     suite_id: str
     """Content hash of both arms and of the kind of sandbox."""
     repo: str
+    """`owner/name`."""
     sha: str
     """The human commit."""
     sandbox: Literal["local", "docker"]
+    """Kind of the sandbox in which the tests ran."""
     pass_to_pass: list[str] = Field(default_factory=list)
     """Names of the tests that pass on base and on human in every run, as pytest writes them. Those that execute a
     changed function come first, then the quickest."""
@@ -55,12 +57,15 @@ class SuiteCheck(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("instance_id", "arm_id", "sandbox")
 
     instance_id: str
+    """The instance that the row is about."""
     arm_id: str
     """Content hash of the patched checkout."""
     repo: str
+    """`owner/name`."""
     patch_id: str
     """As in `storage.ids.patch_id`; the arm is called `patch:<patch_id>`."""
     sandbox: Literal["local", "docker"]
+    """Kind of the sandbox in which the tests ran."""
     correct: bool | None
     """None if no test could be run."""
     reason: str = ""
@@ -68,9 +73,12 @@ class SuiteCheck(Row):
     tests: int
     """Tests that the human's code passes here."""
     passed: int
+    """Of `tests`, those that the patch passes."""
     failed: list[str] = Field(default_factory=list)
+    """Names of the tests that the patch fails."""
     not_run: int
     """For lack of time (`suite.check_s`)."""
     canaries: int
     """Tests with a spoiled assertion that failed, as they must."""
     duration_s: float
+    """Seconds that the check took."""

@@ -14,9 +14,11 @@ class SweepComparison(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("repo", "sweep", "test_id", "base_sha", "head_sha", "kind")
 
     repo: str
+    """`owner/name`."""
     sweep: str
     """Content hash of the settings that decided what was compared."""
     test_id: str
+    """Content hash of the test as a perf test."""
     test: str
     """Name of the test as the repository has it, with the factor of its input if that was scaled."""
     window: str
@@ -35,11 +37,14 @@ class SweepComparison(Row):
     ratio: float | None = None
     """Time at base over time at head."""
     ci_low: float | None = None
+    """Lower end of the interval of `ratio`."""
     ci_high: float | None = None
+    """Upper end of the interval of `ratio`."""
     confidence: float
     """Of the interval, before what the looks at it cost."""
     reason: str = ""
     """Why it could not be timed."""
     session_id: str = ""
+    """The session, a key of `sessions`; empty if it could not be timed."""
     duration_s: float = 0.0
     """Wall time of the session, in seconds."""

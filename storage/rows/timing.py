@@ -17,7 +17,9 @@ class Measurement(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("session_id", "test_id", "arm", "round")
 
     session_id: str
+    """The session, a key of `sessions`."""
     test_id: str
+    """The perf test, a key of `perf_tests`."""
     arm: str
     """`base`, `human`, `patch:<id>` or `main`."""
     process: int
@@ -25,12 +27,15 @@ class Measurement(Row):
     round: int
     """Round number inside the session and test, from 0, unique across processes."""
     repo: str
+    """`owner/name`."""
     instance_id: str | None = None
+    """The instance that the row is about. None while a dataset is built."""
     wall_ns: int
     """The probe's clock, for the whole batch."""
     cpu_ns: int
     """CPU time of the process over the batch."""
     gpu_ns: int | None = None
+    """Time between the device's own events around the batch; None without `device: cuda`."""
     wait_ns: int = 0
     """Share of `wall_ns` in which the call could run and its core ran something else, by the kernel."""
     cpu_bound: bool = False
@@ -73,13 +78,17 @@ class Measurement(Row):
     order: int
     """Position of the arm inside its round, from 0."""
     seed: int
+    """Seed of the first workload of the arm's batch: in a round all arms begin with the same one."""
     correct: bool | None
     """Whether the result was equivalent to the base arm's; None if it was not compared in this round."""
     warmup: bool = False
     """True if the round is discarded as warm-up."""
     flags: list[str] = Field(default_factory=list)
+    """What was noticed about the call or its result, such as `threads_left`, `other_result_type`."""
     machine_id: str
+    """The machine, a key of `machines`."""
     started_at: datetime
+    """When the call was asked for."""
 
 
 class Comparison(Row):
@@ -89,22 +98,33 @@ class Comparison(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("session_id", "test_id", "arm", "against")
 
     session_id: str
+    """The session, a key of `sessions`."""
     test_id: str
+    """The perf test, a key of `perf_tests`."""
     arm: str
+    """The arm that the row is about: `human`, `patch:<id>`."""
     against: str
+    """The arm that it is compared with: `base` or `human`."""
     repo: str
+    """`owner/name`."""
     instance_id: str | None = None
+    """The instance that the row is about. None while a dataset is built."""
     status: Literal["ok", "incorrect", "error", "timeout"]
     """`ok`: timed and correct in every compared round; otherwise the ratio is None."""
     reason: str = ""
+    """Why the status is not `ok`."""
     ratio: float | None
     """Speedup: time of `against` / time of `arm`, with what both are charged; above 1 means that `arm` is faster."""
     ci_low: float | None
+    """Lower end of the interval of `ratio`."""
     ci_high: float | None
+    """Upper end of the interval of `ratio`."""
     calls_ratio: float | None = None
     """Speedup of the calls alone, before charging."""
     calls_ci_low: float | None = None
+    """Lower end of the interval of `calls_ratio`."""
     calls_ci_high: float | None = None
+    """Upper end of the interval of `calls_ratio`."""
     charge_s: float | None = None
     """Seconds per call that `arm` is charged for what its sandbox used beside its calls beyond base's: the median over
     rounds, at least 0."""
@@ -115,14 +135,19 @@ class Comparison(Row):
     median_s: float | None = None
     """Median seconds per call of `arm`."""
     against_median_s: float | None = None
+    """Median seconds per call of `against`."""
     n_rounds: int = 0
+    """Rounds behind `ratio`."""
     question: float | None = None
     """The threshold that the verdict answers: is `ratio >= question`?"""
     verdict: Literal["yes", "no", "inconclusive"]
+    """`yes`: the whole interval reaches `question`; `no`: none of it does; else `inconclusive`."""
     flags: list[str] = Field(default_factory=list)
+    """What limits trust in the row; docs/troubleshooting.md says what each one means."""
     metric: str = ""
     """Of a workload that is a command: the metric that decides, and `ratio` is how many times better. Empty: time."""
     machine_id: str
+    """The machine, a key of `machines`."""
 
 
 class Metric(Row):
@@ -132,15 +157,23 @@ class Metric(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("session_id", "arm", "round", "metric")
 
     session_id: str
+    """The session, a key of `sessions`."""
     test_id: str
+    """The perf test, a key of `perf_tests`."""
     repo: str
+    """`owner/name`."""
     instance_id: str | None = None
+    """The instance that the row is about. None while a dataset is built."""
     arm: str
+    """The arm whose code ran."""
     process: int
+    """Which set of processes (one per arm) the round ran in, from 0."""
     round: int
+    """Round number inside the session, from 0."""
     metric: str
     """For example `request_throughput`, `mean_ttft_ms`, `p99_itl_ms`. Throughputs are per second."""
     value: float
+    """What the command printed, or what was counted."""
     better: Literal["higher", "lower"] | None
     """None: it says how much was done."""
 
@@ -152,25 +185,39 @@ class MetricComparison(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("session_id", "arm", "against", "metric")
 
     session_id: str
+    """The session, a key of `sessions`."""
     test_id: str
+    """The perf test, a key of `perf_tests`."""
     repo: str
+    """`owner/name`."""
     instance_id: str | None = None
+    """The instance that the row is about. None while a dataset is built."""
     arm: str
+    """The arm that the row is about."""
     against: str
+    """The arm that it is compared with."""
     metric: str
+    """Name of the metric, as in `metrics`."""
     better: Literal["higher", "lower"]
+    """Which direction is better."""
     primary: bool
     """Whether it is the metric of the row in `comparisons`, which scoring reads."""
     value: float | None
     """Median over rounds, of `arm`."""
     against_value: float | None
+    """Median over rounds, of `against`."""
     ratio: float | None
     """Above 1 means that `arm` is better."""
     ci_low: float | None
+    """Lower end of the interval of `ratio`."""
     ci_high: float | None
+    """Upper end of the interval of `ratio`."""
     n_rounds: int
+    """Rounds behind `ratio`."""
     question: float
+    """The threshold that the verdict answers: is `ratio >= question`?"""
     verdict: Literal["yes", "no", "inconclusive"]
+    """As in `comparisons`."""
 
 
 class GpuReading(BaseModel):
@@ -194,12 +241,19 @@ class TimedSession(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("session_id",)
 
     session_id: str
+    """Content hash of test, arms, settings and machine, and random digits: each session has its own."""
     test_id: str
+    """The perf test, a key of `perf_tests`."""
     repo: str
+    """`owner/name`."""
     instance_id: str | None = None
+    """The instance that the row is about. None while a dataset is built."""
     arms: list[str]
+    """Names of the arms."""
     protocol: str
+    """`interleaved`, `duet` or `sequential`."""
     machine_id: str
+    """The machine, a key of `machines`."""
     sandbox: str
     """`local` or `docker`."""
     image_digests: list[str] = Field(default_factory=list)
@@ -213,9 +267,11 @@ class TimedSession(Row):
     cores: list[int]
     """Cores that the session had for itself."""
     device: str = "cpu"
+    """`cpu` or `cuda`."""
     gpu_readings: list[GpuReading] = Field(default_factory=list)
     """With `device: cuda`: every GPU before and after the session."""
     started_at: datetime
+    """When the session had its cores."""
     duration_s: float
     """Without the wait for cores."""
 
@@ -227,11 +283,15 @@ class Calibration(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("calibration_id", "number")
 
     calibration_id: str
+    """The calibration: one call of `isobench calibrate`."""
     number: int
     """From 0, in the order of measuring."""
     machine_id: str
+    """The machine, a key of `machines`."""
     sandbox: str
+    """`local` or `docker`."""
     protocol: str
+    """As in `sessions`."""
     call: str
     """Name of the workload, which says how long a call takes."""
     call_s: float | None
@@ -239,16 +299,23 @@ class Calibration(Row):
     true_ratio: float
     """How much less work the faster arm does; 1 is identical code."""
     question: float
+    """The threshold that the verdict answers: is `ratio >= question`?"""
     verdict: Literal["yes", "no", "inconclusive"]
+    """As in `comparisons`."""
     right: bool
     """Whether the verdict is what `true_ratio` demands."""
     ratio: float | None
+    """Speedup that was measured; None where the session has none."""
     ci_low: float | None
+    """Lower end of the interval of `ratio`."""
     ci_high: float | None
+    """Upper end of the interval of `ratio`."""
     n_rounds: int
+    """Rounds behind `ratio`."""
     seconds: float
     """Of the whole session, without the wait for cores."""
     started_at: datetime
+    """When the session began."""
 
 
 class Machine(Row):
@@ -260,10 +327,15 @@ class Machine(Row):
     machine_id: str
     """Hash of the columns below, but for `seen_at`."""
     cpu_model: str
+    """As the kernel names it."""
     cores: int
+    """Cores that the machine has."""
     memory_mb: int
+    """Memory of the machine, in MiB."""
     kernel: str
+    """Release of the kernel."""
     architecture: str
+    """For example `x86_64`."""
     governor: str
     """Frequency governor of the first core; empty where the system does not say."""
     python: str
@@ -271,3 +343,4 @@ class Machine(Row):
     gpus: list[str] = Field(default_factory=list)
     """Of sessions with `device: cuda`: name, memory, driver and power limit of every card."""
     seen_at: datetime
+    """When a session found the machine like this."""

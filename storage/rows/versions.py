@@ -17,8 +17,11 @@ class Withdrawal(Row):
     key_columns: ClassVar[tuple[str, ...]] = ("instance_id",)
 
     instance_id: str
+    """The instance."""
     repo: str
+    """`owner/name`."""
     head_commit: str
+    """Its human commit."""
     withdrawn: bool
     """False of one that was withdrawn and holds again."""
     cause: Literal["reverted", "too_slow", "left", "holds"]
@@ -27,6 +30,7 @@ class Withdrawal(Row):
     why: str
     """In words: the revert, the interval, the filter."""
     at: datetime
+    """When that was found."""
     run_id: str
     """Of the run that found it."""
 
@@ -40,6 +44,7 @@ class DatasetVersion(Row):
     number: int
     """From 1; there is a new one only if something changed."""
     at: datetime
+    """When the version was made."""
     instances: list[str]
     """Ids, sorted."""
     contents: list[str]

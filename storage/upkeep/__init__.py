@@ -1,1 +1,1 @@
-"""Keeping a store for years: parts are compacted, what nobody needs goes, what is broken is named."""
+"""Keeping a store for years: parts are compacted, unneeded files go, broken ones are named."""

@@ -1,8 +1,8 @@
-"""Many small parts become few large ones. Who reads or writes meanwhile sees the old rows, or the same in a new part.
+"""Many small parts become few large ones. Readers meanwhile see the old rows, or the same rows in a new part.
 
-A part is written that holds the newest row of each key of the parts that it replaces, each with the time at which it
-was written; only when it is on the disk are those removed. So a kill at any point leaves rows twice at worst, which
-reading settles and the next compaction tidies; and two compactions at once do the same work twice.
+The new part holds the newest row of each key of the parts that it replaces, with the time at which the row was written.
+The old parts are removed only when the new one is on the disk. So a kill at any point leaves rows twice at worst, which
+reading settles and the next compaction tidies. Two compactions at once do the same work twice.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from tasks.agents.installed.installing import Installed
 from tasks.agents.installed.launching import Launch, Words, launch
 from tasks.agents.installed.reading import read
 from tasks.agents.installed.told import Told
-from tasks.agents.judging import Asked, judge
 from tasks.agents.models import Attempt, AttemptTask, ModelGateway
+from tasks.agents.outcomes import Asked, outcome_of
 from tasks.agents.patches import TakenPatch, take_patch
 from tasks.agents.prompt import PromptError, write_prompt
 from tasks.agents.running import Bounds, Ended, run_agent
@@ -134,7 +134,7 @@ class _Run:
                 foreign.replace(self.keep, ERRORS, ended.stderr)
                 take_back(workspace, opened)
                 self.keep_out(workspace)
-                return self.judged(ended, _taken(workspace), read(self.agent.file, self.keep / OUT, self.keep / LOG))
+                return self.concluded(ended, _taken(workspace), read(self.agent.file, self.keep / OUT, self.keep / LOG))
 
     def keep_out(self, workspace: Workspace) -> None:
         """Keep the regular files of its out folder, as far as there is room."""
@@ -151,13 +151,13 @@ class _Run:
         """No result."""
         return self.attempt("setup_failed", reason, TakenPatch(patch="", files=0), Told())
 
-    def judged(self, ended: Ended, taken: TakenPatch | str, told: Told) -> Attempt:
+    def concluded(self, ended: Ended, taken: TakenPatch | str, told: Told) -> Attempt:
         """The result; `taken` is a text where no patch could be taken, which says why."""
         if isinstance(taken, str):
             return self.attempt("crashed", f"its files cannot be read: {taken}", TakenPatch(patch="", files=0), told)
         gateway = self.gateway
         asked = Asked(gateway.usage, gateway.ended, gateway.faults, gateway.last_ok, gateway.refused)
-        status, reason = judge(ended, taken, asked, len(told.denied), told.failed or told.stopped or "")
+        status, reason = outcome_of(ended, taken, asked, len(told.denied), told.failed or told.stopped or "")
         return self.attempt(status, reason, taken, told)
 
     def attempt(self, status: str, reason: str, taken: TakenPatch, told: Told) -> Attempt:

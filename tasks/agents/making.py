@@ -140,7 +140,7 @@ def allowed(model: AgentModelConfig) -> list[AllowedModel]:
 
 
 def provider_of(model: AgentModelConfig) -> Provider:
-    """Who answers, with the key from the environment or `.env`; None where it is not set."""
+    """The provider of a model, with the key from the environment or `.env`; the key is None where it is not set."""
     said = model.provider
     key = None if said.key is None else secret(said.key)
     return Provider(protocol=said.protocol, base_url=said.base_url, translate=said.translate, api_key=key)

@@ -13,7 +13,7 @@ from storage.tables import Instance
 from tasks.agents.base_tree import BaseTree
 from tasks.agents.gateway.models import Fault, LeakSeen, Usage
 from tasks.agents.installed.told import Told
-from tasks.agents.judging import AttemptStatus
+from tasks.agents.outcomes import AttemptStatus
 from tasks.sandbox.models import Arm
 
 
@@ -46,7 +46,7 @@ class ModelGateway(Protocol):
 
     @property
     def leak(self) -> LeakSeen | None:
-        """How much of the human's change the agent was shown; None if nobody looked."""
+        """How much of the human's change the agent was shown; None if it was not measured."""
 
     def __enter__(self) -> Self:
         """Listen."""

@@ -12,7 +12,7 @@ class TotalSpent(Exception):
 
 
 class Bill:
-    """What an attempt cost. As long as nobody says it, the most that it may."""
+    """The cost of an attempt; as long as it is not known, the most that it may be."""
 
     def __init__(self, usd: float) -> None:
         self.usd = usd

@@ -1,4 +1,4 @@
-"""One agent at work: started in its sandbox, its output kept, ended by itself or by what it may not exceed."""
+"""One agent at work: started in its sandbox, its output kept, ended by itself or by a limit."""
 
 from __future__ import annotations
 

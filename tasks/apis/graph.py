@@ -1,4 +1,4 @@
-"""Who mentions whom in a repository, resolved lazily and backwards: from a changed function to its callers."""
+"""Mentions of definitions in a repository, resolved lazily and backwards: from a changed function to its callers."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def short_name(name: str) -> str:
 
 
 class Linkage:
-    """The compiled files of a repository, with who includes whom."""
+    """The compiled files of a repository, and which of them includes which."""
 
     def __init__(self, files: Mapping[str, NativeSummary]) -> None:
         self._files = files

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+
+from tasks.code.paths import is_test_path
 
 _FILE = re.compile(r"^diff --git ", re.MULTILINE)
 _HUNK = re.compile(r"^@@ ", re.MULTILINE)
@@ -30,7 +31,7 @@ def cut_diff(patch: str, limit: int, size: Callable[[str], int] = len) -> str:
         return patch
     files = _split(patch)
     room = limit
-    for file in sorted(files, key=lambda file: _is_test(file.path)):  # stable: order in the diff otherwise
+    for file in sorted(files, key=lambda file: is_test_path(file.path)):  # stable: order in the diff otherwise
         for hunk in file.hunks or [""]:
             need = size(hunk) + (0 if file.kept else size(file.header))
             if need <= room:
@@ -61,9 +62,3 @@ def _split(patch: str) -> list[_File]:
         bodies = [text[at:to] for at, to in zip(hunks, [*hunks[1:], len(text)], strict=True)]
         files.append(_File(path=name[2] if name else "the diff", header=header, hunks=bodies))
     return files
-
-
-def _is_test(path: str) -> bool:
-    parts = PurePosixPath(path).parts
-    name = parts[-1] if parts else ""
-    return name.startswith("test_") or name.endswith("_test.py") or bool({"tests", "test"} & set(parts[:-1]))

@@ -21,7 +21,7 @@ from tasks.mining.git.process import open_repository
 from tasks.mining.message import Keywords
 from tasks.mining.models import Mined
 from tasks.mining.workers.filtering import SHALLOW, shallow_boundary
-from tasks.mining.workers.pool import judge_all
+from tasks.mining.workers.pool import filter_all
 from tasks.mining.workers.process import Setup
 from tasks.progress import tell
 
@@ -48,7 +48,7 @@ def mine_repository(
     *,
     processes: int | None = None,
 ) -> Mined:
-    """Judge every step of the first-parent history up to `head_sha` and write the rows to `commits`.
+    """Filtering every step of the first-parent history up to `head_sha` and write the rows to `commits`.
 
     Changes that the same filters (settings and `code`, the version of the judging code) judged before are not read
     again, so a run that was killed goes on where it stopped. Long histories are spread over `processes`, by default
@@ -65,7 +65,7 @@ def mine_repository(
         if todo:
             setup = Setup(clone, repository.name, Rules.of(mining, repository.languages), version)
             inner_of = partial(_prepare, repo, head_sha, todo, Keywords(mining.keywords, mining.ignore_phrases).find)
-            kept |= _read(judge_all(setup, list(todo)[::-1], inner_of, processes=processes), len(todo), store)
+            kept |= _read(filter_all(setup, list(todo)[::-1], inner_of, processes=processes), len(todo), store)
     if todo:
         for sha in mark(store, repository.name, chain, version):
             kept.pop(sha, None)

@@ -84,7 +84,7 @@ def sync_repository(repository: RepositoryConfig, store: str, anonymous: bool = 
     timeout_s=6 * 3600,
 )
 def mine_repository(repository: RepositoryConfig, mining: MiningConfig, head_sha: str, store: str) -> Mined:
-    """Judge every change of the first-parent history; rows in `commits`. Only what is new is read."""
+    """Filtering every change of the first-parent history; rows in `commits`. Only what is new is read."""
     return mine.mine_repository(repository, mining, head_sha, Store(store, run="mine"), code_version("mining"))
 
 

@@ -10,13 +10,13 @@ from storage.ids import perf_test_id
 from storage.store import Store
 from storage.tables import Api, Commit, Contract, PerfTest
 from tasks.caching import code_version
-from tasks.perftests.gates import Bench, judge
+from tasks.perftests.gates import Bench, run_gates
 from tasks.perftests.gates.context import OWN_CODE
 from tasks.perftests.kept_verdicts import KeptVerdicts
 from tasks.perftests.models import Proposal, Source, Verdict, Written
 from tasks.perftests.sources.asv.source import from_benchmarks
 from tasks.perftests.sources.call_examples import find_usage
-from tasks.perftests.sources.command import from_commands, judge_command
+from tasks.perftests.sources.command import from_commands, run_command_gates
 from tasks.perftests.sources.llm import from_model
 from tasks.perftests.sources.pytest.source import from_tests
 from tasks.perftests.sources.seeded import from_scripts
@@ -45,7 +45,7 @@ class Writer:
         self._reasons: list[str] = []
 
     def ask(self, source: Source, llm: LLMConfig | None, seeded: Sequence[str]) -> None:
-        """Judge everything that a source has to offer. Raises LlmError, BudgetExceeded, SandboxError."""
+        """Put all that a source offers through the gates. Raises LlmError, BudgetExceeded, SandboxError."""
         if source == "llm":
             self._ask_model(llm)
             return
@@ -64,7 +64,7 @@ class Writer:
         if source in OWN_CODE:
             self._choose(proposals)
             return
-        gates = judge_command if source == "command" else judge
+        gates = run_command_gates if source == "command" else run_gates
         for proposal in proposals:
             self._keep(proposal, gates(proposal, self._bench, self._config))
 
@@ -72,18 +72,18 @@ class Writer:
         """Of the repository's own code more is offered than is wanted: what the screen showed to be fastest goes on.
 
         The screen's rounds are the gates' own. Nothing is chosen by what a session measures later: the best of several
-        looks faster than it is. No more are judged once enough are plainly faster.
+        looks faster than it is. No more are tried once enough are plainly faster.
         """
         wanted, least = self._config.tests_per_commit, self._config.screen_speedup
-        judged: list[tuple[Proposal, Verdict]] = []
+        gated: list[tuple[Proposal, Verdict]] = []
         for proposal in proposals:
-            if sum((verdict.evidence.screen_speedup or 0.0) >= least for _, verdict in judged) >= wanted:
+            if sum((verdict.evidence.screen_speedup or 0.0) >= least for _, verdict in gated) >= wanted:
                 break
-            verdict = judge(proposal, self._bench, self._config)
+            verdict = run_gates(proposal, self._bench, self._config)
             self._keep(proposal, verdict)
             if verdict.accepted:
-                judged.append((proposal, verdict))
-        ranked = sorted(judged, key=lambda item: -(item[1].evidence.screen_speedup or 0.0))
+                gated.append((proposal, verdict))
+        ranked = sorted(gated, key=lambda item: -(item[1].evidence.screen_speedup or 0.0))
         for proposal, verdict in ranked[wanted:]:
             others = ", ".join(f"{item.evidence.screen_speedup or 0:.3g}x" for _, item in ranked[:wanted])
             seen = verdict.evidence.screen_speedup or 0.0
@@ -117,17 +117,17 @@ class Writer:
             self._config, bench.limits, bench.sandbox.kind, bench.base.arm_id, bench.human.arm_id,
         )  # fmt: skip
         described = describe_apis(self._apis, checkout, bench.base.import_paths)
-        judged = from_model(
+        gated = from_model(
             llm,
             self._commit,
             described,
             self._config,
             self._store,
-            lambda offer: kept.of(offer, lambda script: judge(script, bench, self._config)),
+            lambda offer: kept.of(offer, lambda script: run_gates(script, bench, self._config)),
             find_usage(self._apis, checkout),
         )
         kept.forget()
-        for proposal, verdict in judged:
+        for proposal, verdict in gated:
             self._keep(proposal, verdict)
 
     def _from_repository(self, offer: Callable[..., list[Proposal]]) -> list[Proposal]:

@@ -1,4 +1,4 @@
-"""What a report depends on, as one hash: equal rows give an equal hash, whoever wrote them, when and in which order."""
+"""One hash of all that a report depends on: equal rows give an equal hash, in any order and by any writer."""
 
 from __future__ import annotations
 

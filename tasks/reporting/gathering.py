@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from configs.models import MIN_SPEEDUP
-from storage.ids import patch_id
+from storage.ids import patch_arm, patch_id
 from storage.scripts import perf_tests_of
 from storage.store import Store
 from storage.tables import Calibration, Commit, Instance, LlmCall, OptAtK, PerfTest, Prediction, Score
@@ -146,7 +146,7 @@ def _arm_labels(store: Store) -> dict[str, str]:
     labels: dict[str, list[str]] = defaultdict(list)
     for agent, model, sample, patch in frame.select("agent", "model", "sample", "model_patch").iter_rows():
         label = f"{agent}/{model} #{sample}" if agent else f"{model} #{sample}"
-        known = labels[f"patch:{patch_id(patch)}"]
+        known = labels[patch_arm(patch_id(patch))]
         if label not in known:
             known.append(label)
     return {arm: ", ".join(sorted(known)) for arm, known in labels.items()}
@@ -211,7 +211,7 @@ def _end(line: svg.Curve) -> str:
 
 
 def short_of(row: OptAtK) -> str:
-    """What an Opt@K lacks, in words: why it is not known, what it leaves out."""
+    """The gaps of an Opt@K, in words: why it is not known, which attempts it leaves out."""
     counts = (
         (row.n_left_out, f"instances with fewer than {row.k} answers left out"),
         (row.n_unattempted, "instances not attempted, so not solved"),

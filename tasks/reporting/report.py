@@ -48,7 +48,7 @@ def write_report(store: Store, out: str | Path) -> Path:
 def render(store: Store) -> str:
     """The page as text. Everything that comes from the store is escaped: patches and reasons are hostile input.
 
-    The engine hands every expression of the template to `for_html` (`finalize`), also one that nobody thought of.
+    The engine hands every expression of the template to `for_html` (`finalize`), also a new one.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

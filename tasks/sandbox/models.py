@@ -8,6 +8,7 @@ from typing import IO, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from storage.ids import patch_of
 from tasks.sandbox.metering.models import Meter, MeterName
 
 ARM_DIR = "/arm"
@@ -179,6 +180,9 @@ class Environment(Frozen):
     variables: dict[str, str] = {}
 
 
+Role = Literal["base", "human", "patch", "other"]
+
+
 class Arm(Frozen):
     """One checkout that gets timed."""
 
@@ -191,6 +195,18 @@ class Arm(Frozen):
     import_paths: tuple[str, ...] = (".",)
     """Folders of the checkout that go on PYTHONPATH, in order."""
     environment: Environment
+
+    @property
+    def role(self) -> Role:
+        """What it is in a comparison."""
+        if self.patch_id:
+            return "patch"
+        return "base" if self.name == "base" else "human" if self.name == "human" else "other"
+
+    @property
+    def patch_id(self) -> str:
+        """Of its patch; empty where it has none."""
+        return patch_of(self.name)
 
     def seen_at(self, work: Path, sandbox: Sandbox) -> str:
         """Folder of the files as its own code names it in a sandbox: in tracebacks, and in code objects."""

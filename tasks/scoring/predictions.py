@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from configs.models import ScoringConfig
-from storage.ids import patch_id
+from storage.ids import patch_arm, patch_id
 from storage.store import Store
 from storage.tables import Comparison, Prediction, Score, ScoreStatus
 from tasks.scoring.aggregate import Verdict, both, combine
@@ -120,7 +120,7 @@ def score(
     if key in failed_patches or key in incorrect_patches:
         status: ScoreStatus = "patch_failed" if key in failed_patches else "incorrect"
         return _unsolved(common, status, failed_patches.get(key) or incorrect_patches[key])
-    mine = [row for row in comparisons if row.arm == f"patch:{key}"]
+    mine = [row for row in comparisons if row.arm == patch_arm(key)]
     base = [row for row in mine if row.against == "base"]
     human = [row for row in mine if row.against == "human"]
     flags = sorted({flag for row in mine for flag in row.flags})

@@ -103,7 +103,7 @@ class SuiteSession:
             "SUITE_ROOT": ARM_DIR,
             "SUITE_PATH": command.variables.get("PYTHONPATH", ""),
             "SUITE_TOOLS": TOOLS_DIR,
-            "SUITE_CLEAN": ":".join(_PRIVATE if getattr(sandbox, "isolated", True) else _PRIVATE[:2]),
+            "SUITE_CLEAN": ":".join(_PRIVATE if sandbox.isolated else _PRIVATE[:2]),
             "PYTHONHASHSEED": str(hash_seed),
             "PYTHONNOUSERSITE": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",

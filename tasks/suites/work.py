@@ -146,7 +146,7 @@ def check_patch(
         instance_id=reference.instance_id,
         arm_id=patch.arm_id,
         repo=repo,
-        patch_id=patch.name.removeprefix("patch:"),
+        patch_id=patch.patch_id,
         sandbox=sandbox.kind,
         correct=checked.correct,
         reason=checked.reason,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tasks.sandbox.metering.worker import WorkerGroup
-from tasks.timing.judgement import Judgement
+from tasks.timing.interim_looks import InterimLooks
 from tasks.timing.models import Question, Race, Verdict
 from tasks.timing.processes import Track
 from tasks.timing.protocols.common import Needed
@@ -64,19 +64,19 @@ def confirm(
             }
         ),
     )
-    judgement = Judgement(questions, alone.timing)
+    looks = InterimLooks(questions, alone.timing)
 
     def needed(race: Race, level: float) -> set[str]:
-        still_open = judgement.open_arms(race, level)
-        return set() if all(_verdict(judgement, race, question)[0] == "yes" for question in questions) else still_open
+        still_open = looks.open_arms(race, level)
+        return set() if all(_verdict(looks, race, question)[0] == "yes" for question in questions) else still_open
 
     race = play(alone, cores, needed)
-    found = {question: _verdict(judgement, race, question) for question in questions}
+    found = {question: _verdict(looks, race, question) for question in questions}
     return Confirmation(race, {q: verdict for q, (verdict, _) in found.items()}, {q: r for q, (_, r) in found.items()})
 
 
-def _verdict(judgement: Judgement, race: Race, question: Question) -> tuple[Verdict, float | None]:
-    compared, verdict = judgement.answer(race, question)
+def _verdict(looks: InterimLooks, race: Race, question: Question) -> tuple[Verdict, float | None]:
+    compared, verdict = looks.answer(race, question)
     if not race.alive(question.arm):
         return ("inconclusive" if race.base_failure else "no"), None
     if compared is None:

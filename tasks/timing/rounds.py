@@ -120,7 +120,7 @@ class Referee:
             self.own_s = self.own_s or time.monotonic() - start
         return self._baseline[1:]
 
-    def judge(self, reference: bytes, candidate: bytes) -> tuple[Status, str]:
+    def check(self, reference: bytes, candidate: bytes) -> tuple[Status, str]:
         """(`ok`, "") or how the candidate failed. One that breaks the process, or holds it up, costs only itself."""
         if candidate == reference:
             return "ok", ""
@@ -174,14 +174,14 @@ def play(
         reference = Reference(of_base, processes, heat.batch("base").compared)
     if reference is None:
         return None
-    found: dict[str, tuple[Timed, _Judged]] = {}
+    found: dict[str, tuple[Timed, _Checked]] = {}
     for name in heat.order:
         timed, shown = timings.get(name), digests.get(name)
         if isinstance(timed, Timed) and isinstance(infos[name], SetupInfo):
-            judged = _judge(processes, name, heat, race, shown, reference, referee)
+            checked = _checked(processes, name, heat, race, shown, reference, referee)
             if race.alive(name):
-                found[name] = timed, judged
-                race.drop(name, judged.status, judged.reason)
+                found[name] = timed, checked
+                race.drop(name, checked.status, checked.reason)
     if heat.keeps:
         reference.fetch()
     played.end([name for name in found if race.alive(name)])
@@ -289,7 +289,7 @@ def _drop_busy(race: Race, idle_ns: dict[str, int], wall_ns: int) -> None:
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _Checked:
     """What a comparison with base's result said."""
 
     status: Status
@@ -297,9 +297,9 @@ class _Judged:
     flags: tuple[str, ...] = ()
 
 
-def _judge(
+def _checked(
     processes: ProcessSet, name: str, heat: Heat, race: Race, shown: object, reference: Reference, referee: Referee
-) -> _Judged:
+) -> _Checked:
     """Equal digests settle it; otherwise one of the results that differ travels to the referee, with base's.
 
     The caller's input must be left as base leaves it, where base's can be read. `other_result_type`: base's result is
@@ -307,33 +307,33 @@ def _judge(
     an object that does its work while it is stored.
     """
     if name == "base":
-        return _Judged("ok")
+        return _Checked("ok")
     if not isinstance(shown, Digests):
-        return _Judged("error", "no result")
+        return _Checked("error", "no result")
     if heat.before:
         race.inputs_alike &= shown.begins_like(reference.digests)
     fault = shown.fault(reference.digests, race.inputs_alike)
     if fault:
-        return _Judged("incorrect", fault)
+        return _Checked("incorrect", fault)
     differing = shown.differing(reference.digests)
     if not differing:
-        return _Judged("ok")
+        return _Checked("ok")
     return _by_referee(processes, name, heat.batch(name).compared, secrets.choice(differing), reference, referee)
 
 
 def _by_referee(
     processes: ProcessSet, name: str, indexes: Sequence[int], place: int, reference: Reference, referee: Referee
-) -> _Judged:
+) -> _Checked:
     """Have one result compared with base's by the script."""
     expected = reference.fetch(place)
     if expected is None:
-        return _Judged("error", "no result")
+        return _Checked("error", "no result")
     candidate = processes.ask(name, "result", indexes[place], max(RESULT_BYTES, RESULT_TIMES * len(expected)))
     if not isinstance(candidate, bytes):
-        return _Judged("error", "no result")
+        return _Checked("error", "no result")
     with processes.counted(name):
-        found = referee.judge(expected, candidate)
-    return _Judged(*found, ("other_result_type",) * (candidate[:1] != expected[:1]))
+        found = referee.check(expected, candidate)
+    return _Checked(*found, ("other_result_type",) * (candidate[:1] != expected[:1]))
 
 
 def _sample(
@@ -341,7 +341,7 @@ def _sample(
     position: int,
     heat: Heat,
     timed: Timed,
-    judged: _Judged,
+    checked: _Checked,
     spent: Spent,
     load_ns: int,
     started_at: datetime,
@@ -349,31 +349,18 @@ def _sample(
 ) -> Sample:
     batch = heat.batch(name)
     return Sample(
+        **{**timed.model_dump(), **spent.model_dump(), "load_ns": load_ns, "flags": (*timed.flags, *checked.flags)},
         arm=name,
         process=heat.process,
         round=heat.round,
         order=position,
         seed=heat.seed + batch.start,
         number=batch.number,
-        wall_ns=timed.wall_ns,
-        cpu_ns=timed.cpu_ns,
-        gpu_ns=timed.gpu_ns,
-        wait_ns=timed.wait_ns,
-        outside_ns=timed.outside_ns,
-        setup_ns=spent.setup_ns,
-        digest_ns=spent.digest_ns,
-        result_ns=spent.result_ns,
-        idle_ns=spent.idle_ns,
-        ping_ns=spent.ping_ns,
-        release_ns=spent.release_ns,
-        load_ns=load_ns,
         setups=heat.setups,
         hashed=len(batch.compared),
         cores=heat.cores,
-        cpu_bound=timed.cpu_bound,
         company_ns=company_ns,
-        correct=judged.status == "ok",
+        correct=checked.status == "ok",
         warmup=heat.warmup,
         started_at=started_at,
-        flags=(*timed.flags, *judged.flags),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
+from typing import Any
 
 from storage.tables import Comparison, Measurement
 from tasks.sandbox.probe.session import UNMETERED
@@ -12,7 +13,7 @@ from tasks.timing.charging import charge_of, charges
 from tasks.timing.clocks import call_times
 from tasks.timing.confirming import NOT_CONFIRMED, Confirmation
 from tasks.timing.models import Question, Race, Sample, Verdict
-from tasks.timing.verdict import Compared, Times, judge
+from tasks.timing.verdict import Compared, Times, verdict_at
 
 CLAIM_UNCONFIRMED = "claim_unconfirmed"
 """Flag of a command without a server whose own output says that it is fast enough, and the driver's clock does not."""
@@ -55,40 +56,14 @@ class Report:
     def _measurement(self, sample: Sample, call_ns: float | None, charge_ns: float) -> Measurement:
         """The row of one sample, with the time per call that comparisons rest on, and the charge per call."""
         return Measurement(
+            **{**_shared(sample), "flags": list(sample.flags)},
             session_id=self.session_id,
             test_id=self._test_id,
-            arm=sample.arm,
-            process=sample.process,
-            round=sample.round,
             repo=self._repo,
             instance_id=self._instance_id,
-            wall_ns=sample.wall_ns,
-            cpu_ns=sample.cpu_ns,
-            gpu_ns=sample.gpu_ns,
-            wait_ns=sample.wait_ns,
-            cpu_bound=sample.cpu_bound,
-            company_ns=sample.company_ns,
-            outside_ns=sample.outside_ns,
-            call_ns=call_ns,
-            number=sample.number,
-            order=sample.order,
-            seed=sample.seed,
-            load_ns=sample.load_ns,
-            setup_ns=sample.setup_ns,
-            digest_ns=sample.digest_ns,
-            result_ns=sample.result_ns,
-            idle_ns=sample.idle_ns,
-            ping_ns=sample.ping_ns,
-            release_ns=sample.release_ns,
-            setups=sample.setups,
-            hashed=sample.hashed,
-            charge_ns=charge_ns,
-            confirming=sample.confirming,
-            correct=sample.correct,
-            warmup=sample.warmup,
-            flags=list(sample.flags),
             machine_id=self._machine_id,
-            started_at=sample.started_at,
+            call_ns=call_ns,
+            charge_ns=charge_ns,
         )
 
     def comparison(
@@ -116,9 +91,9 @@ class Report:
         elif status == "ok" and against.status != "ok":
             status, reason = "error", f"{against.name} is {against.status}: {against.reason}"
             flags = [*flags, "against_failed"]
-        elif status == "ok" and race.claimed and verdict != "yes" and judge(found, question.threshold) == "yes":
+        elif status == "ok" and race.claimed and verdict != "yes" and verdict_at(found, question.threshold) == "yes":
             flags = [*flags, CLAIM_UNCONFIRMED]
-        elif status == "ok" and verdict != "yes" and judge(calls, question.threshold) == "yes":
+        elif status == "ok" and verdict != "yes" and verdict_at(calls, question.threshold) == "yes":
             flags = [*flags, WORK_UNACCOUNTED]
         elif status == "ok" and verdict == "yes" and UNMETERED in flags:
             verdict = "inconclusive"
@@ -163,8 +138,12 @@ def samples_of(rows: Sequence[Measurement], cores: int = 1) -> list[Sample]:
 
     `rows`: of one session, without those that confirm, in the order of rounds; `cores`: those that each process had.
     """
-    same = set(Sample.__dataclass_fields__) & set(Measurement.model_fields)
-    return [
-        Sample(**{**{name: getattr(row, name) for name in same}, "flags": tuple(row.flags), "cores": cores})
-        for row in rows
-    ]
+    return [Sample(**{**_shared(row), "flags": tuple(row.flags), "cores": cores}) for row in rows]
+
+
+_SHARED = tuple(sorted(set(Sample.__dataclass_fields__) & set(Measurement.model_fields)))
+"""All that a sample says, but for `cores`: every clock on which a charge or a flag rests is a column."""
+
+
+def _shared(source: Sample | Measurement) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in _SHARED}

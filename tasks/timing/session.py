@@ -23,7 +23,7 @@ from tasks.timing.confirming import Confirmation, Play, confirm
 from tasks.timing.core_leases import Reserve, leased_cores
 from tasks.timing.fingerprint import fingerprint, session_fingerprint
 from tasks.timing.gpu import gpus_for, read_gpus
-from tasks.timing.judgement import Judgement
+from tasks.timing.interim_looks import InterimLooks
 from tasks.timing.models import Answer, ArmOutcome, Question, Race, Session
 from tasks.timing.processes import Track
 from tasks.timing.protocols import PROTOCOLS
@@ -56,7 +56,7 @@ def run_session(
     if "base" not in by_name or len(by_name) != len(arms):
         raise ValueError(f"arms must be distinct and include base, not {[arm.name for arm in arms]}")
     questions = questions_for([arm.name for arm in arms], scoring.min_speedup, scoring.opt_threshold)
-    judgement = Judgement(questions, timing)
+    looks = InterimLooks(questions, timing)
     gpus = gpus_for(timing, sandbox)
     devices = [f"isobench-gpu-{gpu.uuid}" for gpu in gpus]
     wanted = timing.cores * (2 if timing.protocol == "duet" else 1)
@@ -80,18 +80,18 @@ def run_session(
             cores=cores,
         )
         play = commands if dialect == "command" else PROTOCOLS[timing.protocol]
-        race = play(track, cores, judgement.open_arms)
+        race = play(track, cores, looks.open_arms)
         race.compared = race.compared and results_compared
-        confirmed = _confirmed(play, track, cores, race, judgement, questions)
+        confirmed = _confirmed(play, track, cores, race, looks, questions)
         readings += read_gpus(gpus)
     arm_ids = [(arm.name, arm.arm_id) for arm in arms]
     name = content_hash("session", test_id, arm_ids, timing, sandbox, machine.machine_id)
     times = wall_times if timing.protocol == "sequential" else call_times
     report = Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id, times)
-    flags = {arm.name: judgement.flags(race, arm.name) for arm in arms}
+    flags = {arm.name: looks.flags(race, arm.name) for arm in arms}
     comparisons = [
         report.comparison(
-            race, question, *judgement.answer(race, question), flags[question.arm], judgement.level,
+            race, question, *looks.answer(race, question), flags[question.arm], looks.level,
             confirmed.get(question.arm),
         )
         for question in questions
@@ -119,7 +119,7 @@ def run_session(
     measured = report.measurements(race.samples)
     for confirmation in confirmed.values():
         measured += report.measurements(confirmation.race.samples, confirming=True)
-    store.append([machine, record, *measured, *comparisons, *metric_rows(race, questions, record, judgement.level)])
+    store.append([machine, record, *measured, *comparisons, *metric_rows(race, questions, record, looks.level)])
     return Session(
         session_id=report.session_id,
         test_id=test_id,
@@ -139,7 +139,7 @@ def _confirmed(
     track: Track,
     cores: tuple[int, ...],
     race: Race,
-    judgement: Judgement,
+    looks: InterimLooks,
     questions: Sequence[Question],
 ) -> dict[str, Confirmation]:
     """The successes of patches that were timed beside others, each confirmed alone; and every success where sandboxes
@@ -150,7 +150,7 @@ def _confirmed(
         return {}
     found: dict[str, list[Question]] = {}
     for question in questions:
-        if (question.arm != "human" or not whole) and judgement.answer(race, question)[1] == "yes":
+        if (question.arm != "human" or not whole) and looks.answer(race, question)[1] == "yes":
             found.setdefault(question.arm, []).append(question)
     worker = None if whole else WorkerGroup.find()
     return {arm: confirm(play, track, cores, race, asked, worker) for arm, asked in found.items()}

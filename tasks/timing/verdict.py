@@ -25,7 +25,7 @@ from tasks.timing.stats import (
 )
 
 
-def judge(found: Interval | None, threshold: float) -> Verdict:
+def verdict_at(found: Interval | None, threshold: float) -> Verdict:
     """`yes` if the whole interval reaches the threshold, `no` if all of it is below, else `inconclusive`."""
     if found is None:
         return "inconclusive"

@@ -75,7 +75,7 @@ def repository_of(clone: Path) -> str:
 
 
 def score_history(clone: Path, head: str) -> dict[str, Scored]:
-    """Every change of the first-parent history up to `head`, judged by the default filters for all languages."""
+    """Every change of the first-parent history up to `head`, filtered by the default filters for all languages."""
     return dict(_scored(clone, head))
 
 
@@ -84,6 +84,6 @@ def _scored(clone: Path, head: str) -> Iterator[tuple[str, Scored]]:
     with open_repository(clone) as repo, Differ(repo) as differ:
         inner = inner_commits(repo, head, None, filters.keywords.find)
         for change in read_changes(differ, list(first_parent_chain(repo, head))):
-            judged = filters.judge(change, inner.get(change.sha))
-            names = tuple(feature.partition(" ")[2] for feature in judged.score.features)
-            yield change.sha, Scored(judged.score.value, names, judged.kept)
+            filtered = filters.apply(change, inner.get(change.sha))
+            names = tuple(feature.partition(" ")[2] for feature in filtered.score.features)
+            yield change.sha, Scored(filtered.score.value, names, filtered.kept)

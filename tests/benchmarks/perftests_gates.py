@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from configs.models import PerfTestConfig, SandboxConfig
-from tasks.perftests.gates import Bench, judge
+from tasks.perftests.gates import Bench, run_gates
 from tasks.perftests.models import Proposal, Verdict
 from tasks.perftests.targets import find_targets
 from tasks.sandbox import limits_of, open_sandbox
@@ -36,7 +36,7 @@ def gates() -> list[dict[str, Any]]:
         bench = Bench(sandbox, kit.work, kit.base, kit.human, targets, limits, kit.commit.patch)
 
         def verdict(script: str, dialect: Any = "isobench", config: PerfTestConfig = CONFIG) -> Verdict:
-            return judge(Proposal("it", "kit.words.Counter.top", script, "seeded", dialect), bench, config)
+            return run_gates(Proposal("it", "kit.words.Counter.top", script, "seeded", dialect), bench, config)
 
         for name, script, dialect in (("good", GOOD, "isobench"), ("good, gso", GSO, "gso")):
             rows.append({"script for": name, "verdict": verdict(script, dialect).gate or "accepted", "without": ""})

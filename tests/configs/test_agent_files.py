@@ -82,7 +82,7 @@ def test_mistakes_are_named_with_their_line(text: str, problem: str, tmp_path: P
 
 
 def test_every_option_and_every_word_is_in_the_page() -> None:
-    page = Path("docs/add-an-agent.md").read_text()
+    page = Path("docs/how-to/add-an-agent.md").read_text()
     names = [*AgentFile.model_fields, *InstallConfig.model_fields, *(f"{{{word}}}" for word in (*WORDS.model_dump(),))]
     assert [name for name in names if f"`{name}`" not in page] == []
     assert set(WORDS.model_dump()) == set(agent_files.WORDS)

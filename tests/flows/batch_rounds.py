@@ -19,7 +19,7 @@ from tasks.perftests import writing
 from tasks.perftests.models import Verdict
 
 ticks = itertools.count(1)
-real = writing.judge
+real = writing.run_gates
 
 
 def judge(*arguments: Any) -> Verdict:
@@ -43,7 +43,7 @@ def main() -> None:
     """`sys.argv[1]`: a folder with config.yaml, whose store is beside it."""
     folder = Path(sys.argv[1])
     config, requests, answers = (str(folder / name) for name in ("config.yaml", "requests.jsonl", "answers.jsonl"))
-    writing.judge = judge
+    writing.run_gates = judge
     asked: set[str] = set()
     for _ in range(7):
         done = CliRunner().invoke(app, ["batch", "export", config, requests, "--until", "perftests"])

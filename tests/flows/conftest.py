@@ -1,11 +1,13 @@
 """Runs the real command in a process of its own: real Prefect server, real sandbox, real store.
 
-The commands of a test session share one temporary Prefect server, since each of its own takes 7 to 15 s of CPU to
-start; `test_demo.py`, `test_resume.py` and `test_python.py` are about commands that have none yet.
+The commands of a run share one temporary Prefect server, also between workers, since each of its own takes 7 to 15 s
+of CPU to start; `test_demo.py`, `test_resume.py` and `test_python.py` are about commands that have none yet.
 """
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from flows.engine.server import Server, quiet_defaults
 
@@ -47,17 +50,40 @@ def run(
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The session's Prefect server: variables with which commands use it instead of starting one each."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-            patch.delenv(name)
-        quiet_defaults()
-        started = Server(tmp_path_factory.mktemp("prefect"))
-    try:
+    """The run's Prefect server: variables with which commands use it instead of starting one each.
+
+    Workers share it. The first one that asks starts it, and stops it when no other uses it any more.
+    """
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if alone else base.parent) / "prefect"
+    folder.mkdir(exist_ok=True)
+    with (folder / "users.lock").open("a") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        started, variables = _server_in(folder)
+        try:
+            yield variables
+        finally:
+            fcntl.flock(users, fcntl.LOCK_UN)
+            if started:
+                fcntl.flock(users, fcntl.LOCK_EX)
+                started.stop()
+
+
+def _server_in(folder: Path) -> tuple[Server | None, dict[str, str]]:
+    """Variables of the server of this folder; and the server itself, if it was started here."""
+    said = folder / "variables.json"
+    with FileLock(folder / "start.lock"):
+        if said.exists():
+            return None, json.loads(said.read_text())
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+                patch.delenv(name)
+            quiet_defaults()
+            started = Server(folder)
         started.wait()
-        yield started.variables
-    finally:
-        started.stop()
+        said.write_text(json.dumps(started.variables))
+        return started, started.variables
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from storage.tables import Instance, MetricComparison, PerfTest
 from tests.flows.conftest import Isobench
 from tests.tasks.sandbox.commands.workload import FAST, SLOW, files, write
 
+pytestmark = pytest.mark.quiet
+
 CONFIG = """
 repository: {name: ours/serve, url: REPOSITORY}
 perf_tests:

@@ -20,7 +20,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from tasks.timing import stage
 from tasks.timing.core_leases import Busy
 
-stage.LEASE_S, stage.RENEW_EVERY_S = 12, 1
+stage.LEASE_S, stage.RENEW_EVERY_S = 6, 1
 names = ["core-a", "core-b"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -10,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from configs.demo.truth import load_expected
+from configs.demo.truth import FOLDER, ExpectedPrediction, load_expected
 from storage.exchange.export import complete_instances
 from storage.exchange.read import read_instances
 from storage.store import Store
@@ -46,16 +47,21 @@ def check_against_truth(folder: Path) -> None:
     assert {row.instance_id for row in store.rows(Instance)} == {row.instance_id for row in truth.instances}
     # each repository has tests of its own that execute the change
     assert all(row.tests_of_change > 1 and not row.weakly_checked for row in store.rows(Instance))
-    predictions = {row.prediction_id: row for row in store.rows(Prediction)}
-    scores = {(row.model, row.instance_id, row.sample): row for row in store.rows(Score, run_id="demo")}
-    assert len(scores) == len(predictions) == len(list(truth.predictions()))
-    for expected in truth.predictions():
-        score = scores[expected.model, expected.instance_id, expected.sample]
-        found = (score.status, score.opt_base, score.opt_human)
-        assert found == (expected.truth.status, expected.truth.opt_base, expected.truth.opt_human), (expected, score)
+    assert len(store.rows(Prediction)) == len(list(truth.predictions()))
+    check_scores(store, "demo", list(truth.predictions()))
     shares = {(row.model, row.k): row.opt for row in store.rows(OptAtK, run_id="demo")}
     for model, values in truth.opt_at_k.items():
         assert [shares[model, k] for k in (1, 2, 3)] == pytest.approx(values, abs=1e-4), model
+
+
+def check_scores(store: Store, run: str, predictions: list[ExpectedPrediction]) -> None:
+    """These predictions, and no others, were scored in this run, and came to what is written."""
+    scores = {(row.model, row.instance_id, row.sample): row for row in store.rows(Score, run_id=run)}
+    assert len(scores) == len(predictions)
+    for expected in predictions:
+        score = scores[expected.model, expected.instance_id, expected.sample]
+        found = (score.status, score.opt_base, score.opt_human)
+        assert found == (expected.truth.status, expected.truth.opt_base, expected.truth.opt_human), (expected, score)
 
 
 def test_every_outcome_is_the_documented_one(demo: Path) -> None:
@@ -116,6 +122,25 @@ def test_exported_instances_are_a_dataset(demo: Path, isobench: Isobench, tmp_pa
 
 
 @pytest.mark.docker
+@pytest.mark.rotated(1)
+@pytest.mark.parametrize("name", [instance.name for instance in load_expected().instances])
+def test_an_instances_predictions_come_to_the_same_in_docker(
+    name: str, demo: Path, isobench: Isobench, tmp_path: Path, docker_image: str
+) -> None:
+    store, wanted = tmp_path / "store", load_expected().by_name[name].instance_id
+    shutil.copytree(demo, store, symlinks=True)
+    files = []
+    for file in (FOLDER / "predictions").glob("*.jsonl"):
+        lines = [line for line in file.read_text().splitlines() if json.loads(line)["instance_id"] == wanted]
+        (tmp_path / file.name).write_text("".join(f"{line}\n" for line in lines))
+        files += ["--predictions", tmp_path / file.name]
+    done = isobench("evaluate", "--dataset", store, *files, "--k", "3", "--sandbox", "docker", "--run-id", "docker")
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_scores(Store(store), "docker", [one for one in load_expected().predictions() if one.instance == name])
+
+
+@pytest.mark.docker
+@pytest.mark.thorough
 def test_docker_gives_the_same_verdicts(isobench: Isobench, tmp_path: Path, docker_image: str) -> None:
     done = isobench("demo", "--store", tmp_path / "store", "--sandbox", "docker", timeout_s=800)
     assert done.returncode == 0, done.stdout + done.stderr

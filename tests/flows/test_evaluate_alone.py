@@ -16,7 +16,7 @@ from storage.tables import Measurement, Score
 from tests.flows.conftest import Isobench
 from tests.hacks.forgeries import FORGERIES
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.quiet, pytest.mark.timeout(300)]
 
 SCRIPT = """
 import random

@@ -113,16 +113,16 @@ def test_a_terminal_a_file_a_page_and_the_ui(
 
     asked = urllib.request.Request(
         f"{server['PREFECT_API_URL']}/artifacts/filter",
-        json.dumps({"artifacts": {"key": {"any_": ["opt-at-k"]}}, "sort": "CREATED_DESC", "limit": 1}).encode(),
+        json.dumps({"artifacts": {"key": {"any_": ["opt-at-k"]}}, "sort": "CREATED_DESC", "limit": 50}).encode(),
         {
             "Content-Type": "application/json",
             "Authorization": f"Basic {b64encode(server['PREFECT_API_AUTH_STRING'].encode()).decode()}",
         },
     )
     with urllib.request.urlopen(asked) as answer:
-        (artifact,) = json.load(answer)
+        found = json.load(answer)
+    artifact = next(one for one in found if "evil" in one["data"])  # other workers evaluate, too
     texts = artifact["data"] + artifact["description"]
-    assert "evil" in texts
     assert not re.search(r"(?<!\\)\]\(|(?<!\\)<\w|http:/", json.loads(artifact["data"])[0]["model"])
     assert not STEERS.search(texts)
 

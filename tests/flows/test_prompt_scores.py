@@ -19,7 +19,7 @@ from tasks.llm.demo import demo_answer
 from tests.flows.conftest import environment
 from tests.tasks.llm.loopback import ChatServer, says
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(400)]  # a push has test_asking.py
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = """

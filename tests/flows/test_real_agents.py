@@ -138,6 +138,7 @@ def test_agents_solve_it_in_the_local_sandbox(local: Run) -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.thorough
 def test_agents_solve_it_in_containers(docker: Run, local: Run, store: Store) -> None:
     check_attempts(docker)
     assert [[fault.split(":")[0] for fault in row.faults] for row in docker.rows] == [FAULTS] * len(AGENTS)

@@ -16,7 +16,7 @@ from storage.store import Store
 from storage.tables import PerfTest
 from tests.flows.conftest import Isobench, command, environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(400)]  # a push has test_resume.py
 
 CODE = """
 def {name}(values):

@@ -23,7 +23,7 @@ from tests.hacks.lab import (
     sessions_of,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.exclusive, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 SAMPLE: dict[str, set[str]] = {
     "local": {
         "unwaited-child-in-setup", "part-in-setup", "third-in-setup", "child-in-most-rounds", "in-hashing",
@@ -66,6 +66,7 @@ CASES = [
 ]
 
 
+@pytest.mark.quiet  # company leaves a cheat in doubt, and makes none succeed
 @pytest.mark.parametrize(("kind", "chosen"), CASES)
 def test_no_attempt_earns_more_than_its_honest_part(
     kind: Kind, chosen: list[Attempt], labs: dict[str, Lab], request: pytest.FixtureRequest
@@ -85,6 +86,7 @@ def test_no_attempt_earns_more_than_its_honest_part(
         )
 
 
+@pytest.mark.exclusive
 def test_honest_patches_are_never_refused(labs: dict[str, Lab], request: pytest.FixtureRequest) -> None:
     lab = lab_of("local", labs, request)
     chosen = {pattern.name: pattern for pattern in patterns() if pattern.name in HONEST_SAMPLE}
@@ -113,6 +115,7 @@ def test_what_is_earned_is_held_against_the_honest_part() -> None:
     assert not outcome(1.3).earned(outcome(1.1, "no"))
 
 
+@pytest.mark.exclusive
 def test_the_attempts_are_real(labs: dict[str, Lab], request: pytest.FixtureRequest) -> None:
     """Without charging these would count as many times faster than the human, whatever the size of their batches."""
     lab = lab_of("local", labs, request)

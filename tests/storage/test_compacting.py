@@ -234,7 +234,7 @@ def test_tables_are_read_without_knowing_our_classes(store, tmp_path):
     expected = store.frame(Funnel)
     assert open_table(store.root, "funnel").equals(expected)
     assert open_table(store.root, "funnel", "c/d", ["outcome"])["key"].to_list() == ["x"]
-    # the way that docs/how-to.md gives to those who have no isobench
+    # the way that docs/how-to/read-the-tables.md gives to those who have no isobench
     newest = (
         pl.scan_parquet(f"{store.root}/funnel/**/*.parquet", hive_partitioning=False)
         .sort("written_at", maintain_order=True)

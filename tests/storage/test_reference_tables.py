@@ -20,3 +20,13 @@ def test_every_table_and_column_is_there() -> None:
     for name, kind in TABLES.items():
         section = page.split(f"## `{name}`")[1].split("\n## ")[0]
         assert all(f"| `{column}` |" in section for column in kind.model_fields)
+
+
+def test_every_column_says_what_it_means() -> None:
+    silent = [
+        f"{name}.{column}"
+        for name, kind in TABLES.items()
+        for column, info in kind.model_fields.items()
+        if not (info.description or "").strip()
+    ]
+    assert not silent, "write a docstring below each of these columns in storage/rows/"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from configs.models import PerfTestConfig, SandboxConfig
-from tasks.perftests.gates import Bench, judge
+from tasks.perftests.gates import Bench, run_gates
 from tasks.perftests.models import Proposal
 from tasks.perftests.sources.asv.source import from_benchmarks
 from tasks.perftests.targets import find_targets
@@ -114,7 +114,7 @@ def test_the_gates_judge_a_perf_test(environment: Environment, tmp_path: Path) -
     with open_sandbox(SandboxConfig()) as sandbox:
         bench = Bench(sandbox, kit.work, base, human, targets, limits_of(SandboxConfig(memory_mb=1024)))
         config = PerfTestConfig(min_duration_s=1e-6, gate_timeout_s=60, screen_rounds=0)
-        verdict = judge(Proposal("it", "kit.words.Counter.top", GOOD, "seeded"), bench, config)
+        verdict = run_gates(Proposal("it", "kit.words.Counter.top", GOOD, "seeded"), bench, config)
         assert verdict.accepted, verdict.reason
         assert {"values", "items", "nothing"} <= set(verdict.evidence.check_rejects)
         write(tmp_path / "base", BENCHMARKS)
@@ -123,7 +123,7 @@ def test_the_gates_judge_a_perf_test(environment: Environment, tmp_path: Path) -
             kit.commit, ["kit.words.Counter.top"], PerfTestConfig(), sandbox=sandbox, work=kit.work, base=base,
             human=human, limits=bench.limits,
         )  # fmt: skip
-        verdict = judge(found, bench, config)
+        verdict = run_gates(found, bench, config)
         assert verdict.accepted, verdict.reason
 
 

@@ -51,7 +51,7 @@ def examine(
     try:
         installed = install(agent, work)
         checks.append(Check(name="installed", ok=True, detail=_installed(agent, installed)))
-        checks += judge(agent, try_agent(agent, installed, sandbox, image, limits=limits), limits)
+        checks += checks_of(agent, try_agent(agent, installed, sandbox, image, limits=limits), limits)
     except NotInstalled as error:
         checks.append(Check(name="installed", ok=False, detail=str(error).removeprefix(f"{agent.name}: ")))
     except SandboxError as error:
@@ -59,7 +59,7 @@ def examine(
     return Diagnosis(agent=agent.name, sandbox=sandbox.kind, checks=tuple(checks))
 
 
-def judge(agent: AgentFile, trial: Trial, limits: Limits = LIMITS) -> Iterator[Check]:
+def checks_of(agent: AgentFile, trial: Trial, limits: Limits = LIMITS) -> Iterator[Check]:
     """What a trial under these limits shows."""
     yield _ran(trial, limits)
     yield _asked(trial)

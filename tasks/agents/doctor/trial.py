@@ -69,7 +69,7 @@ def try_agent(
     scripts: Sequence[Script] = SCRIPTS,
     limits: Limits = LIMITS,
 ) -> Trial:
-    """Let the agent work once. Raises SandboxError if the sandbox itself fails; whatever the agent does is seen."""
+    """Let the agent work once. Raises SandboxError if the sandbox itself fails; the result holds the agent's faults."""
     folder = Path(tempfile.mkdtemp(prefix="isobench-trial-"))
     try:
         for name in ("workspace", "home", "out", "model"):

@@ -1,4 +1,4 @@
-"""Who knocks: connections from a sandbox, few at once, led to the gateway's HTTP or to an extra host that is allowed.
+"""Connections from a sandbox, few at once, led to the gateway's HTTP or to an extra host that is allowed.
 
 An extra host is reached by CONNECT, as every client does it that is given a proxy for https. Nothing else leads out.
 """

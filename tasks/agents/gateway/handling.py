@@ -30,7 +30,7 @@ Keep = Callable[[Exchange, Asked | None, bytes, bytes], None]
 
 
 class TooLarge(Exception):
-    """A body that nobody takes."""
+    """A body that is larger than the gateway takes."""
 
 
 class Handler:

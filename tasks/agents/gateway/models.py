@@ -1,4 +1,4 @@
-"""What the gateway is told and what it tells: models and prices, budget, usage, faults, leaks."""
+"""The gateway's settings and reports: models and prices, budget, usage, faults, leaks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Frozen(BaseModel):
 
 
 class Provider(Frozen):
-    """Who answers: a provider, or any server that speaks its protocol."""
+    """The server that answers: a provider's, or any that speaks its protocol."""
 
     protocol: Protocol
     base_url: str

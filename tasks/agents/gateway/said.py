@@ -1,4 +1,4 @@
-"""Who says what in a request: what the agent's prompts tell, what its tools found, what its model wrote before."""
+"""The speakers in a request: the agent's prompts, results of its tools, earlier answers of its model."""
 
 from __future__ import annotations
 

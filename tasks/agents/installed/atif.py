@@ -51,7 +51,7 @@ class Trajectory:
         self._calls[ident] = step
 
     def observe(self, ident: str | None, content: str) -> None:
-        """What a tool said; of a call that nobody knows it belongs to the last answer."""
+        """A tool's result; the result of an unknown call belongs to the last answer."""
         step = self._calls.get(ident or "")
         result: dict[str, Any] = {"content": bounded(content)}
         if step is not None:

@@ -1,4 +1,4 @@
-"""From a request and a script to the answer, and what it costs."""
+"""From a request and a script to the answer and its bill."""
 
 from __future__ import annotations
 

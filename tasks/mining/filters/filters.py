@@ -19,7 +19,7 @@ Verdict = tuple[bool, str]
 
 
 @dataclass
-class Judged:
+class Filtered:
     """A change with what was found about it."""
 
     kept: bool
@@ -54,35 +54,35 @@ class Filters:
         bots = "|".join(translate(glob.lower()) for glob in rules.ignore_authors)
         self._bots = re.compile(bots) if bots else None
 
-    def judge(self, change: Change, inner: Inner | None = None) -> Judged:
+    def apply(self, change: Change, inner: Inner | None = None) -> Filtered:
         """The verdict, with a score for whatever touches code and is no revert, bot's or merge from upstream."""
-        judged = Judged(kept=False, reason="")
-        judged.count(change)
-        judged.reason = self._by_kind(change) or self._by_files(change, judged)
-        if judged.reason:
-            return judged
-        judged.reason = self._by_size(change, judged)
+        filtered = Filtered(kept=False, reason="")
+        filtered.count(change)
+        filtered.reason = self._by_kind(change) or self._by_files(change, filtered)
+        if filtered.reason:
+            return filtered
+        filtered.reason = self._by_size(change, filtered)
         title = headline(change.subject, change.message)
         kind = conventional_type(title)
-        if not judged.reason and kind in NOT_CODE_TYPES:
-            judged.reason = f"message_type: {kind}"
+        if not filtered.reason and kind in NOT_CODE_TYPES:
+            filtered.reason = f"message_type: {kind}"
         in_title = self.keywords.find(title)
         keyword = in_title or self.keywords.find(change.message)
         inner = inner or Inner()
-        judged.score.add(
+        filtered.score.add(
             features_of(
                 change,
                 title,
                 inner.subjects,
                 keyword_in_title=in_title is not None,
                 keyword_in_message=bool(keyword or inner.said),
-                code=judged.code,
+                code=filtered.code,
                 benchmarks_touched=any(self._kinds.kind(file.path) == "benchmark" for file in change.files),
             )
         )
-        if not judged.reason:
-            judged.kept, judged.reason = self._by_promise(keyword, inner.said, judged.score)
-        return judged
+        if not filtered.reason:
+            filtered.kept, filtered.reason = self._by_promise(keyword, inner.said, filtered.score)
+        return filtered
 
     def _by_kind(self, change: Change) -> str:
         names = (change.author, change.email)
@@ -98,11 +98,11 @@ class Filters:
         )
         return next((reason for reason, holds in checks if holds), "")
 
-    def _by_files(self, change: Change, judged: Judged) -> str:
+    def _by_files(self, change: Change, filtered: Filtered) -> str:
         files = [file for file in change.files if not file.is_submodule]
         kinds = {file.path: self._kinds.kind(file.path) for file in files}
-        judged.code = [file for file in files if kinds[file.path] == "code"]
-        if judged.code or change.truncated:
+        filtered.code = [file for file in files if kinds[file.path] == "code"]
+        if filtered.code or change.truncated:
             return ""
         found = set(kinds.values())
         if not files:
@@ -113,12 +113,12 @@ class Filters:
             return "tests_only"
         return f"no_code_files: {', '.join(sorted(kinds)[:3])}"
 
-    def _by_size(self, change: Change, judged: Judged) -> str:
+    def _by_size(self, change: Change, filtered: Filtered) -> str:
         if change.truncated:
             return f"huge_diff: {change.diff_bytes / 2**20:.1f} MiB, more than {MAX_RECORD_BYTES >> 20}"
-        if len(judged.code) > self.rules.max_files:
-            return f"too_many_files: {len(judged.code)}"
-        lines = sum(sum(file.line_counts()) for file in judged.code)
+        if len(filtered.code) > self.rules.max_files:
+            return f"too_many_files: {len(filtered.code)}"
+        lines = sum(sum(file.line_counts()) for file in filtered.code)
         if lines > self.rules.max_changed_lines:
             return f"too_many_lines: {lines}"
         return ""

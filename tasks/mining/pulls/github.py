@@ -16,7 +16,6 @@ from tasks.mining.errors import MiningError
 
 API = "https://api.github.com"
 TIMEOUT_S = 30
-PAUSE_S = 0.1
 MAX_PAGES = 10
 MAX_WAIT_S = 60
 """A rate limit that resets within this time, in seconds, is waited for; a longer one ends the run's questions."""

@@ -1,4 +1,4 @@
-"""Judges ranges of history: for each change its row, with functions and patches of those that are kept.
+"""Filters ranges of history: for each change its row, with functions and patches of those that are kept.
 
 Needs neither the store nor its heavy libraries: a worker process (`tasks.mining.workers.process`) starts fast and
 stays small.
@@ -32,7 +32,7 @@ Row = dict[str, Any]
 """The columns of a row of `commits`: a worker process has no use for the library that checks them."""
 
 
-class Judge:
+class Filtering:
     """The filters of one configuration, applied to one clone."""
 
     def __init__(self, repo: git.Repo, name: str, rules: Rules, version: str) -> None:
@@ -60,25 +60,25 @@ class Judge:
             yield self._row(change, inner.get(change.sha))
 
     def _row(self, change: Change, inner: Inner | None) -> Row:
-        judged = self.filters.judge(change, inner)
+        filtered = self.filters.apply(change, inner)
         if change.sha in self._boundary:
             # its parent is not here: what git shows is the whole tree, not what changed
-            judged.kept, judged.reason = False, SHALLOW
-        elif judged.kept and _REV.match(headline(change.subject, change.message)):
-            judged.kept, judged.reason = False, "revert"
+            filtered.kept, filtered.reason = False, SHALLOW
+        elif filtered.kept and _REV.match(headline(change.subject, change.message)):
+            filtered.kept, filtered.reason = False, "revert"
         functions: list[str] = []
         patch = test_patch = does = undoes = ""
-        if judged.kept:
+        if filtered.kept:
             try:
-                functions = functions_of(self._repo, judged.code, keep_new_code=self.filters.rules.keep_new_code)
+                functions = functions_of(self._repo, filtered.code, keep_new_code=self.filters.rules.keep_new_code)
                 whole = self._with_context(change)
                 patch, test_patch = patches_of(self._repo, whole)
                 does, _ = patch_ids(whole)
-                judged.count(whole)  # git may pair equal lines otherwise: the numbers are those of the patch
+                filtered.count(whole)  # git may pair equal lines otherwise: the numbers are those of the patch
             except Dropped as dropped:
-                judged.kept, judged.reason = False, str(dropped)
+                filtered.kept, filtered.reason = False, str(dropped)
                 functions = []
-        elif judged.reason == "revert":
+        elif filtered.reason == "revert":
             _, undoes = patch_ids(self._with_context(change))
         return {
             "repo": self._name,
@@ -90,18 +90,18 @@ class Judge:
             "author": change.author,
             "pr_number": pull_request(change.subject),
             "inner_shas": inner.shas if inner else [],
-            "score": judged.score.value,
-            "score_features": judged.score.features,
+            "score": filtered.score.value,
+            "score_features": filtered.score.features,
             "filter_version": self._version,
             "files": [file.path for file in change.files],
-            "additions": judged.additions,
-            "deletions": judged.deletions,
+            "additions": filtered.additions,
+            "deletions": filtered.deletions,
             "patch": patch,
             "test_patch": test_patch,
             "patch_id": undoes or does,
             "functions_changed": functions,
-            "kept": judged.kept,
-            "reason": judged.reason,
+            "kept": filtered.kept,
+            "reason": filtered.reason,
         }
 
     def _with_context(self, change: Change) -> Change:

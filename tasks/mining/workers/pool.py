@@ -20,7 +20,7 @@ from storage.tables import Commit
 from tasks.mining.errors import MiningError
 from tasks.mining.git.history import Inner
 from tasks.mining.git.process import open_repository
-from tasks.mining.workers.filtering import Judge, Row
+from tasks.mining.workers.filtering import Filtering, Row
 from tasks.mining.workers.process import Range, Setup, batches
 
 MIN_CHANGES = 300
@@ -41,7 +41,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def judge_all(
+def filter_all(
     setup: Setup, shas: list[str], inner_of: Callable[[], dict[str, Inner]], *, processes: int | None = None
 ) -> Iterator[Batch]:
     """Rows of the changes in batches: each change once, in the order asked for where one process is enough. Newest
@@ -53,8 +53,8 @@ def judge_all(
     """
     count = min(processes or min(cores(), MAX_WORKERS), len(shas) // MIN_CHANGES + 1)
     if count <= 1:
-        with open_repository(setup.clone) as repo, Judge(repo, setup.name, setup.rules, setup.version) as judge:
-            yield from _commits(batches(judge.rows(shas, inner_of())))
+        with open_repository(setup.clone) as repo, Filtering(repo, setup.name, setup.rules, setup.version) as filtering:
+            yield from _commits(batches(filtering.rows(shas, inner_of())))
         return
     with contextlib.closing(_Pool(setup, count)) as pool:
         yield from _commits(pool.rows(Regions(shas, count), inner_of()))

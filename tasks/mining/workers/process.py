@@ -22,7 +22,7 @@ from tasks.mining.errors import MiningError
 from tasks.mining.filters.rules import Rules
 from tasks.mining.git.history import Inner
 from tasks.mining.git.process import open_repository
-from tasks.mining.workers.filtering import Judge, Row
+from tasks.mining.workers.filtering import Filtering, Row
 
 BATCH_ROWS = 100
 BATCH_BYTES = 4 << 20
@@ -119,11 +119,11 @@ def _serve(questions: int, answers: int) -> int:
 
 def _answer(source: BinaryIO, sink: BinaryIO) -> None:
     setup: Setup = pickle.load(source)
-    with open_repository(setup.clone) as repo, Judge(repo, setup.name, setup.rules, setup.version) as judge:
+    with open_repository(setup.clone) as repo, Filtering(repo, setup.name, setup.rules, setup.version) as filtering:
         while True:
             job: Range = pickle.load(source)
             try:
-                for batch in batches(judge.rows(job.shas, job.inner)):
+                for batch in batches(filtering.rows(job.shas, job.inner)):
                     pickle.dump(batch, sink, pickle.HIGHEST_PROTOCOL)
                     sink.flush()
                 pickle.dump(None, sink)

@@ -50,7 +50,7 @@ RESIZED = 3
 _SIZE = re.compile(r"^SIZE = ([\d_]+)$", re.MULTILINE)
 
 
-def judge(proposal: Proposal, bench: Bench, config: PerfTestConfig) -> Verdict:
+def run_gates(proposal: Proposal, bench: Bench, config: PerfTestConfig) -> Verdict:
     """Put a script through all gates. Raises SandboxError if the sandbox itself fails."""
     offered = proposal
     for _ in range(1 + RESIZED):

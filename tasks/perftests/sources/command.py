@@ -40,7 +40,7 @@ def spec_text(command: CommandConfig) -> str:
     return json.dumps(command.model_dump(mode="json", exclude_defaults=True, exclude={"commits"}), sort_keys=True)
 
 
-def judge_command(proposal: Proposal, bench: Bench, config: PerfTestConfig) -> Verdict:
+def run_command_gates(proposal: Proposal, bench: Bench, config: PerfTestConfig) -> Verdict:
     """Put a command through its gates. Raises SandboxError if the sandbox itself fails."""
     duration_s: float | None = None
     try:

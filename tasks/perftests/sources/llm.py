@@ -18,7 +18,7 @@ from tasks.perftests.models import Proposal, Verdict
 
 MAX_APIS = 8
 """Public names in a prompt. Further ones reach the change over many steps, and each brings its docstring."""
-Judged = list[tuple[Proposal, Verdict]]
+Gated = list[tuple[Proposal, Verdict]]
 
 
 class WrittenTest(BaseModel):
@@ -77,17 +77,17 @@ def from_model(
     apis: Sequence[str],
     config: PerfTestConfig,
     store: Store,
-    judge: Callable[[Proposal], Verdict],
+    gates: Callable[[Proposal], Verdict],
     usage: Sequence[str] = (),
-) -> Judged:
-    """Ask for tests, judge them, and send the rejected ones back up to `config.repair_turns` times.
+) -> Gated:
+    """Ask for tests, put them through the gates, and send the rejected ones back up to `config.repair_turns` times.
 
     While fewer than `config.tests_per_commit` are accepted, the model is asked for cases that those do not cover, up to
     `config.further_requests` times. Returns every test once, with its last verdict. An answer that stays invalid is a
     test without a script, rejected by `answer`. Raises LlmError, BudgetExceeded and Waiting.
     """
     prompt = build_prompt(llm, commit, apis, config, background(llm, commit, store), usage)
-    judged: dict[str, tuple[Proposal, Verdict]] = {}
+    gated: dict[str, tuple[Proposal, Verdict]] = {}
     turns: tuple[Turn, ...] = ()
     attempt = 0
     for _ in range(1 + config.further_requests):
@@ -105,27 +105,27 @@ def from_model(
                     turns=turns,
                 )
             except AnswerInvalid as error:
-                if not judged:
-                    judged["answer"] = (_no_answer(error), Verdict("answer", str(error)))
-                return list(judged.values())  # what was proposed before keeps its verdict
+                if not gated:
+                    gated["answer"] = (_no_answer(error), Verdict("answer", str(error)))
+                return list(gated.values())  # what was proposed before keeps its verdict
             attempt += answer.attempts
             tests = _distinct(answer.value.tests)[: config.tests_per_commit]
             for name, test in tests:
-                known = judged.get(name)
+                known = gated.get(name)
                 if known is not None and known[1].accepted:
                     continue  # it was not asked for again
                 cost_usd = answer.cost_usd / len(tests) + (known[0].cost_usd if known else 0.0)
                 proposal = _proposal(test, answer, prompt, attempt, cost_usd)
-                judged[name] = (replace(proposal, name=name), judge(proposal))
+                gated[name] = (replace(proposal, name=name), gates(proposal))
                 asked_for.add(name)
-            failed = {name: judged[name][1] for name in sorted(asked_for) if not judged[name][1].accepted}
+            failed = {name: gated[name][1] for name in sorted(asked_for) if not gated[name][1].accepted}
             if not failed:
                 break
             gates = {name: verdict.gate for name, verdict in failed.items()}
             reasons = {name: verdict.reason for name, verdict in failed.items()}
             repair = partial(render, "perf_test_repair", gates=list(gates.values()))
             turns = _and_then(store, prompt, answer, now=repair(failures=reasons), about=repair(failures=gates))
-        existing = [(proposal, verdict) for proposal, verdict in judged.values() if verdict.accepted]
+        existing = [(proposal, verdict) for proposal, verdict in gated.values() if verdict.accepted]
         missing = config.tests_per_commit - len(existing)
         if missing <= 0 or not existing:
             break  # of a conversation without one good test nothing better is to be expected
@@ -138,7 +138,7 @@ def from_model(
             now=render("perf_test_more", existing=timed, missing=missing),
             about=render("perf_test_more", existing=listed, missing=missing),
         )  # fmt: skip
-    return list(judged.values())
+    return list(gated.values())
 
 
 def _and_then(

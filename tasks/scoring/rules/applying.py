@@ -15,7 +15,7 @@ from tasks.scoring.rules.frames import RATIOS, TIMES
 
 @dataclass(frozen=True)
 class Rule:
-    """Whose rule, what it reads, and how."""
+    """A benchmark's rule: the columns that it reads, and the function that applies it."""
 
     score: Callable[[pl.DataFrame], pl.DataFrame]
     """Attempts to one row per model."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 import polars as pl
 
 from configs.errors import UserError
-from storage.ids import patch_id
+from storage.ids import PATCH_ARM, patch_arm, patch_id
 from storage.store import Store
 from storage.tables import Comparison, Instance, Measurement, Prediction, Score
 from tasks.scoring.rules.frames import RATIOS, TIMES
 
 
 class NoScores(UserError):
-    """The store has no scores of that run; the message says what it has."""
+    """The store has no scores of that run; the message names the runs that it has."""
 
 
 def ratios(store: Store, run_id: str | None = None) -> pl.DataFrame:
@@ -70,7 +70,7 @@ def _runs(store: Store) -> pl.DataFrame:
     """Per instance and patch arm the seconds per call of all three arms, one list per perf test."""
     sessions = (
         store.frame(Comparison, columns=("instance_id",))
-        .filter(pl.col("arm").str.starts_with("patch:"))
+        .filter(pl.col("arm").str.starts_with(PATCH_ARM))
         .unique(["instance_id", "test_id", "arm"], keep="last", maintain_order=True)
         .select("instance_id", "test_id", "arm", "session_id")
     )
@@ -95,4 +95,4 @@ _READ = ("call_ns", "charge_ns", "wall_ns", "wait_ns", "number", "warmup", "conf
 
 
 def _arm(patch: str) -> str:
-    return f"patch:{patch_id(patch)}"
+    return patch_arm(patch_id(patch))

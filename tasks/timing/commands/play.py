@@ -43,7 +43,7 @@ def commands(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
     race.primary = wanted_metrics(spec)[0]
     race.claimed = spec.server is None
     # without bubblewrap a server may write into its client's output
-    race.compared = bool(spec.equal) and getattr(track.sandbox, "isolated", True)
+    race.compared = bool(spec.equal) and track.sandbox.isolated
     player = _Player(track, race, spec, cores)
     whole_s = player.left_s
     player.play_set(1)  # how long a round takes

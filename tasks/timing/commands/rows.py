@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from storage.tables import Metric, MetricComparison, TimedSession
 from tasks.timing.commands.compare import compare_metric, directed, of_arm, typical
 from tasks.timing.models import Question, Race
-from tasks.timing.verdict import judge
+from tasks.timing.verdict import verdict_at
 
 
 def metric_rows(
@@ -57,7 +57,7 @@ def metric_rows(
                     ci_high=found.high if found else None,
                     n_rounds=found.n_rounds if found else 0,
                     question=question.threshold,
-                    verdict=judge(found, question.threshold),
+                    verdict=verdict_at(found, question.threshold),
                 )
             )
     return rows

@@ -150,6 +150,7 @@ def test_an_agent_that_waits_for_an_unreachable_model(lab: Lab) -> None:
     assert made.usage.requests == 0
 
 
+@pytest.mark.rotated(3)
 @pytest.mark.parametrize(
     ("fault", "patience", "status", "said"),
     [
@@ -249,6 +250,7 @@ print(lab.run("touch /out/started; sleep 500").status, flush=True)
 """
 
 
+@pytest.mark.rotated(1)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_an_attempt_ends_with_its_driver(how: signal.Signals, lab: Lab, tmp_path: Path) -> None:
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path), "local"], stdout=subprocess.PIPE, text=True)

@@ -173,6 +173,7 @@ def test_commands_share_one_shell_and_their_own_environment_is_the_arms(
         importlib.metadata.version("otherdep")
 
 
+@pytest.mark.rotated(1)
 @pytest.mark.parametrize("pip", ["pip", "pip3", "python -m ensurepip && python -m pip"])
 def test_pip_of_a_command_is_the_environments(history: Any, python_here: Any, pip: str) -> None:
     wheel = _dependency(history.source / "vendored")

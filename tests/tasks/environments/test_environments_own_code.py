@@ -108,6 +108,7 @@ OWN = {
 }  # fmt: skip
 
 
+@pytest.mark.rotated(1)
 @pytest.mark.parametrize("name", OWN)
 def test_layouts(history: Any, name: str) -> None:
     layout, where = OWN[name]
@@ -131,6 +132,7 @@ REAL = {
 }  # fmt: skip
 
 
+@pytest.mark.rotated(1)
 @pytest.mark.parametrize("name", REAL)
 def test_layouts_of_real_build_systems(history: Any, registry: None, name: str) -> None:
     files, where = REAL[name]
@@ -158,6 +160,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.rotated(2)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_commands_install_is_taken_out_again(history: Any, name: str) -> None:
     """And the metadata stay, in which the version is."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from configs.models import MiningConfig
-from tasks.mining.filters.filters import Filters, Judged
+from tasks.mining.filters.filters import Filtered, Filters
 from tasks.mining.filters.rules import Rules
 from tasks.mining.git.diff_parser import Change, FileDiff
 from tasks.mining.git.history import Inner
@@ -24,14 +24,14 @@ def diff(path: str, removed: str, added: str, status: str = "M") -> FileDiff:
     return FileDiff(status, path, path, "1" * 40, "2" * 40, "100644", "100644", body.encode())
 
 
-def judge(
+def apply(
     message: str = "Change f",
     removed: str = "x = 1",
     added: str = "x = 2",
     *files: FileDiff,
     inner: Inner | None = None,
-) -> Judged:
-    """A change of one file of code, and perhaps others, judged by the default filters."""
+) -> Filtered:
+    """A change of one file of code, and perhaps others, filtered by the default filters."""
     change = Change(
         sha="a" * 40,
         parents=["b" * 40],
@@ -42,56 +42,56 @@ def judge(
         message=message,
         files=[diff("f.py", removed, added), *files],
     )
-    return Filters(Rules.of(MiningConfig(), ["python", "c", "cython"])).judge(change, inner)
+    return Filters(Rules.of(MiningConfig(), ["python", "c", "cython"])).apply(change, inner)
 
 
-def names(judged: Judged) -> set[str]:
-    return {feature.partition(" ")[2] for feature in judged.score.features}
+def names(filtered: Filtered) -> set[str]:
+    return {feature.partition(" ")[2] for feature in filtered.score.features}
 
 
 LOOP = "for x in xs:\n    out.append(x)"
-EXAMPLES: dict[str, Judged] = {
-    "perf type": judge("perf(parser): change f"),
-    "keyword in title": judge("Faster f"),
-    "keyword in message": judge("Change f\n\nIt was slow."),
-    "speed in title": judge("Quicker f"),
-    "hardware in title": judge("Use AVX512 in f"),
-    "saving in title": judge("Don't ask twice in f"),
-    "cost in title": judge("Drop two copies in f"),
-    "improvement in title": judge("Improve f"),
-    "native in title": judge("Move f to Cython"),
-    "fix in title": judge("Fix f"),
-    "addition in title": judge("Add g to f"),
-    "housekeeping in title": judge("Docstring of f"),
-    "measured gain": judge("Change f\n\nFrom 49 ms to 32 ms."),
-    "complexity": judge("Change f\n\nIt is O(n log n) now."),
-    "benchmark in message": judge("Change f\n\nFound with a profiler."),
-    "caching added": judge(removed="x = 1", added="@lru_cache\nx = 1"),
-    "loops removed": judge(removed=LOOP, added="out += xs"),
-    "vectorised": judge(removed=LOOP, added="out = np.asarray(xs)"),
-    "copies avoided": judge(removed="y = x.copy()", added="y = x"),
-    "container swapped": judge(removed="seen = []", added="seen = set()"),
-    "lists avoided": judge(removed="any([x for x in xs])", added="any(x for x in xs)"),
-    "slots added": judge(removed="x = 1", added="__slots__ = ('x',)\nx = 1"),
-    "name bound": judge(removed="self.g(1)", added="g = self.g\ng(1)"),
-    "early exit": judge(removed="x = 1", added="if not xs:\n    return\nx = 1"),
-    "buffers": judge(removed="b += data", added="b = bytearray()\nb += data"),
-    "intrinsics": judge("Change f", "x = 1", "x = 2", diff("g.c", "y = 1;", "y = _mm256_add_ps(a, b);")),
-    "speed in code": judge(removed="x = 1", added="# Fast path: one character\nx = 1"),
-    "definitions added": judge(removed="x = 1", added="def g(xs):\n    x = 1"),
-    "errors added": judge(removed="x = 1", added="raise ValueError(x)"),
-    "nothing replaced": judge(removed="", added="x = 1"),
-    "benchmarks touched": judge("Change f", "x = 1", "x = 2", diff("benchmarks/bench_f.py", "", "f()")),
-    "performance note": judge("Change f", "x = 1", "x = 2", diff("doc/changes/12.performance.rst", "", "Nice.")),
-    "compiled code touched": judge("Change f", "x = 1", "x = 2", diff("g.c.src", "y = 1;", "y = 2;")),
-    "large change": judge(removed="x = 1\n" * 300, added="x = 2\n" * 300),
-    "many files": judge("Change f", "x = 1", "x = 2", *(diff(f"g{n}.py", "x = 1", "x = 2") for n in range(9))),
-    "new file": judge("Change f", "x = 1", "x = 2", diff("g.py", "", "x = 1", status="A")),
+EXAMPLES: dict[str, Filtered] = {
+    "perf type": apply("perf(parser): change f"),
+    "keyword in title": apply("Faster f"),
+    "keyword in message": apply("Change f\n\nIt was slow."),
+    "speed in title": apply("Quicker f"),
+    "hardware in title": apply("Use AVX512 in f"),
+    "saving in title": apply("Don't ask twice in f"),
+    "cost in title": apply("Drop two copies in f"),
+    "improvement in title": apply("Improve f"),
+    "native in title": apply("Move f to Cython"),
+    "fix in title": apply("Fix f"),
+    "addition in title": apply("Add g to f"),
+    "housekeeping in title": apply("Docstring of f"),
+    "measured gain": apply("Change f\n\nFrom 49 ms to 32 ms."),
+    "complexity": apply("Change f\n\nIt is O(n log n) now."),
+    "benchmark in message": apply("Change f\n\nFound with a profiler."),
+    "caching added": apply(removed="x = 1", added="@lru_cache\nx = 1"),
+    "loops removed": apply(removed=LOOP, added="out += xs"),
+    "vectorised": apply(removed=LOOP, added="out = np.asarray(xs)"),
+    "copies avoided": apply(removed="y = x.copy()", added="y = x"),
+    "container swapped": apply(removed="seen = []", added="seen = set()"),
+    "lists avoided": apply(removed="any([x for x in xs])", added="any(x for x in xs)"),
+    "slots added": apply(removed="x = 1", added="__slots__ = ('x',)\nx = 1"),
+    "name bound": apply(removed="self.g(1)", added="g = self.g\ng(1)"),
+    "early exit": apply(removed="x = 1", added="if not xs:\n    return\nx = 1"),
+    "buffers": apply(removed="b += data", added="b = bytearray()\nb += data"),
+    "intrinsics": apply("Change f", "x = 1", "x = 2", diff("g.c", "y = 1;", "y = _mm256_add_ps(a, b);")),
+    "speed in code": apply(removed="x = 1", added="# Fast path: one character\nx = 1"),
+    "definitions added": apply(removed="x = 1", added="def g(xs):\n    x = 1"),
+    "errors added": apply(removed="x = 1", added="raise ValueError(x)"),
+    "nothing replaced": apply(removed="", added="x = 1"),
+    "benchmarks touched": apply("Change f", "x = 1", "x = 2", diff("benchmarks/bench_f.py", "", "f()")),
+    "performance note": apply("Change f", "x = 1", "x = 2", diff("doc/changes/12.performance.rst", "", "Nice.")),
+    "compiled code touched": apply("Change f", "x = 1", "x = 2", diff("g.c.src", "y = 1;", "y = 2;")),
+    "large change": apply(removed="x = 1\n" * 300, added="x = 2\n" * 300),
+    "many files": apply("Change f", "x = 1", "x = 2", *(diff(f"g{n}.py", "x = 1", "x = 2") for n in range(9))),
+    "new file": apply("Change f", "x = 1", "x = 2", diff("g.py", "", "x = 1", status="A")),
 }
 
 
 def test_a_dull_change_has_no_feature() -> None:
-    assert (judge().score.value, names(judge())) == (0, set())
+    assert (apply().score.value, names(apply())) == (0, set())
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
@@ -100,9 +100,9 @@ def test_every_feature_is_found(name: str) -> None:
 
 
 def test_score_is_the_sum_of_what_it_names() -> None:
-    for judged in EXAMPLES.values():
-        weights = [float(feature.split(" ")[0]) for feature in judged.score.features]
-        assert judged.score.value == pytest.approx(sum(weights))
+    for filtered in EXAMPLES.values():
+        weights = [float(feature.split(" ")[0]) for feature in filtered.score.features]
+        assert filtered.score.value == pytest.approx(sum(weights))
         assert [abs(weight) for weight in weights] == sorted(map(abs, weights), reverse=True)
     assert Score().value == 0
 
@@ -116,36 +116,36 @@ def test_score_is_the_sum_of_what_it_names() -> None:
     ],
 )
 def test_figures_that_measure_nothing(message: str) -> None:
-    assert "measured gain" not in names(judge(message))
+    assert "measured gain" not in names(apply(message))
 
 
 @pytest.mark.parametrize(
     "gain", ["2.3x", "40 % less", "-35%", "1.381ms (1.84x)", "12.1 µs", "twice as fast", "by half"]
 )
 def test_figures_that_measure(gain: str) -> None:
-    assert "measured gain" in names(judge(f"Change f\n\nNow {gain}."))
+    assert "measured gain" in names(apply(f"Change f\n\nNow {gain}."))
 
 
 def test_names_of_code_in_a_title_are_not_words() -> None:
-    assert "speed in title" not in names(judge("Rename `faster` and fast.path and 'slow'"))
+    assert "speed in title" not in names(apply("Rename `faster` and fast.path and 'slow'"))
 
 
 def test_a_fix_of_speed_is_not_held_against_it() -> None:
-    assert "fix in title" not in names(judge("Fix slow f"))
+    assert "fix in title" not in names(apply("Fix slow f"))
 
 
 def test_a_merge_is_what_its_commits_are_for() -> None:
     message = "Merge pull request #12 from bob/patch\n\nChange f"
     inner = Inner(["c" * 40], {}, ["Avoid copies in f", "Fix a typo"])
-    assert {"saving in title", "cost in title"} <= names(judge(message, inner=inner))
-    assert "fix in title" not in names(judge(message, inner=inner))
-    assert "saving in title" not in names(judge(message))
+    assert {"saving in title", "cost in title"} <= names(apply(message, inner=inner))
+    assert "fix in title" not in names(apply(message, inner=inner))
+    assert "saving in title" not in names(apply(message))
 
 
 def test_large_changes_are_dropped_but_ranked() -> None:
-    judged = judge("Make f 3x faster", "x = 1\n" * 2000, "x = 2\n" * 2000)
-    assert judged.reason.startswith("too_many_lines")
-    assert judged.score.value > judge("Change f").score.value
+    filtered = apply("Make f 3x faster", "x = 1\n" * 2000, "x = 2\n" * 2000)
+    assert filtered.reason.startswith("too_many_lines")
+    assert filtered.score.value > apply("Change f").score.value
 
 
 def test_labels_are_whole() -> None:

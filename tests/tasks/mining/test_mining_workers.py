@@ -21,7 +21,7 @@ from tasks.mining.git.history import first_parent_chain
 from tasks.mining.git.process import open_repository
 from tasks.mining.mine import mine_repository
 from tasks.mining.workers import pool
-from tasks.mining.workers.pool import Regions, judge_all
+from tasks.mining.workers.pool import Regions, filter_all
 from tasks.mining.workers.process import Range, Setup
 from tasks.progress import heard_by
 
@@ -70,7 +70,7 @@ def test_the_rows_do_not_depend_on_the_number_of_processes(repository, history, 
 
 def test_each_change_comes_once(repository, history, small_ranges, tmp_path):
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
-    rows = [row.sha for batch in judge_all(setup, chain, dict, processes=2) for row in batch]
+    rows = [row.sha for batch in filter_all(setup, chain, dict, processes=2) for row in batch]
     assert sorted(rows) == sorted(chain)
 
 
@@ -85,7 +85,7 @@ def started(monkeypatch):
 
 def test_stopping_early_ends_the_workers(repository, history, small_ranges, tmp_path, started):
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
-    found = judge_all(setup, chain, dict, processes=2)
+    found = filter_all(setup, chain, dict, processes=2)
     assert next(found)
     ((process, lines),) = started
     found.close()
@@ -132,14 +132,14 @@ def test_a_worker_that_dies_is_an_outside_fault(repository, history, small_range
     monkeypatch.setattr(pool, "_start", doomed)
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
     with pytest.raises(MiningError, match="ended before its work was done; run again") as caught:
-        list(judge_all(setup, chain, dict, processes=2))
+        list(filter_all(setup, chain, dict, processes=2))
     assert caught.value.outside
 
 
 def test_an_error_in_a_worker_is_the_parents_error(repository, history, small_ranges, tmp_path):
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
     with pytest.raises(MiningError, match="cannot be read") as caught:
-        list(judge_all(setup, [*chain, "f" * 40], dict, processes=2))
+        list(filter_all(setup, [*chain, "f" * 40], dict, processes=2))
     assert not caught.value.outside
 
 
@@ -150,7 +150,7 @@ def test_a_folder_called_tasks_where_the_user_stands_is_not_ours(
     (tmp_path / "tasks" / "__init__.py").write_text("raise SystemExit('wrong tasks')\n")
     setup, chain = setup_of(repository, Store(tmp_path / "store"))
     monkeypatch.chdir(tmp_path)
-    assert sum(len(batch) for batch in judge_all(setup, chain, dict, processes=2)) == len(chain)
+    assert sum(len(batch) for batch in filter_all(setup, chain, dict, processes=2)) == len(chain)
 
 
 def test_messages_travel(tmp_path: Path):

@@ -10,11 +10,13 @@ import pytest
 
 from configs.models import PerfTestConfig
 from storage.tables import Commit
-from tasks.perftests.gates import Bench, judge
+from tasks.perftests.gates import Bench, run_gates
 from tasks.perftests.models import Proposal
 from tasks.perftests.sources.asv.files import find_suite
 from tasks.perftests.sources.asv.source import from_benchmarks
 from tasks.perftests.sources.workloads import NothingFound
+
+pytestmark = pytest.mark.quiet
 
 Kit = Any  # of conftest.py
 CONFIG = PerfTestConfig(tests_per_commit=20)
@@ -138,7 +140,7 @@ def test_benchmarks_that_execute_the_change_are_offered_with_their_parameters(be
     assert found["Words.time_top(200, 'many')"].results_compared
     assert not found["time_top_of_chance"].results_compared
     for name in ("Words.time_top(200, 'many')", "Lines.time_top_that_uses_up", "time_top_of_chance"):
-        verdict = judge(found[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=1e-5))
+        verdict = run_gates(found[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=1e-5))
         assert verdict.accepted, (name, verdict.reason)
         assert verdict.covered == ["kit/words.py::Counter.top"]
 
@@ -149,14 +151,14 @@ def test_the_arms_own_benchmarks_cannot_reach_the_script(benchmarked: Kit, bench
     for arm in ("base", "human"):
         shutil.rmtree(benchmarked.work / arm / "perf")
         benchmarked.write(arm, {"suite/__init__.py": "raise RuntimeError('patched')\n"})
-    assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
+    assert run_gates(found, bench, PerfTestConfig(screen_rounds=0)).accepted
 
 
 def test_a_benchmark_that_exists_only_after_the_change_is_taken_from_there(benchmarked: Kit, bench: Bench) -> None:
     late = "from kit.words import Counter\n\n\ndef time_top_late():\n    Counter.top('a b a ' * 99, 2)\n"
     benchmarked.write("human", {"perf/suite/late.py": late})
     found = offered(benchmarked, bench)["time_top_late"]
-    assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
+    assert run_gates(found, bench, PerfTestConfig(screen_rounds=0)).accepted
 
 
 def test_reasons_for_finding_nothing(benchmarked: Kit, bench: Bench) -> None:
@@ -219,7 +221,7 @@ class Derived(Base):
         "Derived.time_top_of_file(2)", "time_top_of_cache",
     }  # fmt: skip
     for name in ("Derived.time_top_of_file(2)", "time_top_of_cache"):
-        verdict = judge(found[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=0.0001))
+        verdict = run_gates(found[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=0.0001))
         assert verdict.accepted, (name, verdict.reason)
 
 

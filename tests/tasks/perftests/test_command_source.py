@@ -7,7 +7,7 @@ import pytest
 from configs.models import PerfTestConfig, SandboxConfig
 from storage.exchange.read import dialect_of
 from tasks.perftests.gates import Bench
-from tasks.perftests.sources.command import from_commands, judge_command, spec_text
+from tasks.perftests.sources.command import from_commands, run_command_gates, spec_text
 from tasks.perftests.targets import Targets
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.commands.session import parse_spec
@@ -51,7 +51,7 @@ def test_a_commit_gets_the_commands_that_are_for_it():
 )
 def test_gates(bench, changes, gate, detail):
     (proposal,) = from_commands([spec(**changes)], "abc", [])
-    verdict = judge_command(proposal, bench, PerfTestConfig())
+    verdict = run_command_gates(proposal, bench, PerfTestConfig())
     assert verdict.gate == gate
     assert detail in verdict.detail
     if gate is None:
@@ -60,8 +60,8 @@ def test_gates(bench, changes, gate, detail):
 
 def test_a_command_that_takes_too_long_or_fails_on_human(bench):
     (proposal,) = from_commands([spec()], "abc", [])
-    assert judge_command(proposal, bench, PerfTestConfig(max_duration_s=0.001)).gate == "duration"
+    assert run_command_gates(proposal, bench, PerfTestConfig(max_duration_s=0.001)).gate == "duration"
     (bench.work / bench.human.checkout / "serve/model.py").write_text("raise SystemExit('gone')\n")
-    verdict = judge_command(proposal, bench, PerfTestConfig())
+    verdict = run_command_gates(proposal, bench, PerfTestConfig())
     assert verdict.gate == "human_runs"
     assert "gone" in verdict.detail

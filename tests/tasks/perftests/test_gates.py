@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from configs.models import PerfTestConfig, SandboxConfig
-from tasks.perftests.gates import Bench, judge, screen
+from tasks.perftests.gates import Bench, run_gates, screen
 from tasks.perftests.models import Proposal
 from tasks.perftests.sources.pytest.source import from_tests
 from tasks.perftests.targets import Targets, find_targets
@@ -17,6 +17,8 @@ from tests.speed import sized
 from tests.tasks.perftests.conftest import Kit
 from tests.tasks.perftests.gate_scripts import BAD, GOOD, GSO, WITHOUT, WORDS, changed
 
+pytestmark = pytest.mark.quiet
+
 
 def script(text: str, dialect: str = "isobench") -> Proposal:
     return Proposal("it", "kit.words.Counter.top", text, "seeded", dialect)  # type: ignore[arg-type]
@@ -24,7 +26,7 @@ def script(text: str, dialect: str = "isobench") -> Proposal:
 
 @pytest.mark.parametrize(("text", "dialect"), [(GOOD, "isobench"), (GSO, "gso")])
 def test_good_scripts_pass_with_what_they_cover(text: str, dialect: str, bench: Bench, config: PerfTestConfig) -> None:
-    verdict = judge(script(text, dialect), bench, config)
+    verdict = run_gates(script(text, dialect), bench, config)
     assert verdict.accepted, verdict.reason
     assert verdict.covered == ["kit/words.py::Counter.top"]
     assert verdict.base_duration_s is not None
@@ -43,7 +45,7 @@ def test_without_bubblewrap_gates_and_sources_see_the_changed_functions(
     """There the checkout lies where it is on this machine, and not at a path of the sandbox."""
     with LocalSandbox(use_bubblewrap=False) as sandbox:
         plain = replace(bench, sandbox=sandbox)
-        verdict = judge(script(GOOD), plain, config.model_copy(update={"screen_rounds": 0}))
+        verdict = run_gates(script(GOOD), plain, config.model_copy(update={"screen_rounds": 0}))
         offered = from_tests(
             kit.commit, [script("").api], PerfTestConfig(tests_per_commit=1), sandbox=sandbox, work=kit.work,
             base=kit.base, human=kit.human, limits=bench.limits,
@@ -57,16 +59,17 @@ def test_without_bubblewrap_gates_and_sources_see_the_changed_functions(
 def test_each_gate_catches_its_script(gate: str, bench: Bench, config: PerfTestConfig) -> None:
     if gate == "screen":  # however busy the machine is: five rounds of code that is as fast do not reach ten times
         config = config.model_copy(update={"screen_speedup": 10})
-    verdict = judge(script(BAD[gate]), bench, config)
+    verdict = run_gates(script(BAD[gate]), bench, config)
     assert verdict.gate == gate, verdict.reason
     assert verdict.detail
 
 
+@pytest.mark.rotated(4)
 @pytest.mark.parametrize("gate", WITHOUT)
 def test_no_other_gate_would(gate: str, bench: Bench, config: PerfTestConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, stand_in in WITHOUT[gate]:
         monkeypatch.setattr(module, name, stand_in)
-    verdict = judge(script(BAD[gate]), bench, config.model_copy(update={"screen_rounds": 0}))
+    verdict = run_gates(script(BAD[gate]), bench, config.model_copy(update={"screen_rounds": 0}))
     assert verdict.accepted, verdict.reason
 
 
@@ -105,24 +108,25 @@ VARIANTS = {
 }  # fmt: skip
 
 
+@pytest.mark.rotated(5)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_other_ways_to_fail_a_gate(name: str, bench: Bench) -> None:
     gate, text = VARIANTS[name]
     longest = 0.01 if name == "too long" else 5
     config = PerfTestConfig(min_duration_s=1e-5, max_duration_s=longest, gate_timeout_s=60, screen_rounds=0)
-    verdict = judge(script(text), bench, config)
+    verdict = run_gates(script(text), bench, config)
     assert verdict.gate == gate, verdict.reason
 
 
 def test_a_script_that_hangs_is_stopped(bench: Bench) -> None:
     hangs = changed("return Counter.top(text, 40)", "import time; time.sleep(600)")
-    verdict = judge(script(hangs), bench, PerfTestConfig(gate_timeout_s=1.5))
+    verdict = run_gates(script(hangs), bench, PerfTestConfig(gate_timeout_s=1.5))
     assert verdict.gate == "base_runs"
     assert "longer than" in verdict.detail
 
 
 def test_the_complaint_holds_what_a_repair_needs(bench: Bench, config: PerfTestConfig) -> None:
-    verdict = judge(script(BAD["base_runs"]), bench, config)
+    verdict = run_gates(script(BAD["base_runs"]), bench, config)
     assert "TypeError" in verdict.reason
     assert "experiment" in verdict.reason
 
@@ -130,28 +134,28 @@ def test_the_complaint_holds_what_a_repair_needs(bench: Bench, config: PerfTestC
 def test_a_wrong_human_result_is_not_the_scripts_fault(bench: Bench, config: PerfTestConfig) -> None:
     words = bench.work / "human" / "kit" / "words.py"
     words.write_text(words.read_text().replace("[:number]", "[:number - 1]"))
-    assert judge(script(GOOD), bench, config).accepted
+    assert run_gates(script(GOOD), bench, config).accepted
 
 
 def test_functions_that_are_all_new_are_looked_for_on_human(bench: Bench, config: PerfTestConfig) -> None:
     targets = find_targets(["kit/words.py::_ranked"], ["kit/words.py"], bench.work / "base", bench.work / "human")
     assert targets.arm == "human"
     on_human = Bench(bench.sandbox, bench.work, bench.base, bench.human, targets, bench.limits)
-    assert judge(script(GOOD), on_human, config).covered == ["kit/words.py::_ranked"]
+    assert run_gates(script(GOOD), on_human, config).covered == ["kit/words.py::_ranked"]
 
 
 def test_without_known_functions_lines_of_changed_files_count(bench: Bench, config: PerfTestConfig) -> None:
     targets = find_targets([], ["kit/words.py", "README.md"], bench.work / "base", bench.work / "human")
     on_files = Bench(bench.sandbox, bench.work, bench.base, bench.human, targets, bench.limits)
-    assert judge(script(GOOD), on_files, config).covered == ["kit/words.py"]
-    assert judge(script(BAD["coverage"]), on_files, config).gate == "coverage"
+    assert run_gates(script(GOOD), on_files, config).covered == ["kit/words.py"]
+    assert run_gates(script(BAD["coverage"]), on_files, config).gate == "coverage"
 
 
 def test_what_is_not_python_cannot_be_traced_and_passes(bench: Bench, config: PerfTestConfig) -> None:
     targets = find_targets(["kit/fast.c::top"], ["kit/fast.c"], bench.work / "base", bench.work / "human")
     assert targets == Targets(arm="human", code=frozenset(["kit/fast.c"]))
     on_c = Bench(bench.sandbox, bench.work, bench.base, bench.human, targets, bench.limits)
-    verdict = judge(script(BAD["coverage"]), on_c, config.model_copy(update={"screen_rounds": 0}))
+    verdict = run_gates(script(BAD["coverage"]), on_c, config.model_copy(update={"screen_rounds": 0}))
     assert verdict.accepted
     assert verdict.covered == []
 
@@ -169,7 +173,7 @@ SAYS_NOTHING = {
 def test_a_result_that_says_nothing_about_the_work_is_marked(name: str, bench: Bench, config: PerfTestConfig) -> None:
     """Of a workload that cannot vary no three seeds tell it."""
     own = Proposal("it", "kit.words.Counter.top", SAYS_NOTHING[name], "pytest")
-    verdict = judge(own, bench, config)
+    verdict = run_gates(own, bench, config)
     assert verdict.accepted, verdict.reason
     assert not verdict.results_compared
 
@@ -178,19 +182,20 @@ def test_an_experiment_that_has_no_end_without_the_change_tells_of_it(bench: Ben
     waits = FIXED.replace(
         "return Counter.top(text, 40)", "while not Counter.top(text, 40):\n        pass\n    return len(text)"
     )
-    verdict = judge(Proposal("it", "kit.words.Counter.top", waits, "asv"), bench, config)
+    verdict = run_gates(Proposal("it", "kit.words.Counter.top", waits, "asv"), bench, config)
     assert verdict.accepted, verdict.reason
     assert verdict.results_compared
 
 
 @pytest.mark.docker
+@pytest.mark.rotated(1)
 @pytest.mark.parametrize("gate", [None, "coverage", "human_runs"])
 def test_in_containers(gate: str | None, bench: Bench, config: PerfTestConfig, docker_image: str) -> None:
     environment = Environment(env_id="docker", kind="docker", python="python3", image=docker_image)
     arms = [arm.model_copy(update={"environment": environment}) for arm in (bench.base, bench.human)]
     sandbox = open_sandbox(SandboxConfig(kind="docker"))
     try:
-        verdict = judge(
+        verdict = run_gates(
             script(BAD[gate] if gate else GOOD),
             Bench(sandbox, bench.work, arms[0], arms[1], bench.targets, bench.limits),
             config,
@@ -206,7 +211,7 @@ SIZED = changed("def setup", "SIZE = 30\n\n\ndef setup").replace(f"range({WORDS}
 @pytest.mark.parametrize(("size", "longest"), [(30, 2.0), (sized(120_000), 0.01)], ids=["too short", "too long"])
 def test_a_script_that_offers_its_size_is_resized(size: int, longest: float, bench: Bench) -> None:
     config = PerfTestConfig(min_duration_s=0.0005, max_duration_s=longest, screen_rounds=0)
-    verdict = judge(script(SIZED.replace("SIZE = 30", f"SIZE = {size}")), bench, config)
+    verdict = run_gates(script(SIZED.replace("SIZE = 30", f"SIZE = {size}")), bench, config)
     assert verdict.accepted, verdict.reason
     assert verdict.script is not None
     found = int(verdict.script.partition("SIZE = ")[2].split()[0])
@@ -223,6 +228,6 @@ def test_a_repeated_input_that_only_a_cache_serves_faster_is_flagged(
     (bench.work / "human" / "kit" / "words.py").write_text(human.replace("import re", "import functools\nimport re"))
     text = GOOD.replace("return Counter.top(text, 40)", "return [Counter.top(text, 40) for _ in range(NUMBER)][-1]")
     own = Proposal("it", "kit.words.Counter.top", f"{text}\nCOPIES = 1\nNUMBER = 20\n", "pytest")
-    verdict = judge(own, bench, PerfTestConfig())
+    verdict = run_gates(own, bench, PerfTestConfig())
     assert verdict.accepted, verdict.reason
     assert verdict.evidence.flags == ["faster_only_when_repeated"]

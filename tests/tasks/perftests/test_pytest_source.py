@@ -12,7 +12,7 @@ import pytest
 
 from configs.models import PerfTestConfig
 from storage.tables import Commit
-from tasks.perftests.gates import Bench, judge
+from tasks.perftests.gates import Bench, run_gates
 from tasks.perftests.models import Proposal
 from tasks.perftests.sources.pytest.candidates import find_candidates
 from tasks.perftests.sources.pytest.pruning import keep_tests
@@ -20,6 +20,8 @@ from tasks.perftests.sources.pytest.sizes import version_of
 from tasks.perftests.sources.pytest.source import from_tests
 from tasks.perftests.sources.pytest.suite import SuiteTooLarge, build_suite
 from tasks.perftests.sources.workloads import NothingFound
+
+pytestmark = pytest.mark.quiet
 
 Kit = Any  # of conftest.py
 APIS = ["kit.words.Counter.top"]
@@ -52,9 +54,10 @@ def test_tests_that_execute_the_change_are_offered(offers: Offers) -> None:
     }  # not: other functions, once only, failing, skipped
 
 
+@pytest.mark.rotated(1)
 @pytest.mark.parametrize("name", ["test_top_many[30]", "test_top_writes", "TopCase::test_top_of_case"])
 def test_what_is_offered_passes_the_gates(name: str, offers: Offers, bench: Bench) -> None:
-    verdict = judge(offers[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=0.01))
+    verdict = run_gates(offers[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=0.01))
     assert verdict.accepted, verdict.reason
     assert verdict.covered == ["kit/words.py::Counter.top"]
 
@@ -72,27 +75,29 @@ def test_the_arms_own_tests_cannot_reach_the_script(offers: Offers, kit: Kit, be
     for path in ("tests/test_words.py", "tests/conftest.py", "conftest.py", "tests/helpers.py"):
         (kit.work / "human" / path).write_text("raise RuntimeError('patched')\n")
     (kit.work / "human" / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
-    verdict = judge(offers["test_top"], bench, PerfTestConfig(screen_rounds=0))
+    verdict = run_gates(offers["test_top"], bench, PerfTestConfig(screen_rounds=0))
     assert verdict.accepted, verdict.reason
 
 
 def test_a_patch_that_breaks_the_test_is_seen_by_the_check(offers: Offers, kit: Kit, bench: Bench) -> None:
     words = kit.work / "base" / "kit" / "words.py"
     words.write_text(words.read_text().replace("return found", "return [('nothing', 0)]"))
-    verdict = judge(offers["test_top"], bench, PerfTestConfig(screen_rounds=0, min_duration_s=1e-6))
+    verdict = run_gates(offers["test_top"], bench, PerfTestConfig(screen_rounds=0, min_duration_s=1e-6))
     assert verdict.gate == "deterministic"
     assert "AssertionError" in verdict.detail
 
 
+@pytest.mark.rotated(2, family="suites of many shapes")
 def test_a_test_that_exists_only_after_the_change_is_taken_from_there(kit: Kit, bench: Bench) -> None:
     late = (
         "from kit.words import Counter\n\n\ndef test_top_late():\n    assert Counter.top('a ' * 9, 1) == [('a', 9)]\n"
     )
     kit.write("human", {"tests/test_late.py": late})
     [found] = [item for item in offered(kit, bench) if "late" in item.name]
-    assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
+    assert run_gates(found, bench, PerfTestConfig(screen_rounds=0)).accepted
 
 
+@pytest.mark.rotated(2, family="suites of many shapes")
 def test_tests_inside_the_package(kit: Kit, bench: Bench) -> None:
     inside = {
         "kit/tests/__init__.py": "",
@@ -105,11 +110,12 @@ def test_tests_inside_the_package(kit: Kit, bench: Bench) -> None:
     for arm in ("base", "human"):
         kit.write(arm, inside)
     [found] = [item for item in offered(kit, bench) if "inside" in item.name]
-    assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
+    assert run_gates(found, bench, PerfTestConfig(screen_rounds=0)).accepted
     kit.write("human", {"kit/tests/data.py": "raise RuntimeError('patched')\n"})
-    assert judge(found, bench, PerfTestConfig(screen_rounds=0)).accepted
+    assert run_gates(found, bench, PerfTestConfig(screen_rounds=0)).accepted
 
 
+@pytest.mark.rotated(2, family="suites of many shapes")
 def test_a_unittest_method_is_bound_again_after_its_teardown(kit: Kit, bench: Bench) -> None:
     odd = {
         # as pytest 8.2.1 and 8.2.2 leave an item that was torn down
@@ -126,7 +132,7 @@ def test_a_unittest_method_is_bound_again_after_its_teardown(kit: Kit, bench: Be
     for arm in ("base", "human"):
         kit.write(arm, odd)
     [found] = [item for item in offered(kit, bench) if "odd" in item.name]
-    verdict = judge(found, bench, PerfTestConfig(screen_rounds=0, min_duration_s=1e-6))
+    verdict = run_gates(found, bench, PerfTestConfig(screen_rounds=0, min_duration_s=1e-6))
     assert verdict.accepted, verdict.reason
 
 
@@ -205,7 +211,7 @@ def test_tests_of_many_kinds_become_workloads(kit: Kit, bench: Bench) -> None:
     claim = next(item for name, item in found.items() if name.startswith("test_top_is_fast"))
     assert "- start < 1e-9" not in claim.script
     for name in ("test_top_of_any", "TopTask::test_top_awaited", "main"):
-        verdict = judge(found[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=1e-6))
+        verdict = run_gates(found[name], bench, PerfTestConfig(screen_rounds=0, min_duration_s=1e-6))
         assert verdict.accepted, (name, verdict.reason)
 
 
@@ -224,6 +230,7 @@ def test_a_repository_without_tests(kit: Kit, bench: Bench) -> None:
         offered(kit, bench)
 
 
+@pytest.mark.rotated(2, family="suites of many shapes")
 def test_a_test_that_hangs_does_not_hold_up_the_others(kit: Kit, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     from tasks.perftests.sources import workloads
 

@@ -19,6 +19,8 @@ from tasks.perftests.sources.signatures import describe_apis
 from tasks.perftests.stage import _key
 from tests.speed import sized
 
+pytestmark = pytest.mark.quiet
+
 Kit = Any  # of conftest.py
 LLM = LLMConfig(model=demo.MODEL)
 GOOD = '''

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.timing.charging import charge_of, charged_times, charges, due_times
 from tasks.timing.models import ArmState, Race, Sample
-from tasks.timing.verdict import compare, judge
+from tasks.timing.verdict import compare, verdict_at
 
 MS = 1_000_000
 
@@ -92,7 +92,7 @@ def test_noise_cancels_and_more_rounds_shrink_the_charge():
         assert compared.calls.ratio == pytest.approx(1.5, rel=0.02)
         assert compared.found.low <= compared.calls.low
     assert widths[1] < widths[0] / 2
-    assert judge(compared.found, 1.2) == "yes"
+    assert verdict_at(compared.found, 1.2) == "yes"
 
 
 def test_the_upper_end_of_the_charge_decides_a_yes():
@@ -103,8 +103,8 @@ def test_the_upper_end_of_the_charge_decides_a_yes():
         found.append(sample("base", turn, 25, setup_ns=100 + rng.normal(0, 3)))
         found.append(sample("patch:a", turn, 20, setup_ns=100 + rng.normal(0, 3)))
     compared = compare(race(found), "patch:a", "base", 0.95, "interleaved")
-    assert judge(compared.calls, 1.2) == "yes"
-    assert judge(compared.found, 1.2) == "inconclusive"
+    assert verdict_at(compared.calls, 1.2) == "yes"
+    assert verdict_at(compared.found, 1.2) == "inconclusive"
 
 
 def test_the_fixed_part_of_a_request_is_no_credit_for_larger_batches():

@@ -12,6 +12,8 @@ from tasks.timing.models import Session
 from tasks.timing.session import run_session
 from tests.tasks.sandbox.commands.workload import FAST, SLOW, alone, arm, files, spec
 
+pytestmark = pytest.mark.quiet
+
 QUICK = TimingConfig(min_rounds=4, max_rounds=4, processes=2, budget_s=120, seed=1)
 
 
@@ -69,6 +71,7 @@ def test_the_faster_server_wins_by_every_metric_whichever_way_it_points(store):
     assert store.rows(TimedSession)[0].protocol == "commands"
 
 
+@pytest.mark.thorough  # a push times servers that are started for each round
 def test_servers_can_be_kept_for_a_set_of_rounds(store):
     found = session(store, {"base": files(SLOW), "human": files(FAST)}, server_per="set", warmups=1, equal=[])
     assert found.outcome_of("human").verdict == "yes"

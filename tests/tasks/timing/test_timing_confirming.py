@@ -1,6 +1,7 @@
 """A success that needs other patches beside it is none. Recorded samples: nothing here is timed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,8 @@ from tasks.timing.clocks import call_times
 from tasks.timing.confirming import NOT_CONFIRMED, Confirmation, confirm
 from tasks.timing.models import ArmState, Question, Race, Sample
 from tasks.timing.processes import Track
+from tasks.timing.protocols.interleaved import Runner
+from tasks.timing.rounds import Heat
 from tasks.timing.rows import WORK_UNACCOUNTED, Report
 from tasks.timing.stats import Interval
 from tasks.timing.verdict import Compared
@@ -114,3 +117,23 @@ def test_an_arm_whose_calls_alone_are_fast_enough_says_so():
     )
     assert found.flags == [WORK_UNACCOUNTED]
     assert (found.ratio, found.calls_ratio) == (1.1, 3)
+
+
+@pytest.mark.parametrize(
+    ("before", "hashed"),
+    [(None, True), (Race(states={}), False), (Race(states={}, inputs_alike=False), True)],
+    ids=["nothing is known", "known to be alike", "known to differ"],
+)
+def test_inputs_are_hashed_before_the_first_call_only_where_nothing_is_known_of_them(
+    before: Race | None, hashed: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """A confirmation comes after a race that has looked: it begins without that hashing, which takes long."""
+    heats: list[Heat] = []
+    monkeypatch.setitem(Runner.play.__globals__, "play", lambda used, race, heat, *_: heats.append(heat))
+    monkeypatch.setattr(Runner, "_groups", lambda self, _: [(None, ["base", "human"])])
+    race = Race(states={name: ArmState(name) for name in ("base", "human")})
+    runner = Runner(replace(track(), like=before), race, (0,), cast("Any", None), deadline=1e12)
+    for _ in range(2):
+        runner.play(cast("Any", None))
+    assert [heat.before for heat in heats] == [hashed, False]
+    assert heats[0].keeps is (before is None)  # a workload that ignores its seed is known, too

@@ -15,6 +15,8 @@ from tasks.timing.processes import Track
 from tasks.timing.protocols.duet import duet
 from tests.tasks.timing.sessions import SCRIPT, arm, session
 
+pytestmark = pytest.mark.quiet
+
 LONGER = SCRIPT.replace("range(4_000)", "range(20_000)")
 SUM = "def total(values):\n    return sum(sorted(values)[:500])\n"
 TIMING = TimingConfig(protocol="duet", min_rounds=4, max_rounds=4, processes=2, budget_s=30, seed=1)

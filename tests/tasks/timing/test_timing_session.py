@@ -16,6 +16,8 @@ from tasks.timing.verdict import compare
 from tests.speed import sized
 from tests.tasks.timing.sessions import ALONE, FAST, MIDDLE, QUICK, SCRIPT, SLOW, session
 
+pytestmark = pytest.mark.quiet
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:

@@ -14,6 +14,8 @@ from tasks.timing.models import Sample
 from tasks.timing.protocols.core_sharing import may_share
 from tests.tasks.timing.sessions import FAST, LONG, QUICK, SLOW, session
 
+pytestmark = pytest.mark.quiet
+
 MS = 1_000_000
 THREADS = """
 import threading

@@ -8,7 +8,7 @@ import pytest
 from tasks.timing.clocks import clock_flags
 from tasks.timing.models import ArmState, Race, Sample
 from tasks.timing.stats import Interval
-from tasks.timing.verdict import compare, judge, log_ratios, point_verdict, questions_for
+from tasks.timing.verdict import compare, log_ratios, point_verdict, questions_for, verdict_at
 
 MS = 1_000_000
 
@@ -39,13 +39,13 @@ def rounds(base_ms: float = 50, arm_ms: float = 25, count: int = 12, **more) -> 
     [(1.2, 1.4, "yes"), (1.19, 1.4, "inconclusive"), (1.0, 1.19, "no"), (1.1, 1.2, "inconclusive")],
 )  # fmt: skip
 def test_the_whole_interval_decides(low, high, verdict):
-    assert judge(Interval(1.25, low, high, 9, 3), 1.2) == verdict
+    assert verdict_at(Interval(1.25, low, high, 9, 3), 1.2) == verdict
     assert point_verdict(Interval(1.25, low, high, 9, 3), 1.2) == "yes"
     assert point_verdict(Interval(1.19, low, high, 9, 3), 1.2) == "no"
 
 
 def test_nothing_timed_is_inconclusive():
-    assert judge(None, 1.2) == point_verdict(None, 1.2) == "inconclusive"
+    assert verdict_at(None, 1.2) == point_verdict(None, 1.2) == "inconclusive"
     assert compare(race([sample("base", 0, 1), sample("human", 0, 1)]), "human", "base", 0.95, "interleaved") is None
 
 

@@ -19,7 +19,7 @@ CHUNK = 65536
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on loopback, which refuses nobody from now on. Raises OSError if the port is taken."""
+    """A socket on loopback, which takes every connection from now on. Raises OSError if the port is taken."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", port))

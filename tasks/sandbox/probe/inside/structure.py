@@ -3,7 +3,7 @@ executes this file inside sandboxes: standard library only, syntax of Python 3.8
 
 A script's check may be fooled: NaN is in no distance of anything, an empty list differs from nothing in a loop over
 `zip`. So beside it, what it accepts must have the structure of the reference. Families are wide, so that the script
-decides what else matters: `docs/writing-perf-tests.md` has the table.
+decides what else matters: `docs/how-to/write-a-perf-test.md` has the table.
 """
 
 # ruff: noqa: UP006, UP035 -- the forms that Python 3.8 evaluates

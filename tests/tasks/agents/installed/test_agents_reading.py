@@ -174,7 +174,7 @@ def test_lines_that_are_no_objects_are_counted(tmp_path: Path) -> None:
 
 
 def test_the_reader_in_the_page_reads(tmp_path: Path) -> None:
-    page = Path("docs/add-an-agent.md").read_text()
+    page = Path("docs/how-to/add-an-agent.md").read_text()
     example = next(block for block in page.split("```python\n")[1:] if "def read(" in block).split("```")[0]
     names: dict[str, Any] = {}
     exec(example, names)

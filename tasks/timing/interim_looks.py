@@ -8,10 +8,10 @@ from configs.models import TimingConfig
 from tasks.timing.clocks import clock_flags
 from tasks.timing.commands.compare import by_the_clock
 from tasks.timing.models import Question, Race, Verdict
-from tasks.timing.verdict import Compared, compare, judge, point_verdict
+from tasks.timing.verdict import Compared, compare, point_verdict, verdict_at
 
 
-class Judgement:
+class InterimLooks:
     """Remembers the level at which each look is taken; a settled question keeps the interval that settled it."""
 
     def __init__(self, questions: Sequence[Question], timing: TimingConfig) -> None:
@@ -54,9 +54,9 @@ class Judgement:
         found = compared.found if compared else None
         if self._timing.protocol == "sequential":
             return compared, point_verdict(found, question.threshold)
-        verdict = judge(found, question.threshold)
+        verdict = verdict_at(found, question.threshold)
         if race.claimed and verdict == "yes":  # an arm's own word: the driver's clock must say so, too
-            by_clock = judge(by_the_clock(race, question, self.level), question.threshold)
+            by_clock = verdict_at(by_the_clock(race, question, self.level), question.threshold)
             verdict = "yes" if by_clock == "yes" else "inconclusive"
         return compared, verdict
 

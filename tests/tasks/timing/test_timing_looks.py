@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from configs.models import TimingConfig
-from tasks.timing.judgement import Judgement
+from tasks.timing.interim_looks import InterimLooks
 from tasks.timing.models import ArmState, Question, Race, Sample
 
 MS = 1_000_000
@@ -27,17 +27,17 @@ def race(rounds: int, lies: int) -> Race:
 
 
 def test_a_flag_that_settled_a_question_stays():
-    judgement, found = Judgement([AGAINST_BASE], TimingConfig()), race(8, lies=8)
-    assert judgement.open_arms(found, 0.95) == set()
+    looks, found = InterimLooks([AGAINST_BASE], TimingConfig()), race(8, lies=8)
+    assert looks.open_arms(found, 0.95) == set()
     found.samples += race(40, lies=0).samples[16:]
-    assert judgement.answer(found, AGAINST_BASE)[1] == "no"
-    assert judgement.flags(found, "patch:a") == ["late_answers"]
-    assert Judgement([AGAINST_BASE], TimingConfig()).flags(found, "patch:a") == []  # by all rounds alone it is clear
+    assert looks.answer(found, AGAINST_BASE)[1] == "no"
+    assert looks.flags(found, "patch:a") == ["late_answers"]
+    assert InterimLooks([AGAINST_BASE], TimingConfig()).flags(found, "patch:a") == []  # by all rounds alone it is clear
 
 
 def test_a_race_that_begins_anew_is_judged_anew():
-    judgement = Judgement([AGAINST_BASE], TimingConfig())
-    assert judgement.open_arms(race(8, lies=8), 0.95) == set()
+    looks = InterimLooks([AGAINST_BASE], TimingConfig())
+    assert looks.open_arms(race(8, lies=8), 0.95) == set()
     anew = race(1, lies=0)  # one round says nothing
-    assert judgement.open_arms(anew, 0.95) == {"patch:a"}
-    assert judgement.flags(anew, "patch:a") == []
+    assert looks.open_arms(anew, 0.95) == {"patch:a"}
+    assert looks.flags(anew, "patch:a") == []

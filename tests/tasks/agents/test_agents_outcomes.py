@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.agents.gateway.models import Fault, Usage
-from tasks.agents.judging import Asked, judge
+from tasks.agents.outcomes import Asked, outcome_of
 from tasks.agents.patches import TakenPatch
 from tasks.agents.running import Ended
 
@@ -58,4 +58,4 @@ def fault(kind: str, last: datetime, **more: Any) -> Fault:
 def test_status_and_reason(
     ended: Ended, taken: TakenPatch, asked: Asked, denied: int, status: str, reason: str
 ) -> None:
-    assert judge(ended, taken, asked, denied, "success") == (status, reason)
+    assert outcome_of(ended, taken, asked, denied, "success") == (status, reason)

@@ -50,7 +50,9 @@ class Asked:
         ]
 
 
-def judge(ended: Ended, taken: TakenPatch, asked: Asked, denied: int = 0, told: str = "") -> tuple[AttemptStatus, str]:
+def outcome_of(
+    ended: Ended, taken: TakenPatch, asked: Asked, denied: int = 0, told: str = ""
+) -> tuple[AttemptStatus, str]:
     """(status, why). `denied`: tool calls that the agent itself did not allow; `told`: why it stopped, as it says."""
     if asked.ended is not None:
         kind, _, rest = asked.ended.partition(": ")
