@@ -121,10 +121,10 @@ def from_model(
             failed = {name: gated[name][1] for name in sorted(asked_for) if not gated[name][1].accepted}
             if not failed:
                 break
-            gates = {name: verdict.gate for name, verdict in failed.items()}
+            by_gate = {name: verdict.gate for name, verdict in failed.items()}
             reasons = {name: verdict.reason for name, verdict in failed.items()}
-            repair = partial(render, "perf_test_repair", gates=list(gates.values()))
-            turns = _and_then(store, prompt, answer, now=repair(failures=reasons), about=repair(failures=gates))
+            repair = partial(render, "perf_test_repair", gates=list(by_gate.values()))
+            turns = _and_then(store, prompt, answer, now=repair(failures=reasons), about=repair(failures=by_gate))
         existing = [(proposal, verdict) for proposal, verdict in gated.values() if verdict.accepted]
         missing = config.tests_per_commit - len(existing)
         if missing <= 0 or not existing:
