@@ -31,8 +31,8 @@ def run_batch_export(
     if until not in ("mining", "apis"):
         require(loaded.sandbox)
     from storage.store import Store
+    from tasks.llm.folder import cache_folder
     from tasks.llm.requests import Requests
-    from tasks.llm.structured_output import cache_folder
 
     Requests(cache_folder(Store(loaded.store))).forget_open()  # of an earlier run, with other settings
     with running(loaded.store, verbose):

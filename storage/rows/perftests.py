@@ -96,7 +96,8 @@ class LlmCall(Row):
     repaired: bool
     """Whether this was the second request, which says what was wrong with the first answer."""
     outcome: str
-    """`ok`, `invalid: ...` (the answer cannot be used), `error: ...` (no answer), or of a
-    batch `waiting for an answer` or `imported`."""
+    """`ok`, `invalid: ...` (the answer cannot be used), `error: ...` (no answer), of a batch `waiting for an answer` or
+    `imported`; `answered` until it was looked at; `lost: ...` if the process was killed while it was under way: the
+    cost is then the most that it may have been."""
     called_at: datetime
     """When the answer, or the error, was there."""

@@ -8,8 +8,8 @@ from configs.errors import UserError
 from storage.store import Store
 from storage.tables import LlmCall
 from tasks.llm.cache import ReplyCache
+from tasks.llm.folder import cache_folder
 from tasks.llm.requests import Requests
-from tasks.llm.structured_output import cache_folder
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,10 @@ class Asked:
 def find_asked(store: Store, item: str, stage: str | None = None) -> list[Asked]:
     """The newest request of each stage about `item` (its conversation holds the earlier ones), or one request.
 
-    `item` is a sha, a `call_id` or a `request_key`, or the start of one. Raises UserError if nothing fits, or if what
-    fits is no longer kept.
+    `item` is a sha, a `call_id` or a `request_key`, or the start of one, or a `custom_id` of a batch file. Raises
+    UserError if nothing fits, or if what fits is no longer kept.
     """
+    item = item.rpartition("-")[2] if "-turn" in item else item
     calls = [
         call
         for call in store.rows(LlmCall)

@@ -13,9 +13,10 @@ from configs.errors import UserError
 from configs.escaping import for_json_line
 from storage.store import Store
 from storage.tables import LlmCall
+from tasks.llm.buying import IMPORTED, call_row
 from tasks.llm.cache import Reply, ReplyCache, readable
+from tasks.llm.folder import cache_folder
 from tasks.llm.requests import Request, Requests
-from tasks.llm.structured_output import IMPORTED, cache_folder, call_row
 
 Format = Literal["openai", "anthropic"]
 PRICE_FACTOR = 0.5
@@ -113,7 +114,7 @@ def _openai_line(request: Request) -> dict[str, Any]:
     }
     if request.temperature is not None:
         body["temperature"] = request.temperature
-    return {"custom_id": request.key, "method": "POST", "url": "/v1/chat/completions", "body": body}
+    return {"custom_id": request.custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
 def _anthropic_line(request: Request) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def _anthropic_line(request: Request) -> dict[str, Any]:
     params["messages"] = [message for message in messages if message["role"] != "system"]
     if request.temperature is not None:
         params["temperature"] = request.temperature
-    return {"custom_id": request.key, "params": params}
+    return {"custom_id": request.custom_id, "params": params}
 
 
 def _answer(line: bytes, requests: Requests) -> tuple[Request, Reply]:
@@ -139,7 +140,7 @@ def _answer(line: bytes, requests: Requests) -> tuple[Request, Reply]:
         raise _Unusable("nested too deeply") from None
     if not isinstance(record, dict) or not isinstance(record.get("custom_id"), str):
         raise _Unusable("no custom_id: each line is an object with the custom_id of its request")
-    request = requests.get(record["custom_id"])
+    request = requests.named(record["custom_id"])
     if request is None:
         raise _Unusable(f"custom_id {record['custom_id'][:60]!r} is no request of this store")
     try:

@@ -9,7 +9,7 @@ import polars as pl
 
 from storage.store import Store
 from storage.tables import LlmCall
-from tasks.llm.structured_output import WAITING
+from tasks.llm.buying import WAITING
 
 
 def costs(store: Store, by: Sequence[str], item: str | None = None) -> list[dict[str, Any]]:

@@ -10,6 +10,10 @@ from typing import Any
 
 from tasks.sandbox import foreign
 
+_PREFIX = 24
+"""Digits of a key in a `custom_id`: enough that no two requests share them."""
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -27,6 +31,20 @@ class Request:
     prompt: str
     """Name and version of the template, e.g. `perf_test v2`."""
     prompt_sha: str
+
+    @property
+    def turn(self) -> int:
+        """Which answer of the conversation this asks for, from 1."""
+        return 1 + sum(message["role"] == "assistant" for message in self.messages)
+
+    @property
+    def custom_id(self) -> str:
+        """Its name in a batch file: `<stage>-<commit>-turn<n>-<start of the key>`.
+
+        At most 64 letters, digits, `_` and `-`, which is what both providers take.
+        """
+        stage, item = (_NO_NAME.sub("_", text) for text in (self.stage[:14], self.item[:12]))
+        return f"{stage}-{item}-turn{self.turn}-{self.key[:_PREFIX]}"
 
 
 class Requests:
@@ -54,6 +72,15 @@ class Requests:
             return Request(**{**found, "messages": tuple(found["messages"])})
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
+
+    def named(self, custom_id: str) -> Request | None:
+        """The request that an answer names: by its `custom_id`, or by its whole key."""
+        prefix = custom_id.rpartition("-")[2]
+        if not re.fullmatch(rf"[0-9a-f]{{{_PREFIX}}}|[0-9a-f]{{40}}", prefix):
+            return None
+        names = foreign.names(self._folder, f"requests/{prefix[:2]}")
+        found = [name.removesuffix(".json") for name in names if name.startswith(prefix)]
+        return self.get(found[0]) if len(found) == 1 else None
 
     def leave_open(self, request: Request) -> None:
         """Note that the request waits for an answer from a batch."""

@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from configs.models import LLMConfig
-from storage.ids import content_hash
-from storage.store import Store, StoreError
+from storage.store import Store
 from storage.tables import LlmCall
-from tasks.llm import budget, client, stopping
+from tasks.llm import stopping
+from tasks.llm.buying import WAITING, buy, call_row
 from tasks.llm.cache import Reply, ReplyCache, request_key
 from tasks.llm.calls import record
+from tasks.llm.folder import cache_folder
 from tasks.llm.models import Answer, AnswerInvalid, LlmError, Prompt, Turn, Waiting
 from tasks.llm.parsing import MAX_CHARACTERS, Unparsable, parse_answer
 from tasks.llm.prompts import render
-from tasks.llm.requests import Request, Requests
+from tasks.llm.requests import Request
 
 T = TypeVar("T", bound=BaseModel)
-
-WAITING = "waiting for an answer"
-"""What stands in the funnel and in `llm_calls` for a request that a batch will answer."""
-
-IMPORTED = "imported"
-"""What stands in `llm_calls` for an answer that came in a batch file."""
 
 REFUSED = ("refusal", "content_filter")
 """Why a model stopped that did not want to answer; litellm gives Anthropic's `refusal` the second name."""
@@ -111,10 +103,12 @@ def _converse(
     for attempt in (1, 2):
         asked = request(turns)
         try:
-            reply, cached = _reply(llm, asked, answer, store)
+            bought = buy(llm, asked, answer, store)
         except Waiting:
             calls.append(call_row(asked, None, WAITING, repaired=attempt == 2))
             raise
+        reply, cached = bought.reply, bought.call_id is None
+        row = partial(call_row, asked, reply, cached=cached, repaired=attempt == 2, call_id=bought.call_id)
         replies.append(reply)
         all_cached = all_cached and cached
         turns = (*turns, Turn("assistant", reply.text[:MAX_CHARACTERS]))
@@ -122,10 +116,10 @@ def _converse(
             value = _validate(reply, answer, check)
         except Unparsable as error:
             complaint = str(error)
-            calls.append(call_row(asked, reply, f"invalid: {complaint}", cached=cached, repaired=attempt == 2))
+            calls.append(row(f"invalid: {complaint}"))
             turns = (*turns, Turn("user", render("repair", error=complaint).user))
             continue
-        calls.append(call_row(asked, reply, "ok", cached=cached, repaired=attempt == 2))
+        calls.append(row("ok"))
         return Answer(
             value=value,
             text=reply.text,
@@ -162,58 +156,6 @@ def _validate(reply: Reply, answer: type[T], check: Callable[[T], str | None] | 
     return value
 
 
-def _reply(llm: LLMConfig, request: Request, answer: type[BaseModel], store: Store) -> tuple[Reply, bool]:
-    """The reply to a conversation, and whether it came from the cache."""
-    folder = cache_folder(store)
-    cache, requests = ReplyCache(folder), Requests(folder)
-    found = cache.get(request.key)
-    if found is not None:
-        return found, True
-    if llm.batch:
-        requests.leave_open(request)
-        raise Waiting(f"{WAITING}: request {request.key[:12]} is open for a batch")
-    with cache.claim(request.key):
-        found = cache.get(request.key)  # somebody else may have asked while we waited
-        if found is not None:
-            return found, True
-        requests.save(request)
-        worst = client.worst_cost(llm, request.model, request.messages) if llm.budget_usd is not None else 0.0
-        with budget.reserve(store.root, llm.budget_usd, worst) as charge:
-            reply = client.request(llm, request.model, request.messages, answer, lost=charge.lost)
-            charge.usd = reply.cost_usd
-            cache.put(request.key, reply)
-    return reply, False
-
-
-def call_row(
-    request: Request, reply: Reply | None, outcome: str, *, cached: bool = False, repaired: bool = False
-) -> LlmCall:
-    """The row of table `llm_calls` for one request; an answer from the cache costs nothing."""
-    return LlmCall(
-        call_id=_call_id(request, reply, outcome),
-        request_key=request.key,
-        repo=request.repo,
-        stage=request.stage,
-        item=request.item,
-        model=request.model,
-        prompt=request.prompt,
-        prompt_sha=request.prompt_sha,
-        tokens_in=reply.tokens_in if reply else 0,
-        tokens_out=reply.tokens_out if reply else 0,
-        cost_usd=reply.cost_usd if reply and not cached else 0.0,
-        cached=cached,
-        repaired=repaired,
-        outcome=outcome[:500],
-        called_at=datetime.now(UTC),
-    )
-
-
-def _call_id(request: Request, reply: Reply | None, outcome: str) -> str:
-    if outcome in (WAITING, IMPORTED):  # said again, it is the same row
-        return content_hash(outcome, request.key, reply.text if reply else "", length=32)
-    return uuid.uuid4().hex
-
-
 def decides(llm: LLMConfig) -> dict[str, Any]:
     """The settings that decide an answer, for cache keys: not how it is fetched, nor what it may cost."""
     wanted = {"model", "temperature", "max_tokens", "prompt_tokens", "fallbacks", "api_base"}
@@ -223,14 +165,6 @@ def decides(llm: LLMConfig) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def _schema(answer: type[BaseModel]) -> dict[str, Any]:
     return answer.model_json_schema()  # 3 ms, more than all the rest that a cached answer needs
-
-
-def cache_folder(store: Store) -> Path:
-    """Where replies are kept: `<store>/.cache/llm` for a local store. Raises StoreError if that is a link."""
-    folder = store.work.parent / "llm" if store.is_local else store.work / "llm"
-    if folder.is_symlink():
-        raise StoreError(f"{folder} is a link: replies would be written to wherever it leads; remove it")
-    return folder
 
 
 def _messages(prompt: Prompt, schema: dict[str, Any], turns: Sequence[Turn]) -> list[dict[str, str]]:

@@ -9,8 +9,10 @@ from configs.models import LLMConfig, PerfTestConfig, SandboxConfig
 from storage.ids import perf_test_id
 from storage.store import Store
 from storage.tables import Api, Commit, Contract, PerfTest
+from tasks.caching import code_version
 from tasks.perftests.gates import Bench, run_gates
 from tasks.perftests.gates.context import OWN_CODE
+from tasks.perftests.kept_verdicts import KeptVerdicts
 from tasks.perftests.models import Proposal, Source, Verdict, Written
 from tasks.perftests.sources.asv.source import from_benchmarks
 from tasks.perftests.sources.call_examples import find_usage
@@ -110,6 +112,10 @@ class Writer:
             return
         bench = self._bench
         checkout = bench.work / bench.base.checkout
+        kept = KeptVerdicts(
+            bench.work, self._commit.sha, code_version("perftests"), code_version("sandbox"), self._commit.patch,
+            self._config, bench.limits, bench.sandbox.kind, bench.base.arm_id, bench.human.arm_id,
+        )  # fmt: skip
         described = describe_apis(self._apis, checkout, bench.base.import_paths)
         gated = from_model(
             llm,
@@ -117,9 +123,10 @@ class Writer:
             described,
             self._config,
             self._store,
-            lambda offer: run_gates(offer, bench, self._config),
+            lambda offer: kept.of(offer, lambda script: run_gates(script, bench, self._config)),
             find_usage(self._apis, checkout),
         )
+        kept.forget()
         for proposal, verdict in gated:
             self._keep(proposal, verdict)
 

@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 from configs.errors import UserError
 from storage.scripts import workload_name
 from storage.store import Store
-from storage.tables import Api, Commit, Comparison, Contract, Funnel, Instance, PerfTest, Suite, TimedSession
+from storage.tables import (
+    Api,
+    Commit,
+    Comparison,
+    Contract,
+    EnvironmentTry,
+    Funnel,
+    Instance,
+    PerfTest,
+    Suite,
+    TimedSession,
+)
 from tasks.reporting.advice import advice_for
 from tasks.reporting.tables import STAGES
 
@@ -39,7 +50,7 @@ def story_of(store: Store, sha: str, repo: str | None = None) -> list[Section]:
         Section("Commit", _about(commit)),
         Section("Mining", _mining(commit, noted)),
         Section("APIs", _apis(store, commit, noted)),
-        Section("Environment", _noted(noted, "environments", "not asked for")),
+        Section("Environment", [*_noted(noted, "environments", "not asked for"), *_ladder(store, commit)]),
         Section("Perf tests", _tests(tests, noted)),
         Section("Sessions", _sessions(store, tests)),
         Section("Repository's own tests", _suite(store, commit)),
@@ -98,6 +109,19 @@ def _apis(store: Store, commit: Commit, noted: dict[str, Funnel]) -> list[str]:
         if contract.is_changed:
             changed = [*(f"+{name}" for name in contract.added), *(f"-{name}" for name in contract.removed)]
             lines.append(f"public names that change: {_some([*changed, *contract.changed], 5)}")
+    return lines
+
+
+def _ladder(store: Store, commit: Commit) -> list[str]:
+    """What was tried for an environment, in order, and where the steps' output lies."""
+    lines = []
+    rows = store.rows(EnvironmentTry, commit.repo, sha=commit.sha)
+    for row in sorted(rows, key=lambda row: (row.sandbox, row.asked, row.number)):
+        used = ", in use" if row.chosen else ""
+        lines.append(f"{row.number}. {row.sandbox}, Python {row.python}, {row.step}: {row.outcome}{used}")
+        lines += [f"   {row.reason}"] if row.reason else []
+        lines += [f"   to do: {row.advice}"] if row.advice else []
+        lines += [f"   log: {store.work / row.log}"] if row.log else []
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +14,7 @@ from storage.store import Store
 from storage.tables import Api, Commit, Contract, PerfTest, Statement
 from tasks.code.leaks import LeakReport, cut_leaks, find_leaks, must_not_leak
 from tasks.code.python import lines_of
-from tasks.llm import AnswerInvalid, Turn, ask, diff_for, render
+from tasks.llm import AnswerInvalid, Turn, as_first_asked, ask, diff_for, render
 from tasks.llm.background import background
 
 MAX_APIS = 5
@@ -110,16 +111,18 @@ def _asked(llm: LLMConfig, commit: Commit, apis: Sequence[str], tests: Sequence[
     """The model's answer; one that leaks is asked for once again. What leaks even then is cut by the caller."""
     patch = commit.patch
     # the model does not see an added line: neither in the code, nor where a message or an issue quotes one
-    prompt = render(
+    asked = partial(
+        render,
         "statement",
         sha=commit.sha,
         subject=cut_leaks(commit.subject, patch, apis)[0].strip(),
         repo=commit.repo,
         apis=apis,
-        tests=tests,
         base_code=_base_side(diff_for(llm, patch, 0.4)),
         background=background(llm, commit, store, censor=lambda text: cut_leaks(text, patch, apis)[0]),
     )
+    untimed = [test.model_copy(update={"base_duration_s": None}) for test in tests]
+    prompt = as_first_asked(store, now=asked(tests=tests), about=asked(tests=untimed))
     first: LeakReport | None = None
     turns: tuple[Turn, ...] = ()
     cost, attempts, text, reason = 0.0, 0, "", ""

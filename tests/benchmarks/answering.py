@@ -18,8 +18,8 @@ import yaml
 from storage.store import Store
 from tasks.llm import Waiting
 from tasks.llm.batch import export_requests, import_answers
+from tasks.llm.folder import cache_folder
 from tasks.llm.requests import Request, Requests
-from tasks.llm.structured_output import cache_folder
 
 MAX_TURNS = 30
 
@@ -32,17 +32,12 @@ def read_answers(path: Path) -> Answers:
     return found
 
 
-def turn_of(request: Request) -> int:
-    """How many answers its conversation holds already."""
-    return sum(message["role"] == "assistant" for message in request.messages)
-
-
 def answer_waiting(store: Store, answers: Answers) -> tuple[int, list[Request]]:
     """Give the requests that wait their answers; returns how many got one, and those for which none is written.
 
     They go through a batch file and its import, like the answers of a provider.
     """
-    waiting = {request.key: request for request in Requests(cache_folder(store)).waiting()}
+    waiting = {request.custom_id: request for request in Requests(cache_folder(store)).waiting()}
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder) / "requests.jsonl", Path(folder) / "answers.jsonl"
         export_requests(store, asked, "openai")
@@ -50,8 +45,8 @@ def answer_waiting(store: Store, answers: Answers) -> tuple[int, list[Request]]:
         for line in asked.read_text(encoding="utf-8").splitlines():
             request = waiting[json.loads(line)["custom_id"]]
             written = answers.get(request.item, {}).get(request.stage, [])
-            if turn_of(request) < len(written):
-                lines.append(json.dumps({"custom_id": request.key, "text": written[turn_of(request)]}) + "\n")
+            if request.turn <= len(written):
+                lines.append(json.dumps({"custom_id": request.custom_id, "text": written[request.turn - 1]}) + "\n")
             else:
                 open_.append(request)
         answered.write_text("".join(lines), encoding="utf-8")

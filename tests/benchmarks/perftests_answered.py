@@ -20,8 +20,8 @@ from storage.tables import Funnel, PerfTest, Statement
 from tasks.llm import LlmError, Waiting, calls
 from tasks.llm.cache import ReplyCache
 from tasks.llm.client import list_price
+from tasks.llm.folder import cache_folder
 from tasks.llm.requests import Requests
-from tasks.llm.structured_output import cache_folder
 from tasks.llm.tokens import count_tokens
 from tasks.statements.writing import write_statement
 from tests.benchmarks.answering import Answers, read_answers, until_answered

@@ -29,8 +29,8 @@ from storage.store import Store
 from storage.tables import Api, Commit, Funnel, PerfTest, Statement
 from tasks.llm import LlmError, Waiting, calls, prompts
 from tasks.llm.batch import export_requests, import_answers
+from tasks.llm.folder import cache_folder
 from tasks.llm.requests import Requests
-from tasks.llm.structured_output import cache_folder
 from tasks.mining.classify import classify_commit
 from tasks.mining.filters.reverts import CLASSIFIED
 from tests.benchmarks.answering import read_answers, until_answered

@@ -90,6 +90,7 @@ ALLOWED = {
     "agents/installed/recipes.py": {"(home / '.npmrc').read_text"},
     # what is above all names of a stranger's store
     "llm/cache.py": {"self._folder.mkdir"},
+    "llm/first_asked.py": {"folder.mkdir"},
     "llm/requests.py": {"self._folder.mkdir"},
     "perftests/sources/workloads.py": {"part.read_text"},
     "perftests/sources/signatures.py": {"target.mkdir"},
@@ -106,7 +107,7 @@ def _watched() -> list[str]:
     tasks = ROOT / "tasks"
     found = [path for package in ("environments", "perftests", "apis") for path in (tasks / package).rglob("*.py")]
     found += [tasks / "sandbox" / name for name in ("local/bubblewrap.py", "docker/sandbox.py", "base.py")]
-    found += [tasks / "llm" / name for name in ("cache.py", "requests.py")]
+    found += [tasks / "llm" / name for name in ("cache.py", "first_asked.py", "requests.py", "sent.py")]
     # what agents leave in their workspaces
     attempts = ("attempt", "base_tree", "comparing", "patches", "running", "workspace")
     found += [tasks / "agents" / f"{name}.py" for name in attempts]

@@ -30,6 +30,10 @@ class GateFailed(Exception):
         self.detail = detail
 
 
+class OutOfTime(GateFailed):
+    """The gates took too long together."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """What a script is tried on."""
@@ -69,7 +73,7 @@ class Clock:
     def check(self, gate: str) -> None:
         """Raise GateFailed if time is up."""
         if time.monotonic() > self._end:
-            raise GateFailed(gate, f"the gates took longer than {self._limit_s:g} s: make the workload smaller")
+            raise OutOfTime(gate, f"the gates took longer than {self._limit_s:g} s: make the workload smaller")
 
 
 def once(proposal: Proposal) -> str:

@@ -38,7 +38,7 @@ from dataclasses import replace
 from configs.models import PerfTestConfig
 from tasks.perftests.coverage import changed_executable, share
 from tasks.perftests.gates import behaviour, static
-from tasks.perftests.gates.context import Bench, Clock, GateFailed, once
+from tasks.perftests.gates.context import Bench, Clock, GateFailed, OutOfTime, once
 from tasks.perftests.gates.isolation import alive, setup_work, world
 from tasks.perftests.gates.screen import only_when_repeated, screen
 from tasks.perftests.gates.telling import tells
@@ -70,7 +70,10 @@ def _judge(proposal: Proposal, bench: Bench, config: PerfTestConfig) -> Verdict:
         static.leak(proposal, bench.patch)
         _run(proposal, bench, config, seen)
     except GateFailed as failed:
-        return Verdict(failed.gate, failed.detail, seen.covered, seen.base_duration_s, evidence=seen)
+        detail = failed.detail
+        if isinstance(failed, OutOfTime) and seen.base_duration_s:
+            detail += f" (one experiment takes {seen.base_duration_s:.3g} s on base, and many times that under watch)"
+        return Verdict(failed.gate, detail, seen.covered, seen.base_duration_s, evidence=seen)
     return Verdict(
         covered=seen.covered, base_duration_s=seen.base_duration_s, evidence=seen, results_compared=seen.tells
     )

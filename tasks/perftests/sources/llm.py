@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from configs.models import LLMConfig, PerfTestConfig
 from storage.store import Store
 from storage.tables import Commit
-from tasks.llm import Answer, AnswerInvalid, Prompt, Turn, ask, diff_for, render, template_text
+from tasks.llm import Answer, AnswerInvalid, Prompt, Turn, as_first_asked, ask, diff_for, render, template_text
 from tasks.llm.background import background
 from tasks.perftests.models import Proposal, Verdict
 
+MAX_APIS = 8
+"""Public names in a prompt. Further ones reach the change over many steps, and each brings its docstring."""
 Gated = list[tuple[Proposal, Verdict]]
 
 
@@ -53,7 +56,7 @@ def build_prompt(
         subject=commit.subject,
         repo=commit.repo,
         background=said,
-        apis=list(apis),
+        apis=list(apis[:MAX_APIS]),
         usage=list(usage),
         functions_changed=commit.functions_changed,
         diff=diff_for(llm, commit.patch).rstrip(),
@@ -115,17 +118,35 @@ def from_model(
                 proposal = _proposal(test, answer, prompt, attempt, cost_usd)
                 gated[name] = (replace(proposal, name=name), gates(proposal))
                 asked_for.add(name)
-            failures = {name: gated[name][1].reason for name in sorted(asked_for) if not gated[name][1].accepted}
-            if not failures:
+            failed = {name: gated[name][1] for name in sorted(asked_for) if not gated[name][1].accepted}
+            if not failed:
                 break
-            turns = (*answer.turns, Turn("user", render("perf_test_repair", failures=failures).user))
+            by_gate = {name: verdict.gate for name, verdict in failed.items()}
+            reasons = {name: verdict.reason for name, verdict in failed.items()}
+            repair = partial(render, "perf_test_repair", gates=list(by_gate.values()))
+            turns = _and_then(store, prompt, answer, now=repair(failures=reasons), about=repair(failures=by_gate))
         existing = [(proposal, verdict) for proposal, verdict in gated.values() if verdict.accepted]
         missing = config.tests_per_commit - len(existing)
         if missing <= 0 or not existing:
             break  # of a conversation without one good test nothing better is to be expected
-        listed = [{"name": it.name, "api": it.api, "duration_s": verdict.base_duration_s} for it, verdict in existing]
-        turns = (*answer.turns, Turn("user", render("perf_test_more", existing=listed, missing=missing).user))
+        listed = [{"name": it.name, "api": it.api, "duration_s": None} for it, _ in existing]
+        timed = [
+            {**it, "duration_s": verdict.base_duration_s} for it, (_, verdict) in zip(listed, existing, strict=True)
+        ]
+        turns = _and_then(
+            store, prompt, answer,
+            now=render("perf_test_more", existing=timed, missing=missing),
+            about=render("perf_test_more", existing=listed, missing=missing),
+        )  # fmt: skip
     return list(gated.values())
+
+
+def _and_then(
+    store: Store, prompt: Prompt, answer: Answer[WrittenTests], *, now: Prompt, about: Prompt
+) -> tuple[Turn, ...]:
+    """The conversation with a further question, which holds the numbers that it held when it was first put."""
+    before = [prompt.sha, *(turn.content for turn in answer.turns)]
+    return (*answer.turns, Turn("user", as_first_asked(store, now, about, before).user))
 
 
 def _proposal(

@@ -18,8 +18,8 @@ from tasks.apis.models import ApisError
 from tasks.apis.stage import _apis_key
 from tasks.llm import Waiting
 from tasks.llm.demo import MODEL
+from tasks.llm.folder import cache_folder
 from tasks.llm.requests import Requests
-from tasks.llm.structured_output import cache_folder
 
 NAME = "isobench-demo/logkit"
 

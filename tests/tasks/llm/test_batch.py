@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from storage.tables import LlmCall
 from tasks.llm import Prompt, Waiting, ask
 from tasks.llm.asked import find_asked
 from tasks.llm.batch import export_requests, import_answers
+from tasks.llm.folder import cache_folder
 from tasks.llm.requests import Requests
-from tasks.llm.structured_output import cache_folder
 
 SKY = Prompt("colour", 2, "You name colours.", "Which colour has the sky?", "5a5a")
 SEA = Prompt("colour", 2, "You name colours.", "Which colour has the sea?", "5b5b")
@@ -126,6 +128,23 @@ def test_anthropic_requests_and_results(store: Store, tmp_path: Path) -> None:
     assert name_colour(ANTHROPIC, store).value.name == "blue"
 
 
+def test_a_custom_id_says_stage_item_and_turn_and_finds_its_request(store: Store, tmp_path: Path) -> None:
+    leave_open(ANTHROPIC, store)
+    [line] = lines(export_requests(store, tmp_path / "1.jsonl", "anthropic").path)
+    [request] = Requests(cache_folder(store)).waiting()
+    assert line["custom_id"] == f"test-item_5a5a-turn1-{request.key[:24]}"
+    assert re.fullmatch(
+        r"[a-zA-Z0-9_-]{1,64}", replace(request, stage="a stage of a long name", item="é" * 40).custom_id
+    )
+    # a file that names requests by their whole keys is read, too
+    import_answers(store, write(tmp_path / "a.jsonl", {"custom_id": request.key, "text": '{"name": "blue"}'}))
+    leave_open(ANTHROPIC, store)
+    [again] = lines(export_requests(store, tmp_path / "2.jsonl", "anthropic").path)
+    assert again["custom_id"].startswith("test-item_5a5a-turn2-")
+    [asked] = find_asked(store, again["custom_id"])
+    assert "warm: Field required" in asked.messages[-1]["content"]
+
+
 def test_a_repair_turn_is_the_next_batch(store: Store, tmp_path: Path) -> None:
     leave_open(OPENAI, store)
     [first] = lines(export_requests(store, tmp_path / "1.jsonl", "openai").path)
@@ -175,7 +194,7 @@ def test_bad_lines_are_listed_and_the_others_imported(store: Store, tmp_path: Pa
         assert text in problem
         assert problem.startswith(str(answers))
     [left] = Requests(cache_folder(store)).waiting()
-    assert left.key == ids[1]
+    assert left.custom_id == ids[1]
 
 
 def test_lines_in_odd_dresses_are_read_or_listed(store: Store, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from configs.errors import UserError
 from flows.cli import app
 from storage.store import Store
 from storage.tables import LlmCall
+from tasks.llm.buying import WAITING
 from tasks.llm.costs import costs
-from tasks.llm.structured_output import WAITING
 
 
 def call(number: int, **more: Any) -> LlmCall:

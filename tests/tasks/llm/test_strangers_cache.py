@@ -9,8 +9,8 @@ import pytest
 
 from storage.store import Store, StoreError
 from tasks.llm.cache import Reply, ReplyCache
+from tasks.llm.folder import cache_folder
 from tasks.llm.requests import Request, Requests
-from tasks.llm.structured_output import cache_folder
 
 KEY = "a" * 40
 REPLY = Reply("blue", 1, 1, 0.0)

@@ -257,7 +257,7 @@ def test_rows_of_cached_answers_are_written_together(server: ChatServer, store: 
     for _ in range(calls.TOGETHER + 1):
         name_colour(config(server), store)
     parts = list((Path(store.root) / "llm_calls").rglob("*.parquet"))
-    assert len(parts) == 2  # the paid one and the first hundred
+    assert len(parts) == 3  # what was paid, what its answer came to, and the first hundred
     calls.flush(store)
     assert len(store.rows(LlmCall)) == calls.TOGETHER + 2
 

@@ -15,7 +15,7 @@ from flows.commands.formats import written
 from storage.query import show
 from storage.scripts import workload_name
 from storage.store import Store
-from storage.tables import Api, Commit, Comparison, Funnel, PerfTest
+from storage.tables import Api, Commit, Comparison, EnvironmentTry, Funnel, PerfTest
 from tasks.reporting.story import lines_of_story, story_of
 from tasks.reporting.tables import funnel_by_reason
 
@@ -38,6 +38,16 @@ def store(tmp_path: Path) -> Store:
         Api(repo="a/b", sha=SHA, api="b.parse", rank=1, evidence=["b.parse", "b.x.f"], source="static", guesses=1),
         PerfTest(test_id="t1", api="b.parse", status="accepted", screen_speedup=1.5, **test),
         PerfTest(test_id="t2", api="b.parse", status="rejected", reason="lines: no changed line runs", **test),
+        *(
+            EnvironmentTry(
+                repo="a/b", sha=SHA, sandbox="local", asked="5a", number=number, step=step, python=python,
+                outcome=outcome, reason=reason, chosen=outcome == "ok", log=log,
+            )
+            for number, step, python, outcome, reason, log in (
+                (2, "an older Python, since `asyncio.async` is a syntax error", "3.6", "ok", "", None),
+                (1, "of the day", "3.9", "failed", "pytest does not start", "environments/x.log"),
+            )
+        ),
         Comparison(
             session_id="s1", test_id="t1", arm="human", against="base", repo="a/b", status="ok", ratio=1.3, ci_low=0.9,
             ci_high=1.8, question=1.2, verdict="inconclusive", machine_id="m", n_rounds=4,
@@ -59,9 +69,13 @@ def test_a_story_goes_from_score_to_verdict_and_says_what_to_do(store: Store) ->
     for part in (
         "Parse in linear time", "+2 speed in title", "b.parse > b.x.f", "1 of its steps guessed",
         "accepted: tests/test_a.py::test_large", "1.5x on the screen", "lines: no changed line runs",
+        "1. local, Python 3.9, of the day: failed\n     pytest does not start\n     log: ",
+        "2. local, Python 3.6, an older Python, since `asyncio.async` is a syntax error: ok, in use",
         "human: 1.3x [0.9, 1.8], at 1.2x inconclusive", "no instance: ended at instances", "timing.budget_s",
     ):  # fmt: skip
         assert part in told
+    assert str(store.work / "environments/x.log") in told
+    assert told.index("1. local") < told.index("2. local")
     dropped = "\n".join(lines_of_story(story_of(store, OTHER)))
     assert "dropped, score 4.5: low_score: 1.2" in dropped
     assert "mining.min_score" in dropped
