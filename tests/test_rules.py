@@ -16,8 +16,8 @@ LAYERS = ("configs", "storage", "tasks", "flows")
 """From the lowest one up: each imports itself and those before it."""
 TOPS = (*LAYERS, "deployments")
 STAGES = frozenset(path.parent.name for path in (ROOT / "tasks").glob("*/stage.py"))
-PREFECT = re.compile(r"flows/.*|tasks/decorators\.py|tasks/[a-z]+/stage\.py")
-"""Files that may import Prefect."""
+PREFECT = re.compile(r"deployments/.*|flows/.*|tasks/decorators\.py|tasks/[a-z]+/stage\.py")
+"""Files that may import Prefect: flows, doors, and what sets a server up."""
 SOURCE_OF = re.compile(r"\b(getsource|getsourcelines|getsourcefile|get_source|get_data|get_code)$")
 ON_THIS_SIDE = {
     "tasks/sandbox/local/sandbox.py": {"loopback.py"},  # makes the network that a sandbox then has
