@@ -24,6 +24,8 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
+from flows.commands.terminal import complain, say
+
 RECIPES = ("refresh", "build-dataset", "evaluate", "run-agents", "sweep")
 """Flows whose runs are watched; stages are parts of them."""
 FAILED, STUCK = "isobench: a run failed", "isobench: a run is stuck"
@@ -92,16 +94,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.stuck_after_h * 3600 < LEAST_S:
         parser.error(f"--stuck-after-h must be {LEAST_S} seconds at least: the server looks that often")
     if not get_current_settings().api.url:
-        print("PREFECT_API_URL names no server: start one, and set it", file=sys.stderr)
+        complain("PREFECT_API_URL names no server: start one, and set it")
         return 1
     try:
         block = _webhook(given.webhook) if given.webhook else _known(given.block)
     except ObjectNotFound:
-        print(f"the server has no block {given.block}: `prefect block ls` lists them", file=sys.stderr)
+        complain(f"the server has no block {given.block}: `prefect block ls` lists them")
         return 1
     with get_client(sync_client=True) as client:
         for name in install(client, block, timedelta(hours=given.stuck_after_h)):
-            print(f"installed: {name}")
+            say(f"installed: {name}")
     return 0
 
 
