@@ -1,4 +1,4 @@
-"""Flows called from Python, without a command line and without a server."""
+"""Flows called from Python, without a command line."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ print(summary.considered, summary.candidates, summary.failures)
 
 
 @pytest.mark.slow
-def test_a_flow_is_a_function_that_returns_a_summary(tmp_path: Path) -> None:
-    variables = environment() | {"PREFECT_HOME": str(tmp_path / "prefect"), "DO_NOT_TRACK": "1"}
+@pytest.mark.parametrize("own", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["server", "no-server"])
+def test_a_flow_is_a_function_that_returns_a_summary(own: bool, tmp_path: Path, server: dict[str, str]) -> None:
+    """With a server there, and without: then Prefect starts one for the script, which takes half a minute."""
+    given = {"PREFECT_HOME": str(tmp_path / "prefect"), "DO_NOT_TRACK": "1"} if own else server
+    variables = environment() | given
     script = SCRIPT.format(store=str(tmp_path / "store"))
     root = Path(__file__).parents[2]
     done = subprocess.run(
