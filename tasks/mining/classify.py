@@ -33,7 +33,7 @@ class PerformanceVerdict(BaseModel):
 
 
 def said_of(store: Store, repo: str, sha: str) -> PullRequest | None:
-    """The pull request of a mined change, if its text was fetched."""
+    """The pull request of a mined change; None if its text was not fetched."""
     number = store.frame(Commit, repo, columns=("pr_number",), keys={"sha": sha})["pr_number"]
     rows = store.rows(PullRequest, repo, number=number[0]) if len(number) and number[0] is not None else []
     return next((row for row in rows if row.status == "ok"), None)

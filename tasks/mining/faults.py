@@ -7,7 +7,7 @@ from tasks.mining.errors import MiningError
 
 
 def is_outside_fault(error: object) -> bool:
-    """Whether the fault lies outside (network, model provider, disk), so that the same call may work later."""
+    """Whether the cause lies outside (network, model provider, disk), so that the same call may succeed later."""
     if isinstance(error, MiningError):
         return error.outside
     if isinstance(error, LlmError):

@@ -1,4 +1,4 @@
-"""What a commit message says: performance words, pull request, reverts."""
+"""Reads a commit message: performance words, pull request, reverts."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _any_of(phrases: Sequence[str]) -> re.Pattern[str] | None:
 
 
 def prose(message: str) -> str:
-    """The message without what is not prose. The type of a conventional subject (`perf(x): ...`) stays."""
+    """The prose of the message. The type of a conventional subject (`perf(x): ...`) stays."""
     text = message
     match = _CONVENTIONAL.match(text)
     if match:
@@ -85,7 +85,7 @@ def conventional_type(subject: str) -> str | None:
 
 
 def headline(subject: str, message: str) -> str:
-    """The line that says what the change is for: of a merge, the pull request's title, where it is there."""
+    """The title of the change: the subject; of a merge the pull request's title, if the message has it."""
     if not subject.startswith("Merge "):
         return subject
     rest = message.removeprefix(subject).strip()
@@ -99,7 +99,7 @@ def pull_request(subject: str) -> int | None:
 
 
 def is_revert(subject: str) -> bool:
-    """Whether the change takes another one back. The revert of a revert is not one: it brings the change again."""
+    """Whether the change reverts another one. The revert of a revert does not count: it brings the change again."""
     return _REVERT.match(subject) is not None and not re.match(r'^revert\s+"revert\b', subject, re.IGNORECASE)
 
 

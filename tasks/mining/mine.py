@@ -32,7 +32,7 @@ PART_BYTES = 4 << 20
 
 
 def filter_version(repository: RepositoryConfig, mining: MiningConfig, code: str = "") -> str:
-    """Hash of what decides about a change. `code` is the version of this package's source."""
+    """Hash of the settings and the code that judge a change. `code` is the version of this package's source."""
     settings = mining.model_dump(
         mode="json", exclude={"pull_requests", "max_candidates", "max_commits", "since", "until", "commits"}
     )

@@ -1,4 +1,4 @@
-"""What the doors of mining return."""
+"""Results of the doors of mining."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Clone(BaseModel):
 
 
 class Mined(BaseModel):
-    """What mining a history came to; the changes themselves are rows in `commits`."""
+    """The result of mining a history; the changes themselves are rows in `commits`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,7 +58,7 @@ class Chain(BaseModel):
 
 
 class SpanChanged(BaseModel):
-    """What differs between two commits, as if it were one change."""
+    """The difference between two commits, read as one change."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -79,7 +79,7 @@ class Classified(BaseModel):
 
 
 class FetchedPullRequest(BaseModel):
-    """What became of one pull request; its text is a row in `pull_requests`."""
+    """The outcome of fetching one pull request; its text is a row in `pull_requests`."""
 
     model_config = ConfigDict(frozen=True)
 

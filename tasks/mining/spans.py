@@ -1,4 +1,4 @@
-"""All that changed between two commits of the main branch, as if it were one change."""
+"""Reads all changes between two commits of the main branch as one change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_chain(repository: RepositoryConfig, mining: MiningConfig, head_sha: str
 def read_span(
     repository: RepositoryConfig, mining: MiningConfig, base_sha: str, head_sha: str, store: Store
 ) -> SpanChanged:
-    """The code files and functions that differ between two commits; without any of a file that cannot be read.
+    """The code files and functions that differ between two commits; a file that cannot be read adds no functions.
 
     Raises MiningError if git cannot compare them.
     """

@@ -1,4 +1,4 @@
-"""Doors of the mining stage: synchronise the clone, mine its history, let a model look at what was kept."""
+"""Doors of the mining stage: synchronise the clone, mine its history, let a model classify the kept changes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _pull_key(context: Any, parameters: dict[str, Any]) -> str:
 def sync_repository(repository: RepositoryConfig, store: str, anonymous: bool = False) -> Clone:
     """Clone the repository or fetch what is new; says where its branch stands.
 
-    `anonymous`: a file that the user may not have written names it, so nothing of the user's opens it.
+    `anonymous`: a file that the user may not have written names the repository, so git uses no credentials of the user.
     Cached only while no branch or tag of the remote has moved.
     """
     with clone.credentials(not anonymous):
@@ -84,7 +84,7 @@ def sync_repository(repository: RepositoryConfig, store: str, anonymous: bool = 
     timeout_s=6 * 3600,
 )
 def mine_repository(repository: RepositoryConfig, mining: MiningConfig, head_sha: str, store: str) -> Mined:
-    """Filtering every change of the first-parent history; rows in `commits`. Only what is new is read."""
+    """Filter every change of the first-parent history; rows in `commits`. Only new changes are read."""
     return mine.mine_repository(repository, mining, head_sha, Store(store, run="mine"), code_version("mining"))
 
 
@@ -112,9 +112,9 @@ def classify_commit(repository: RepositoryConfig, sha: str, llm: LLMConfig, stor
     timeout_s=900,
 )
 def fetch_pull_request(repository: RepositoryConfig, number: int, store: str, refresh: str = "") -> FetchedPullRequest:
-    """Fetch a pull request's text from GitHub into `pull_requests`; without GHAPI_TOKEN it is skipped, and says so.
+    """Fetch a pull request's text from GitHub into `pull_requests`; without GHAPI_TOKEN the status is `skipped`.
 
-    A number is asked for once; another `refresh`, such as a date, asks whether there is a newer version. GITHUB_API_URL
+    A number is fetched once; another `refresh`, such as a date, asks for a newer version. GITHUB_API_URL
     names another server than github.com's.
     """
     from tasks.mining.pulls import fetch

@@ -1,4 +1,4 @@
-"""Lines that a unified diff adds and removes, with their numbers; and which of them can be seen executing."""
+"""Lines that a unified diff adds and removes, with their numbers; and the lines among them that a trace can show."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def changed_executable(
 
 
 def share(wanted: Mapping[str, set[int]], seen: Mapping[str, Iterable[int]]) -> float | None:
-    """Share of the wanted lines that a trace went through, from 0 to 1; None if none is wanted."""
+    """Share of the wanted lines that a trace went through, from 0 to 1; None without a wanted line."""
     total = sum(len(numbers) for numbers in wanted.values())
     hit = sum(len(numbers & set(seen.get(path, ()))) for path, numbers in wanted.items())
     return hit / total if total else None

@@ -1,4 +1,4 @@
-"""The repository's own tests that execute what differs between two commits, as workloads for a sweep."""
+"""Finds the repository's own tests that execute the difference between two commits, as workloads for a sweep."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def find_tests(
     human: Arm,
     store: Store,
 ) -> FoundTests:
-    """At most `tests_per_commit` of them; no gate judges them, and nothing is compared but their own asserts.
+    """At most `tests_per_commit` tests. No gate judges them, and only their own asserts compare results.
 
     Raises SandboxError.
     """

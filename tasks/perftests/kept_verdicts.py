@@ -1,7 +1,8 @@
-"""What gates said about a commit's scripts while its tests are not finished.
+"""Keeps the gates' verdicts on a commit's scripts until the commit's tests are finished.
 
-The gates measure, so they say other numbers each time, and sometimes another thing. While a model owes an answer, the
-conversation must go on from what it was told; and a run that was killed must not ask something else than was paid for.
+The gates measure, so their numbers differ each time, and sometimes their verdicts. While a model owes an answer, the
+conversation must go on from the verdict in the question; and a run that was killed must repeat the request that was
+paid for.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from tasks.sandbox import foreign
 
 
 class KeptVerdicts:
-    """`<work>/verdicts/<commit>-<what decides a verdict>/<script>.json`; `work` is nobody else's (`Store.work`)."""
+    """`<work>/verdicts/<commit>-<hash of `decides`>/<script>.json`; `work` belongs to this user alone
+    (`Store.work`)."""
 
     def __init__(self, work: Path, sha: str, *decides: Any) -> None:
-        """`decides`: whatever else a verdict depends on, so that none outlives it."""
+        """`decides`: all other inputs of a verdict; with other inputs no kept verdict is found."""
         self._work = work
         self._folder = f"verdicts/{sha[:12]}-{content_hash(sha, *decides)}"
 
     def of(self, proposal: Proposal, judge: Callable[[Proposal], Verdict]) -> Verdict:
-        """The verdict that was kept, or the gates' own, which is kept. Raises what `judge` raises."""
+        """The kept verdict, or a new one of `judge`, which is then kept. Raises the errors of `judge`."""
         name = f"{self._folder}/{content_hash(proposal.script, proposal.dialect, proposal.source, length=32)}.json"
         try:
             kept = json.loads(foreign.read(self._work, name))
@@ -38,6 +40,6 @@ class KeptVerdicts:
         return verdict
 
     def forget(self) -> None:
-        """The commit's tests are finished: who has them made again wants them judged again."""
+        """Remove the verdicts of a commit whose tests are finished: when they are made again, the gates judge again."""
         for name in foreign.names(self._work, self._folder):
             foreign.unlink(self._work, f"{self._folder}/{name}")

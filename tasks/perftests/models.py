@@ -1,4 +1,4 @@
-"""What moves through this stage: proposals of the sources, verdicts of the gates, and the door's result."""
+"""The data of this stage: proposals of the sources, verdicts of the gates, and the door's result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Proposal:
 
 @dataclass
 class Evidence:
-    """What the gates saw of a script, as far as it came."""
+    """The findings of the gates about a script, up to the gate that it failed."""
 
     covered: list[str] = field(default_factory=list)
     base_duration_s: float | None = None
@@ -51,7 +51,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gates say about a script."""
+    """The judgement of the gates on a script."""
 
     gate: str | None = None
     """The gate that failed; None if all passed."""
@@ -78,7 +78,7 @@ class Verdict:
 
 
 class Written(BaseModel):
-    """What `write_perf_tests` did for one commit. The scripts are rows of table `perf_tests`."""
+    """The result of `write_perf_tests` for one commit. The scripts are rows of table `perf_tests`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -103,7 +103,7 @@ class FoundTest(BaseModel):
 
 
 class FoundTests(BaseModel):
-    """The repository's tests that execute what differs between two commits, most time in it first."""
+    """The repository's tests that execute the difference between two commits, most time in it first."""
 
     model_config = ConfigDict(frozen=True)
 

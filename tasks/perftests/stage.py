@@ -67,8 +67,8 @@ def write_perf_tests(
 ) -> Written:
     """Ask the configured sources for perf tests of a kept commit and put each through the gates; rows in `perf_tests`.
 
-    `seeded` are texts of the user's own scripts for this commit; `discussion` is the hash of what was said, so
-    that a model is asked again about a newer one. The APIs are read from table `apis`. A script that
+    `seeded` are texts of the user's own scripts for this commit; `discussion` is the hash of the pull request's
+    discussion, so that a newer discussion leads to a new request. The APIs are read from table `apis`. A script that
     fails a gate is a row with its reason; only outside faults (model, sandbox) fail the task.
     """
     return writing.write_perf_tests(

@@ -1,4 +1,4 @@
-"""Where the changed functions are: line ranges in a checkout, to be held against a trace."""
+"""Finds the changed functions as line ranges in a checkout, for comparison with a trace."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Targets:
-    """What a perf test has to execute, and in which arm that can be seen."""
+    """The functions that a perf test has to execute, and the arm in which a trace can show it."""
 
     arm: Literal["base", "human"] = "base"
     functions: dict[str, list[Place]] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Targets:
 
     @property
     def traceable(self) -> bool:
-        """False where nothing that changed is Python: then nobody can tell by tracing lines."""
+        """False if no changed file is Python: a trace of lines then shows nothing."""
         return bool(self.functions or self.files)
 
     def covered(self, lines: Mapping[str, Iterable[int]]) -> list[str]:
@@ -55,7 +55,7 @@ class Targets:
 
 
 def find_targets(functions_changed: list[str], files: list[str], base: Path, human: Path) -> Targets:
-    """What to look for. Functions that exist on base are looked for there; else on human (they are all new).
+    """The changed functions on base; if none of them exists there, on human (all are new).
 
     `base` and `human` are checkouts. Functions of other languages are left out: their lines cannot be traced.
     """
@@ -101,7 +101,7 @@ def functions_of(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Functio
 
 
 def read_source(checkout: Path, path: str | PurePath, limit: int = foreign.MAX_BYTES) -> str:
-    """Text of a Python file of at most `limit` bytes, as Python reads it; empty for what is none."""
+    """Text of a Python file of at most `limit` bytes, as Python reads it; empty for any other file."""
     try:
         return source_text(foreign.read(checkout, path, limit))
     except OSError:

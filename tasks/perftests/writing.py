@@ -1,4 +1,4 @@
-"""One commit's perf tests: ask every source, put what they offer through the gates, keep both outcomes."""
+"""One commit's perf tests: ask every source, put its proposals through the gates, keep accepted and rejected ones."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Writer:
         self._reasons: list[str] = []
 
     def ask(self, source: Source, llm: LLMConfig | None, seeded: Sequence[str]) -> None:
-        """Put all that a source offers through the gates. Raises LlmError, BudgetExceeded, SandboxError."""
+        """Put all proposals of a source through the gates. Raises LlmError, BudgetExceeded, SandboxError."""
         if source == "llm":
             self._ask_model(llm)
             return
@@ -98,7 +98,7 @@ class Writer:
         return perf_test_id(self._commit.repo, self._commit.sha, script, proposal.dialect)
 
     def result(self) -> Written:
-        """What came of it."""
+        """The result for the door."""
         return Written(
             sha=self._commit.sha,
             accepted=[test_id for test_id, verdict in self._judged.items() if verdict.accepted],
@@ -191,7 +191,7 @@ def write_perf_tests(
 ) -> Written:
     """Ask the configured sources in order. `seeded` are texts of the user's scripts for this commit.
 
-    Raises UnknownCommit, Waiting, and what only a retry can mend: LlmError, BudgetExceeded, SandboxError.
+    Raises UnknownCommit, Waiting, and faults that only a retry can mend: LlmError, BudgetExceeded, SandboxError.
     """
     commits = store.rows(Commit, repo, sha=sha)
     if not commits:

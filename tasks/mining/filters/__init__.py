@@ -1,1 +1,1 @@
-"""Which changes are kept, and for which reason the others are not."""
+"""The filters: they keep a change, or drop it with a reason."""

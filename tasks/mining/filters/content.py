@@ -25,10 +25,10 @@ class Dropped(Exception):
 
 def functions_of(repo: git.Repo, code: Sequence[FileDiff], *, keep_new_code: bool = False) -> list[str]:
     """`path::Class.function` of every function that exists after the change and differs, `path::Class` and
-    `path::<module>` where statements outside of functions do. A renamed file is compared with what it was.
+    `path::<module>` where statements outside of functions differ. A renamed file is compared with its old version.
 
-    Raises Dropped: `cosmetic` if nothing that runs differs, `new_code_only` if nothing that existed does and
-    `keep_new_code` is false: without a counterpart on base there is no speedup to measure.
+    Raises Dropped: `cosmetic` if no code that runs differs; `new_code_only` if only new code differs and
+    `keep_new_code` is false, because new code has no counterpart on base and so no speedup to measure.
     """
     found: list[str] = []
     cosmetic = only_new = True
@@ -53,8 +53,8 @@ def functions_of(repo: git.Repo, code: Sequence[FileDiff], *, keep_new_code: boo
 
 
 def rejoined(code: Sequence[FileDiff]) -> list[FileDiff]:
-    """The files, where a removed one and an added one that differ only in the suffix (`loops.c.src`, `loops.cpp`) are
-    one that was renamed: git calls only what stayed alike a rename.
+    """The files; a removed and an added file that differ only in the suffix (`loops.c.src`, `loops.cpp`) become one
+    renamed file, because git recognises a rename only where the content stayed alike.
     """
     added = {stem: file for file in code if file.status == "A" and (stem := _compiled_stem(file.path))}
     removed = {stem: file for file in code if file.status == "D" and (stem := _compiled_stem(file.path)) in added}

@@ -20,7 +20,7 @@ Verdict = tuple[bool, str]
 
 @dataclass
 class Filtered:
-    """A change with what was found about it."""
+    """A change with the findings about it."""
 
     kept: bool
     reason: str
@@ -42,10 +42,10 @@ class Filters:
     1. the kind of change: missing_object, root_commit, empty, bot, revert, sync_merge
     2. the files: no_code_files, docs_only, tests_only
     3. the size: huge_diff, too_many_files, too_many_lines
-    4. what it says: message_type (`ci: ...`), no_keyword; or, with `use_keywords: false`, what it does: low_score
+    4. the message: message_type (`ci: ...`), no_keyword; or, with `use_keywords: false`, message and diff: low_score
 
-    Content is looked at later, for what is left: see `tasks.mining.filters.content` (cosmetic, new_code_only).
-    Of changes that the user named, only the second kind, a missing object, a root and a huge diff drop one.
+    `tasks.mining.filters.content` reads the content of the remaining changes later (cosmetic, new_code_only). A change
+    that the user named is dropped only by missing_object, root_commit, empty, the filters of the files, and huge_diff.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -56,7 +56,8 @@ class Filters:
         self._bots = re.compile(bots) if bots else None
 
     def apply(self, change: Change, inner: Inner | None = None) -> Filtered:
-        """The verdict, with a score for whatever touches code and is no revert, bot's or merge from upstream."""
+        """The verdict; a change that touches code gets a score, unless it is a revert, a bot's, or a merge from
+        upstream."""
         filtered = Filtered(kept=False, reason="")
         filtered.count(change)
         filtered.reason = self._by_kind(change) or self._by_files(change, filtered)

@@ -1,4 +1,4 @@
-"""What only the whole history tells: changes that were taken back, and changes that landed twice."""
+"""Finds, over the whole history, changes that were reverted and changes that landed twice."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ Record = dict[str, Any]
 
 
 def mark(store: Store, repo: str, chain: list[str], version: str) -> set[str]:
-    """Drop candidates of this filter version that a later change took back or that landed before; returns their shas.
+    """Drop candidates of this filter version that a later change reverted or that landed before; returns their shas.
 
-    Goes along the first-parent chain, oldest first. A revert names its change by sha, by pull request or by title, or
-    is its exact opposite; what comes back after that is a candidate again. Of several changes with the same patch the
-    first stays, the others become `duplicate: <sha>`. Each gets a newer row with its reason, and so does the revert.
+    The walk follows the first-parent chain, oldest first. A revert names its change by sha, by pull request or by
+    title, or is its exact opposite; a change that lands again after its revert is a candidate again. Of several changes
+    with the same patch the first stays, the others become `duplicate: <sha>`. Each gets a newer row with its reason,
+    and so does the revert.
     """
     position = {sha: index for index, sha in enumerate(chain)}
     candidate = pl.col("kept") | pl.col("reason").str.starts_with(CLASSIFIED)

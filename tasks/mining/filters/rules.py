@@ -1,4 +1,4 @@
-"""What decides about a change, as plain data: worker processes do without the library that checks configurations."""
+"""The settings of the filters as plain data: worker processes do without the library that checks configurations."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Which functions a change touches."""
+"""Finds the functions that a change touches."""

@@ -1,4 +1,4 @@
-"""Which functions a change touches, by parser on the file before and after; not by hunk headers."""
+"""Finds the functions that a change touches, by parsing the file before and after; hunk headers are not used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HUNK = re.compile(rb"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@", re.MULTILINE)
 
 @dataclass(frozen=True)
 class TouchedFile:
-    """What happened to one file."""
+    """The differences between two versions of one file."""
 
     functions: list[str]
     """`Class.function` of functions that exist after the change and whose code differs, in order of the file; then
@@ -30,9 +30,9 @@ class TouchedFile:
 
 
 def touched(before: bytes, after: bytes, patch: bytes, path: str = "x.py", old_path: str | None = None) -> TouchedFile:
-    """Compare two versions of a file (empty: absent) where its part of the patch says that they differ.
+    """Compare two versions of a file (empty: absent) in the places that its part of the patch names.
 
-    `path` and `old_path` say the language. Raises ValueError for a language that has no reader.
+    The suffixes of `path` and `old_path` decide the language. Raises ValueError for a language that has no reader.
     """
     old_path = old_path or path
     old_lines, new_lines = changed_lines(patch)

@@ -1,9 +1,9 @@
-"""Reduces a Python file to what a comparison needs: the definitions that a change touches, everything else blank.
+"""Reduces a Python file for a comparison: the definitions that a change touches stay, all other lines become blank.
 
-Parsing costs by the line, and most changes touch a few lines of a long file. What belongs together is found by layout:
+Parsing costs by the line, and most changes touch a few lines of a long file. Layout shows which lines belong together:
 a piece goes from a line of code to the next one that stands no further right. Layout can deceive (text in strings,
-brackets closed further left), so whoever reads the result must be ready to read the whole file instead: where the guess
-is wrong, what is left does not parse.
+brackets closed further left), so a caller must be ready to read the whole file instead: where the guess is wrong, the
+remaining lines do not parse.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ MAX_HEAD = 40
 
 
 class Deceived(Exception):
-    """The layout says nothing certain."""
+    """The layout of the file is ambiguous."""
 
 
 @dataclass
 class Needed:
-    """What has to stay."""
+    """The lines that must stay."""
 
     pieces: set[tuple[int, int]] = field(default_factory=set)
     """First line and the line after the last one, from 0."""
@@ -60,8 +60,8 @@ class Layout:
         return found
 
     def reduced(self, names: Iterable[bytes]) -> bytes:
-        """The file with nothing but what holds the lines that `names` was asked for last, or defines one of the names;
-        those lines keep their numbers. Raises Deceived.
+        """The file with only those pieces that hold the lines of the last call of `names`, or that define one of the
+        names; lines keep their numbers. Raises Deceived.
         """
         needed = self._around({at for name in names for at in self._defining(name)}, self._seen)
         kept = [b""] * len(self._lines)

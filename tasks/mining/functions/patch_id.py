@@ -1,4 +1,4 @@
-"""Names a change by what it does, wherever it lands: a cherry-pick and its original have the same name."""
+"""Names a change by the content of its patch: a cherry-pick and its original have the same name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LENGTH = 20
 
 
 def patch_ids(change: Change) -> tuple[str, str]:
-    """(what the change does, what would undo it): 20 hex digits each; two empty strings if there is no full diff.
+    """(hash of the patch, hash of its exact opposite): 20 hex digits each; two empty strings without a full diff.
 
     As with `git patch-id --stable`, line numbers, white space and the order of files do not count; context lines do.
     Unlike there, added, deleted and context lines are hashed apart, so that the opposite change has a name too.

@@ -1,4 +1,4 @@
-"""The patch of a kept change, in two: code and tests. Both apply with `git apply`, whatever the files hold."""
+"""The patch of a kept change, in two: code and tests. Both apply with `git apply`, also with binary files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_BINARY_BYTES = 4 << 20
 
 
 def is_test_file(file: FileDiff) -> bool:
-    """A test before and after: a file moved out of the tests is code."""
+    """Whether the file is a test before and after the change: a file moved out of the tests is code."""
     return is_test_path(file.path) and is_test_path(file.old_path)
 
 

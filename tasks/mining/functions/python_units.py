@@ -20,10 +20,10 @@ _DEF = re.compile(r"^(\s*)(async\s+def|def|class)\s+(\w+)")
 
 
 def read_both(before: bytes, old_lines: Lines, after: bytes, new_lines: Lines) -> tuple[list[Unit], list[Unit]]:
-    """Units of both versions of a file that is Python 3: those that hold one of the lines, and what they are called on
-    the other side. Others may be missing.
+    """Units of both versions of a Python 3 file: those that hold one of the lines, and units with the same names on the
+    other side. Other units may be missing.
 
-    Raises SyntaxError, ValueError, RecursionError or MemoryError if it is not.
+    Raises SyntaxError, ValueError, RecursionError or MemoryError for a file that is not Python 3.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in old code
@@ -66,14 +66,14 @@ class _Code:
     node: ast.AST
 
     def same_as(self, other: object) -> bool:
-        """Whether nothing differs that could matter when the code runs."""
+        """Whether both pieces run alike."""
         if not isinstance(other, _Code):
             return False
         empty = self.is_empty()
         return empty == other.is_empty() and (empty or _same(self.node, other.node))
 
     def is_empty(self) -> bool:
-        """Whether it does not run: imports and `__all__`, docstrings."""
+        """Whether no part of the piece runs: imports and `__all__`, docstrings."""
         node = self.node
         if isinstance(node, (ast.Import, ast.ImportFrom)) or _is_docstring(node):
             return True

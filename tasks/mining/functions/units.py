@@ -14,13 +14,13 @@ Lines = set[int]
 
 
 class Code(Protocol):
-    """What stands in a piece, for comparing."""
+    """The code of a piece, for comparisons."""
 
     def same_as(self, other: object) -> bool:
-        """Whether nothing differs that could matter when the code runs."""
+        """Whether both pieces run alike."""
 
     def is_empty(self) -> bool:
-        """Whether nothing of it runs: a comment, an import."""
+        """Whether no part of the code runs: a comment, an import."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What git says: clones, histories, diffs, objects that are missing."""
+"""Reads git: clones, histories, diffs, missing objects."""

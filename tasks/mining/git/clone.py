@@ -41,8 +41,8 @@ _REFUSED = ("authentication", "could not read username", "permission denied", "e
 def sync_repository(repository: RepositoryConfig, store: Store) -> Clone:
     """Clone the repository, or fetch what is new, and say where its branch stands.
 
-    All branches and tags are copied; commits that a force-push took away stay, so that old rows keep their commits. A
-    clone that broke off, or was killed, goes on with what it lacks.
+    The clone copies all branches and tags, and keeps commits that a force-push took away, so that old rows keep their
+    commits. A clone that broke off, or was killed, goes on with the missing objects.
     Raises MiningError: no such repository or branch, no commits, or (with `outside` set) a network fault.
     """
     url = _location(repository, store)
@@ -107,7 +107,8 @@ def _location(repository: RepositoryConfig, store: Store) -> str:
 
 
 def remote_state(repository: RepositoryConfig, store: Store) -> str | None:
-    """What the remote's branches point to, as one text; None if it cannot be asked (synchronising will say why)."""
+    """The commits of the remote's branches and tags, as one text; None if the remote does not answer (synchronising
+    will say why)."""
     try:
         return _ls_remote(_location(repository, store))
     except (git.GitCommandError, MiningError, OSError):

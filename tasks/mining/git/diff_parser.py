@@ -125,7 +125,7 @@ class RecordSplitter:
 
 
 def split_records(chunks: Iterable[bytes], limit: int = MAX_RECORD_BYTES) -> Iterator[tuple[bytes, int]]:
-    """Records of a whole stream. Where git ends with an error, the last thing that it printed comes before that."""
+    """Records of a whole stream. Where git ends with an error, the last record comes before the error."""
     splitter = RecordSplitter(limit)
     failure: GitFailed | None = None
     try:
@@ -159,7 +159,7 @@ def parse_change(record: bytes, size: int | None = None) -> Change:
 
 
 def parse_diff(rest: bytes, *, truncated: bool = False) -> list[FileDiff]:
-    """Files from `--raw -p`: the raw lines say what changed, the patch's parts follow in the same order."""
+    """Files from `--raw -p`: the raw lines name the files, the patch's parts follow in the same order."""
     raw, found, patch = rest.partition(b"\ndiff --git ")
     bodies = patch.split(b"\ndiff --git ") if found else []
     if truncated and bodies:

@@ -1,4 +1,4 @@
-"""One git process that prints change after change, for as long as somebody asks."""
+"""One long-lived git process that prints change after change."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ NO_CONTEXT = "-U0"
 
 
 class Differ:
-    """`git diff-tree --stdin`: prints what `git log --raw -p` does, but need not be started for each range of a
-    history, and keeps the files that neighbouring ranges share."""
+    """`git diff-tree --stdin`: its output is that of `git log --raw -p`, but one process serves all ranges of a history
+    and keeps the files that neighbouring ranges share."""
 
     def __init__(self, repo: git.Repo, *, context: bool = False) -> None:
         """With `context` the diffs have lines around what differs, as patches need them; such a process, which prints

@@ -20,7 +20,7 @@ MAX_SUBJECTS = 30
 
 @dataclass
 class Inner:
-    """What a merge brought in."""
+    """The commits that a merge brought in."""
 
     shas: list[str] = field(default_factory=list)
     """Newest first, at most `MAX_INNER`."""

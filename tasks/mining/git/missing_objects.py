@@ -1,4 +1,4 @@
-"""What a clone does not hold: blobs of a partial clone (fetched in bulk), submodules, files that Git LFS keeps."""
+"""Objects that a clone lacks: blobs of a partial clone (fetched in bulk), submodules, files that Git LFS keeps."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def promisor(repo: git.Repo) -> str | None:
 
 
 def fetch_missing(repo: git.Repo, head: str, after: str | None) -> int:
-    """Fetch what a partial clone lacks of `after..head`, thousands of objects at a time; returns how many came.
+    """Fetch the objects of `after..head` that a partial clone lacks, thousands at a time; returns the number fetched.
 
-    Left to itself, git would ask for the few of each change while it prints it. Where the remote cannot be reached the
-    rest stays missing, and each change that needs some of it is dropped as `missing_object`.
+    Without this call git would ask for the few objects of each change while it prints the change. If the remote cannot
+    be reached, the objects stay missing, and each change that needs one is dropped as `missing_object`.
     """
     remote = promisor(repo)
     if remote is None:
@@ -45,7 +45,7 @@ def fetch_missing(repo: git.Repo, head: str, after: str | None) -> int:
 
 
 def missing_objects(repo: git.Repo, *revisions: str) -> set[str]:
-    """Objects of these revisions that are not here. Raises GitFailed."""
+    """Objects of these revisions that the clone lacks. Raises GitFailed."""
     found: set[str] = set()
     rest = b""
     for chunk in stream(repo, "rev-list", "--objects", "--no-object-names", "--missing=print", *revisions, "--"):
@@ -55,10 +55,10 @@ def missing_objects(repo: git.Repo, *revisions: str) -> set[str]:
 
 
 def in_order_of_paths(repo: git.Repo, oids: set[str], *revisions: str) -> list[str]:
-    """Objects ordered by the file that they are versions of. Raises GitFailed.
+    """Objects ordered by the path of their file. Raises GitFailed.
 
-    Versions of a file are stored as differences from each other: asked for together they are sent as they lie; apart,
-    each would be sent whole.
+    A pack stores versions of a file as differences from each other: in one request the remote sends them as they lie;
+    in separate requests it would send each version whole.
     """
     place: dict[str, tuple[bytes, bytes]] = {}
     options = ("--raw", "--no-abbrev", "--no-renames", "--format=", "--diff-merges=first-parent", "--root", "-z")
@@ -80,9 +80,9 @@ def in_order_of_paths(repo: git.Repo, oids: set[str], *revisions: str) -> list[s
 
 
 def fetch_in_batches(repo: git.Repo, remote: str, oids: list[str], before: int = 0) -> int:
-    """Fetch objects, `BATCH` at a time; a batch that arrived stays. Returns how many came. Raises GitFailed.
+    """Fetch objects, `BATCH` at a time; a batch that arrived stays. Returns the number fetched. Raises GitFailed.
 
-    How far it is is told, in objects, as going on after `before` others.
+    Progress is reported in objects and starts at `before`.
     """
     for start in range(0, len(oids), BATCH):
         transfer(
@@ -96,7 +96,7 @@ def fetch_in_batches(repo: git.Repo, remote: str, oids: list[str], before: int =
 
 
 def submodules(repo: git.Repo, head: str) -> list[str]:
-    """Paths of the submodules at a commit; they are left alone."""
+    """Paths of the submodules at a commit; mining does not read submodules."""
     try:
         found = str(repo.git.config("--blob", f"{head}:.gitmodules", "--get-regexp", r"\.path$"))
     except git.GitCommandError:

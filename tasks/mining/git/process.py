@@ -1,4 +1,4 @@
-"""git processes that stream: the same output whatever the user's own git configuration says."""
+"""git processes that stream, with the same output under any git configuration of the user's."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ CONTEXT = "-U3"
 
 
 class GitFailed(RuntimeError):
-    """A git process ended with an error; the message is the end of what it said."""
+    """A git process ended with an error; the message is the end of its stderr."""
 
 
 def open_repository(path: Path) -> git.Repo:
-    """The clone, deaf to the user's git configuration. Raises MiningError if there is none."""
+    """The clone, opened without the user's git configuration. Raises MiningError if there is no clone."""
     try:
         return open_repo(path, FRUGAL)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:

@@ -1,4 +1,4 @@
-"""git processes that talk to a remote: heard while they last, ended when the remote falls silent."""
+"""git processes that talk to a remote: their progress is reported, and they end when the remote falls silent."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ Hear = Callable[[int, int], None]
 
 
 def environment() -> dict[str, str]:
-    """Variables, besides our own, for a git that talks to a remote. Where GitHub, and nobody else, wants a password it
-    finds GHAPI_TOKEN: so the token stands in no URL, no argument and no configuration of a clone.
+    """Variables, besides our own, for a git that talks to a remote. If GitHub, and no other host, wants a password, git
+    finds GHAPI_TOKEN here: so the token stands in no URL, no argument and no configuration of a clone.
     """
     from configs.secrets import load_secrets
 
@@ -89,8 +89,8 @@ def transfer(
 ) -> None:
     """Run `git <arguments>` in `path`; `lines_in` go to its standard input, `settings` are `-c name=value`.
 
-    `hear` is told how far it is, about twice a second. Raises GitFailed with the end of what git said, without its
-    progress: also if nothing was said for `SILENCE_S` seconds.
+    `hear` gets the progress about twice a second. Raises GitFailed with the end of git's output without its progress
+    lines; also after `SILENCE_S` seconds of silence.
     """
     variables = environment()  # which takes out of ours what must not be there
     process = subprocess.Popen(

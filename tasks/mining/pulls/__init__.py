@@ -1,1 +1,1 @@
-"""What was said about a change in its pull request."""
+"""The discussion of a change in its pull request."""

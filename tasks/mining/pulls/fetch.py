@@ -1,4 +1,4 @@
-"""What a pull request says about a change: its text, its discussion, the issues it closes, the gains it claims."""
+"""Fetches a pull request: its text, its discussion, the issues it closes, the gains it claims."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _CLAIM = re.compile(
 def fetch_pull_request(
     repository: RepositoryConfig, number: int, store: Store, token: str | None, api: str = API
 ) -> FetchedPullRequest:
-    """Fetch one pull request into `pull_requests`, or learn that it has not changed since.
+    """Fetch one pull request into `pull_requests`, or learn that it has not changed since the last fetch.
 
-    Without a token nothing is asked and no row written: status `skipped`. A number that GitHub does not know gets a row
-    with status `not_found`. Raises MiningError as `GitHub.get` does.
+    Without a token no request is sent and no row written: status `skipped`. A number that GitHub does not know gets a
+    row with status `not_found`. Raises MiningError as `GitHub.get` does.
     """
     if not token:
         return FetchedPullRequest(number=number, status="skipped", reason="GHAPI_TOKEN is not set")
@@ -75,7 +75,7 @@ def fetch_pull_request(
 
 
 def claims(text: str) -> list[str]:
-    """Gains that a text claims, as it says them, each once: `2.3x faster`, `12 ms -> 3 ms`, `35% less`."""
+    """Gains that a text claims, in its own words, each once: `2.3x faster`, `12 ms -> 3 ms`, `35% less`."""
     found = (" ".join(match[0].split()).rstrip(".,") for match in _CLAIM.finditer(text))
     return list(dict.fromkeys(found))[:MAX_CLAIMS]
 

@@ -40,11 +40,11 @@ class GitHub:
         self._requester: Requester = client.requester
 
     def get(self, path: str, etag: str | None = None, **parameters: Any) -> tuple[Any, str]:
-        """(what the path holds, its ETag); (None, etag) if it has not changed since `etag`.
+        """(content of the path, its ETag); (None, etag) if the content has not changed since `etag`.
 
-        Raises KeyError if there is no such thing or this token may not see it, MiningError otherwise: with `outside`
-        for a fault of the server or the network; without it if the token is refused or the rate limit is used up for
-        longer than this waits. Once it is, nothing is asked until it resets.
+        Raises KeyError if the path does not exist or this token may not see it. Raises MiningError otherwise: with
+        `outside` for a fault of the server or the network; without it if the token is refused, or if the rate limit is
+        used up for longer than this call waits. After that no request is sent until the limit resets.
         """
         while True:
             self._respect_limit()

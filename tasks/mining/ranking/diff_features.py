@@ -1,4 +1,4 @@
-"""What a diff does to the code: names of features, see `tasks.mining.ranking.score.WEIGHTS`."""
+"""Features of a diff, by the names in `tasks.mining.ranking.score.WEIGHTS`."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ _SPEED_COUNTER = _Counter({"speed": _SPEED})
 
 
 def code_features(code: Sequence[FileDiff]) -> list[str]:
-    """Features of the files of code: what there is more of, or less, than before."""
+    """Features of the files of code: constructs that the diff adds or removes, on balance."""
     plus, minus, lines = _sides(code)
     before, after = _COUNTER.count(minus), _COUNTER.count(plus)
     more = {name: after[name] - before[name] for name in _GROUPS}

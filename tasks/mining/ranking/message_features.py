@@ -1,4 +1,4 @@
-"""What the words of a change say about its purpose: names of features, see `tasks.mining.ranking.score.WEIGHTS`."""
+"""Features of the words of a change, by the names in `tasks.mining.ranking.score.WEIGHTS`."""
 
 from __future__ import annotations
 

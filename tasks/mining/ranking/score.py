@@ -2,7 +2,7 @@
 
 The score is a sum of named features, so that a ranking can be argued with: each is present or not, and has one weight.
 `score_words` finds those of the title and the message, `score_code` those of the diff and of the files touched. A title
-that speaks of speed says most; where it doesn't, what was done to the code has to.
+that speaks of speed weighs most; without such a title the features of the diff decide.
 
 The weights were fitted (logistic regression, signs fixed beforehand) on half of the labelled changes in
 `tests/benchmarks/labels`, then rounded; docs/measures/mining.md says how well they rank the other half. Scores of
@@ -64,7 +64,7 @@ WEIGHTS: dict[str, tuple[float, str]] = {
 
 @dataclass
 class Score:
-    """A number and what it is made of."""
+    """The sum and its features."""
 
     value: float = 0.0
     features: list[str] = field(default_factory=list)

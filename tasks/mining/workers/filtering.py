@@ -1,7 +1,7 @@
-"""Filters ranges of history: for each change its row, with functions and patches of those that are kept.
+"""Filters ranges of history: a row for each change; rows of kept changes have functions and patches.
 
-Needs neither the store nor its heavy libraries: a worker process (`tasks.mining.workers.process`) starts fast and
-stays small.
+This module needs neither the store nor its heavy libraries: a worker process (`tasks.mining.workers.process`) starts
+fast and stays small.
 """
 
 from __future__ import annotations

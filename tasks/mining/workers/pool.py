@@ -47,9 +47,9 @@ def filter_all(
     """Rows of the changes in batches: each change once, in the order asked for where one process is enough. Newest
     first is faster: packs hold the newest version of a file whole, and older ones as differences from newer ones.
 
-    `inner_of` says what merges brought in; it is asked once, while worker processes start. `processes`: at most so
-    many; by default one per core, up to 8. Raises MiningError; with `outside` set if a worker died, which a second try
-    may cure. Whatever was yielded before is sound.
+    `inner_of` returns the commits that merges brought in; it is called once, while worker processes start. `processes`:
+    their largest number; by default one per core, up to 8. Raises MiningError; with `outside` set if a worker died,
+    which a second try may cure. Rows that were yielded before are sound.
     """
     count = min(processes or min(cores(), MAX_WORKERS), len(shas) // MIN_CHANGES + 1)
     if count <= 1:
@@ -72,8 +72,8 @@ def cut(shas: list[str]) -> list[list[str]]:
 
 
 class Regions:
-    """Each worker goes through a part of the history of its own, so that its git meets neighbours, which share files;
-    who is through helps the one who has most left, from the far end."""
+    """Each worker goes through its own part of the history, so that its git reads neighbouring changes, which share
+    files; an idle worker takes changes from the far end of the longest rest (work stealing)."""
 
     def __init__(self, shas: list[str], count: int) -> None:
         bounds = [len(shas) * part // count for part in range(count + 1)]
@@ -81,7 +81,7 @@ class Regions:
         self._lock = threading.Lock()
 
     def take(self, worker: int) -> list[str] | None:
-        """What this worker does next; None if nothing is left."""
+        """The next range for this worker; None if nothing is left."""
         with self._lock:
             if self._left[worker]:
                 return self._left[worker].popleft()
@@ -96,7 +96,7 @@ def _commits(found: Iterator[list[Row]]) -> Iterator[Batch]:
 
 @dataclass(frozen=True)
 class Line:
-    """What connects us with a worker."""
+    """The connection with a worker."""
 
     questions: BinaryIO
     answers: BinaryIO
@@ -122,7 +122,7 @@ class _Pool:
         self._threads = [threading.Thread(target=self._serve, args=one) for one in enumerate(self._lines)]
 
     def rows(self, regions: Regions, inner: dict[str, Inner]) -> Iterator[list[Row]]:
-        """Rows of all regions, as they come."""
+        """Rows of all regions, in the order of arrival."""
         self._regions, self._inner = regions, inner
         for thread in self._threads:
             thread.start()
@@ -138,7 +138,7 @@ class _Pool:
         self._process.wait()  # they end their gits, and then themselves
 
     def close(self) -> None:
-        """End the processes, whatever they do."""
+        """End the processes, also busy ones."""
         self._stop.set()
         self._process.terminate()
         self._process.wait()

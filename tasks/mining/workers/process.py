@@ -1,7 +1,7 @@
-"""Worker processes: each judges the ranges of history that come through its pipe, until that ends.
+"""Worker processes: each judges the ranges of history that come through its pipe, until the pipe ends.
 
-One process imports what judging needs and then becomes as many as are wanted, so that they start at once and share it
-in memory. Messages are pickles between processes of ours: first a `Setup`, then any number of `Range`s; each is
+One process imports the filters and then forks into the wanted number, so that the workers start at once and share the
+imports in memory. Messages are pickles between processes of ours: first a `Setup`, then any number of `Range`s; each is
 answered by batches of rows and `None`, or by the text of the MiningError that ended it.
 """
 
@@ -31,7 +31,7 @@ BATCH_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker has to know before the first range."""
+    """The settings that a worker gets before the first range."""
 
     clone: Path
     name: str
@@ -43,7 +43,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Range:
-    """Changes that follow each other, and what merges among them brought in."""
+    """Consecutive changes, and the commits that merges among them brought in."""
 
     shas: list[str]
     inner: dict[str, Inner] = field(default_factory=dict)

@@ -27,16 +27,16 @@ _WRITES = re.compile(r"(?:Read-only file system|PermissionError).*?(?:: '([^']*)
 
 @dataclass
 class First:
-    """What the first run on base came to."""
+    """The outcome of the first run on base."""
 
     seconds: float
     result: bytes
 
 
 def base_runs(base: ProbeSession, proposal: Proposal, clock: Clock) -> First:
-    """It runs on base and its result can be carried out.
+    """The script runs on base, and its result can leave the sandbox.
 
-    A failure whose cause is plain has a gate of its own: `imports`, `network`, `writes`.
+    A failure with a plain cause belongs to a gate of its own (`_cause`): `imports`, `network`, `writes`.
     """
     try:
         base.load(proposal.script, proposal.dialect)
@@ -49,7 +49,7 @@ def base_runs(base: ProbeSession, proposal: Proposal, clock: Clock) -> First:
 
 
 def trivial(result: bytes) -> None:
-    """There is something in the result that could be wrong."""
+    """The result holds something that could be wrong: it is neither None nor empty."""
     if result[:1] == b"v" and result[1:] in EMPTY:
         raise GateFailed("trivial", "experiment returns None or something empty: return what was computed")
 
@@ -121,7 +121,7 @@ def trace(probe: ProbeSession, clock: Clock) -> dict[str, list[int]]:
 
 
 def coverage(targets: Targets, lines: dict[str, list[int]]) -> list[str]:
-    """The timed call runs changed functions. Returns which; empty where nothing that changed can be traced."""
+    """The timed call runs changed functions. Returns their names; empty where no changed function can be traced."""
     if not targets.traceable:
         return []
     covered = targets.covered(lines)
@@ -132,7 +132,7 @@ def coverage(targets: Targets, lines: dict[str, list[int]]) -> list[str]:
 
 
 def changed_lines_run(on_base: float | None, on_human: float | None) -> None:
-    """Where changed lines can be traced, some of them run: those taken away on base, or those added on human."""
+    """Some changed lines run, where they can be traced: removed lines on base, or added lines on human."""
     known = [share for share in (on_base, on_human) if share is not None]
     if known and not any(known):
         raise GateFailed(
@@ -143,7 +143,7 @@ def changed_lines_run(on_base: float | None, on_human: float | None) -> None:
 
 
 def human_runs(human: ProbeSession, proposal: Proposal, clock: Clock) -> bytes:
-    """It runs on the human's code too. Returns the result."""
+    """The script runs on the human's code too. Returns the result."""
     clock.check("human_runs")
     try:
         human.load(proposal.script, proposal.dialect)

@@ -1,4 +1,4 @@
-"""What gates are given, and how they say no."""
+"""The input of gates, and the error with which they reject a script."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class OutOfTime(GateFailed):
 
 @dataclass(frozen=True)
 class Bench:
-    """What a script is tried on."""
+    """The arms, the sandbox and the change on which a script is tried."""
 
     sandbox: Sandbox
     work: Path
@@ -83,7 +83,7 @@ def once(proposal: Proposal) -> str:
 
 
 def varies(proposal: Proposal) -> bool:
-    """Whether the workload is to follow the seed: not that of repositories' own code, nor of gso scripts."""
+    """Whether the workload must follow the seed; false for the repository's own code and for gso scripts."""
     return proposal.dialect == "isobench" and proposal.source not in OWN_CODE
 
 

@@ -1,4 +1,4 @@
-"""Gates that watch a process of its own: what the script does to the world, and what its setup does."""
+"""Gates that watch the script in a process of its own: its network and files, its setup, its check."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SAID = {
 
 @dataclass(frozen=True)
 class Watched:
-    """What the process under watch showed."""
+    """The findings of the process under watch."""
 
     lines: dict[str, list[int]]
     """Lines of base that the experiment executes, by path."""
@@ -99,10 +99,10 @@ def setup_work(watched: Watched, proposal: Proposal) -> None:
 
 
 def alive(checker: ProbeSession, proposal: Proposal, first: First, clock: Clock) -> list[str]:
-    """Wrong results that the gate makes are rejected, by check_equivalence or by the check of structure beside it.
+    """check_equivalence, or the check of structure beside it, rejects the wrong results (mutants) that the gate makes.
 
-    Returns the kinds of which check_equivalence alone rejects all. At least half of the mutants of each kind must be
-    rejected: a field that is not compared is allowed.
+    Returns the kinds of mutants that check_equivalence alone rejects completely. At least half of the mutants of each
+    kind must be rejected: a field that is not compared is allowed.
     """
     clock.check("check")
     parts = [proposal.script, f"\nISOBENCH_STRUCTURE = {STRUCTURE.read_text()!r}", (INSIDE / "mutants.py").read_text()]
@@ -126,7 +126,7 @@ def alive(checker: ProbeSession, proposal: Proposal, first: First, clock: Clock)
 
 
 class Counts(NamedTuple):
-    """Wrong results of one kind."""
+    """Numbers of mutants of one kind."""
 
     by_script: int
     """Accepted by check_equivalence."""

@@ -1,4 +1,4 @@
-"""The screen: a few rounds of base and human side by side, which drop what is plainly hopeless before full sessions."""
+"""The screen: a few rounds of base and human side by side, which drop plainly hopeless tests before full sessions."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def screen(
     """Median of base's time over human's, over paired rounds on fresh seeds; None if the screen is off.
 
     Fails if the ratio is below `screen_speedup` in every one of the rounds: a test whose true median ratio is at least
-    that is dropped with probability 2 ** -rounds at most. A test on which human's result is wrong goes on, since its
-    session tells that about the commit.
+    that is dropped with probability 2 ** -rounds at most. A test with a wrong result of human goes on, since its
+    session then drops the commit.
     """
     rounds = config.screen_rounds
     if not rounds:
@@ -74,8 +74,8 @@ def repeats(script: str) -> bool:
 def only_when_repeated(bench: Bench, proposal: Proposal, clock: Clock) -> bool:
     """Whether human is faster only from the second call on with the same input, as a cache of results would be.
 
-    Compares first calls in fresh processes with later ones: the gain of first calls is less than a quarter of it. Calls
-    so short that the first one is slow by itself (imports, caches of the machine) tell nothing.
+    True if the gain of first calls, in fresh processes, is less than a quarter of the gain of later calls. Calls so
+    short that the first one is slow by itself (imports, caches of the machine) decide nothing.
     """
     if proposal.source not in OWN_CODE or not repeats(proposal.script):
         return False

@@ -1,4 +1,4 @@
-"""Gates that read the script: it is Python, has its functions, and does not hold what the patch added."""
+"""Gates that read the script: it is Python, has its functions, and does not hold code that the patch added."""
 
 from __future__ import annotations
 

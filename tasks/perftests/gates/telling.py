@@ -1,4 +1,4 @@
-"""Whether a result says anything about the work: a stub's result must be another one."""
+"""Decides whether a result depends on the work: a stub's result must differ."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ STUB_TIMES, STUB_S = 20, 2.0
 def tells(
     base: ProbeSession, checker: ProbeSession, proposal: Proposal, first: First, stubbed: bytes | None, bench: Bench
 ) -> bool:
-    """Whether the result of an experiment says something about the work.
+    """Whether the result of an experiment depends on the work.
 
-    It says nothing if the script's own text holds all of it, whatever ran, or if base gives an equivalent one while the
-    changed functions do nothing (`stubbed`). Raises GateFailed for the latter where the script could be repaired.
+    The result does not depend on it if the script's own text holds the whole result, or if base gives an equivalent
+    result while the changed functions do nothing (`stubbed`). In the latter case, raises GateFailed where the script
+    could be repaired.
     """
     if not varies(proposal) and written(proposal.script, first.result):
         return False
@@ -71,10 +72,11 @@ def _leaves(value: Any) -> Iterator[Any]:
 def without_the_change(
     bench: Bench, proposal: Proposal, used: ProbeSession, first: First, clock: Clock
 ) -> bytes | None:
-    """What base gives while the changed functions do nothing; None if it fails, or if they are not on base in Python.
+    """The result of base while the changed functions do nothing; None if base fails, or if they are not on base in
+    Python.
 
-    Workloads that vary are run in a process that is `used` already, on a seed that it has not seen; others in one of
-    their own: it may not remember anything of them.
+    A workload that varies runs in the process `used`, on a seed that this process has not seen. A fixed workload runs
+    in a process of its own, which cannot remember an earlier result.
     """
     if bench.targets.arm != "base" or not bench.targets.functions:
         return None

@@ -1,11 +1,11 @@
-"""What a script must pass before anybody spends time on measuring with it.
+"""The gates in their order: a script must pass all of them before a session spends time on it.
 
 | gate | a script fails if | where |
 |---|---|---|
 | `parses` | it is not Python | outside |
 | `functions` | it lacks a function that its dialect requires | outside |
-| `leak` | it uses a function that only the change defines, or repeats two lines of code that it adds | outside |
-| `imports` | it imports what the environment has not | base |
+| `leak` | it uses a function that only the change defines, or repeats 16 tokens in a row that it adds | outside |
+| `imports` | it imports a module that the environment lacks | base |
 | `network` | it looks up or connects to another machine, or tries to | base |
 | `writes` | it changes files outside the working and the temporary folder, or tries to | base |
 | `base_runs` | import, `setup` or `experiment` raises, dies or hangs, or the result cannot be carried out | base |
@@ -21,13 +21,14 @@
 | `lines` | none of the changed lines runs, neither on base nor on human | both |
 | `screen` | human is no faster in any of a few rounds | both |
 
-The first failure is the verdict. That the human's *result* differs from base's is no gate: it says that the commit is
-wrong, not the script, and timing decides it. A script with a top-level `SIZE = <whole number>` that is too short or too
-long is tried again with another size.
+The first failure is the verdict. No gate compares human's *result* with base's: where they differ the commit is wrong,
+not the script, and timing says so. A script with a top-level `SIZE = <whole number>` that is too short or too long is
+tried again with another size.
 
-Scripts of the sources `pytest` and `asv` cannot vary their input: `seeds`, `leak`, `setup` and the seeds of `trivial`
-are not asked of them. Nor are `seeds`, `setup` and the seeds of `trivial` of gso scripts, whose setup takes no seed. If
-the result of one of these says nothing about the work it is accepted, and `results_compared` is false (`telling.py`).
+Scripts of the sources `pytest` and `asv` cannot vary their input: the gates `seeds`, `leak`, `setup` and the seeds of
+`trivial` skip them. `seeds`, `setup` and the seeds of `trivial` also skip gso scripts, whose setup takes no seed. A
+script of these kinds whose result does not depend on the work is accepted, with `results_compared` false
+(`telling.py`).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Where perf tests come from: a source for each folder or file."""
+"""The sources of perf tests, one per folder or file."""

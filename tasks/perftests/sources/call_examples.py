@@ -1,4 +1,4 @@
-"""How a project's own tests, examples and docs call an API, for the model to imitate: a few lines around each call."""
+"""Calls of an API in a project's own tests, examples and docs, for the model to imitate: a few lines around each."""
 
 from __future__ import annotations
 

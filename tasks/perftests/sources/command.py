@@ -36,7 +36,7 @@ def from_commands(commands: Sequence[CommandConfig], sha: str, apis: Sequence[st
 
 
 def spec_text(command: CommandConfig) -> str:
-    """The command as the text of a perf test: JSON with what was set, in a fixed order."""
+    """The command as the text of a perf test: JSON of the options that were set, in a fixed order."""
     return json.dumps(command.model_dump(mode="json", exclude_defaults=True, exclude={"commits"}), sort_keys=True)
 
 

@@ -47,8 +47,8 @@ def build_prompt(
 ) -> Prompt:
     """The prompt for a commit.
 
-    `apis` are descriptions, best first (see `signatures.describe_apis`), `said` is what `tasks.llm.background` makes,
-    `usage` are calls in the project's tests and docs (see `usage.find_usage`).
+    `apis` are descriptions, best first (see `signatures.describe_apis`), `said` is a text of `tasks.llm.background`,
+    `usage` are calls in the project's tests and docs (see `call_examples.find_usage`).
     """
     return render(
         "perf_test",
@@ -67,7 +67,7 @@ def build_prompt(
 
 
 def prompt_texts() -> list[str]:
-    """Templates that decide what this source asks, for cache keys."""
+    """The prompt templates of this source, for cache keys."""
     return [template_text(name) for name in ("perf_test", "perf_test_repair", "perf_test_more", "background", "repair")]
 
 
@@ -82,7 +82,7 @@ def from_model(
 ) -> Gated:
     """Ask for tests, put them through the gates, and send the rejected ones back up to `config.repair_turns` times.
 
-    While fewer than `config.tests_per_commit` are accepted, the model is asked for cases that those do not cover, up to
+    While fewer than `config.tests_per_commit` are accepted, the model gets requests for cases without a test, up to
     `config.further_requests` times. Returns every test once, with its last verdict. An answer that stays invalid is a
     test without a script, rejected by `answer`. Raises LlmError, BudgetExceeded and Waiting.
     """

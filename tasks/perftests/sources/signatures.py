@@ -1,4 +1,4 @@
-"""What an API looks like at the base commit, read without importing it: signature and the start of its docstring."""
+"""Describes an API at the base commit without importing it: signature and the start of its docstring."""
 
 from __future__ import annotations
 

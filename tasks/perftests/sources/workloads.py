@@ -1,4 +1,4 @@
-"""What the sources that use the repository's own code share: trying workloads on base under watch, writing scripts."""
+"""Shared by the sources that use the repository's own code: trying workloads on base under watch, writing scripts."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _FUTURE = "from __future__ import annotations\n"
 
 
 class NothingFound(Exception):
-    """A source has nothing to offer; the message says how far the search came."""
+    """A source found no workload; the message says how far the search came."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Something of the repository that ran on base again and again while it executed changed functions."""
+    """A test or benchmark of the repository that ran on base repeatedly and executed changed functions."""
 
     functions: list[str]
     share: float
@@ -105,8 +105,8 @@ def most_telling(
 ) -> list[tuple[str, W]]:
     """The `count` workloads (with the side they are of) that spend most of their time in changed functions.
 
-    Those whose results say something about the work come first, different ones before further parameters of the same
-    `name`; what spends less than `least` of its time there shows nothing and is left out, unless all do.
+    Workloads whose results depend on the work come first, different ones before further parameters of the same `name`.
+    A workload that spends less than `least` of its time there is left out, unless all do.
     """
     ranked = sorted(tried, key=lambda item: (not item[1].tells, -round(item[1].share, 1), *_by_length(item[1].seconds)))
     telling = [item for item in ranked if item[1].share >= least] or ranked[:1]
@@ -125,14 +125,14 @@ def _by_length(seconds: float) -> tuple[float, float]:
 
 
 def places_of(answer: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """What a workload sees, by place, from an answer that an arm's process wrote."""
+    """The values that a workload sees, by place, from an answer that an arm's process wrote."""
     places = answer.get("places")
     found = places.items() if isinstance(places, dict) else ()
     return {place: [pair[0] is True, pair[1]] for place, pair in found if isinstance(pair, list) and len(pair) == 2}
 
 
 def seen_alike(places: Mapping[str, list[Any]], others: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """The places that come to the same in another arm and process."""
+    """The places with the same values in another arm and process."""
     return {
         place: found for place, found in places.items() if place in others and not _differ(found[1], others[place][1])
     }
@@ -159,7 +159,7 @@ def repeats(seconds: float, target_s: float = EXPERIMENT_S) -> int:
 
 
 def spans(targets: Mapping[str, Sequence[Place]]) -> dict[str, list[tuple[int, int, str]]]:
-    """Changed functions by path, as `watch.py` wants them: first line, last line, name."""
+    """Changed functions by path, in the form of `watch.py`: first line, last line, name."""
     found: dict[str, list[tuple[int, int, str]]] = {}
     for name, places in targets.items():
         for place in places:
@@ -168,8 +168,8 @@ def spans(targets: Mapping[str, Sequence[Place]]) -> dict[str, list[tuple[int, i
 
 
 def best_api(functions: Sequence[str], apis: Sequence[str], text: str = "") -> str:
-    """What a workload is labelled with: an API that it was seen executing, else one that its own text names, else the
-    first function that it executed. Never an API that nobody saw: labels are quoted in problem statements.
+    """The label of a workload: an API that it was seen executing, else an API that its own text names, else the first
+    function that it executed. An API that nobody saw is never a label, because problem statements quote labels.
     """
     executed = {part for function in functions for part in function.partition("::")[2].split(".")}
     for api in apis:

@@ -1,4 +1,5 @@
-"""The repository's airspeed-velocity benchmarks, read from a checkout: where they are, what they need and name."""
+"""The repository's airspeed-velocity benchmarks, read from a checkout: their places, the files that they need, and the
+names in their text."""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ class Suite:
 
 
 def find_suite(checkout: Path) -> Suite | None:
-    """The benchmarks of a checkout, or None. What asv's configuration names comes first, then the usual folders."""
+    """The benchmarks of a checkout, or None. The folders of asv's configuration come first, then the usual ones."""
     for folder in dict.fromkeys([*_configured(checkout), *USUAL_FOLDERS]):
         root = foreign.inside(checkout, folder)
         if root is None or not foreign.is_folder(checkout, root) or not _importable(folder):

@@ -64,8 +64,8 @@ def from_benchmarks(
 ) -> list[Proposal]:
     """Scripts of the repository's benchmarks, most time in the changed functions first.
 
-    Benchmarks are taken as they stand on base; those that exist only on human as they stand there. What they come to is
-    compared where base gives it again and human gives the same. Raises NothingFound with the reason.
+    The text of a benchmark is base's; of a benchmark that exists only on human, human's. Results are compared where
+    base gives the same result again and human gives it too. Raises NothingFound with the reason.
     """
     targets = locate(commit.functions_changed, work / base.checkout)
     if not targets:

@@ -1,7 +1,7 @@
-"""Benchmark scripts that a project keeps, as something that can be called: what the script runs becomes `main()`.
+"""Makes a project's benchmark scripts callable: the statements that a script runs become `main()`.
 
 Half of such scripts define `main` or `bench_...`; the others loop at the top level or below `if __name__ ==
-"__main__":`. Of those, all statements from the first one on that does more than define are moved into a function.
+"__main__":`. Of the others, all statements from the first one that does more than define move into a function.
 """
 
 from __future__ import annotations

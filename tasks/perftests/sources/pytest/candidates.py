@@ -1,4 +1,4 @@
-"""Tests that may execute the changed functions, found by reading: they mention a changed name or a public one."""
+"""Finds tests that may execute the changed functions, by reading: they mention a changed name or a public one."""
 
 from __future__ import annotations
 
@@ -107,12 +107,12 @@ def test_files(checkout: Path) -> Iterator[str]:
 
 
 def is_benchmark_file(path: str) -> bool:
-    """Whether it is a Python file whose place or name says that it measures something."""
+    """Whether the path is a Python file in a place, or with a name, of benchmarks."""
     return path.endswith(".py") and is_benchmark_path(path)
 
 
 def is_test_file(path: str) -> bool:
-    """Whether pytest would collect it, or unittest projects would name it so."""
+    """Whether pytest would collect the file, or unittest projects would name a test file so."""
     name = PurePosixPath(path).name
     return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py") or name == "tests.py")
 

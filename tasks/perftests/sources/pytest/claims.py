@@ -1,9 +1,9 @@
-"""What a test says about time, taken out of its text: the workload stays, the claim goes.
+"""Removes assertions about time from a test: the workload stays, the claim goes.
 
-A test such as `assert elapsed < 1.0` fails on base, since that is what the change mends, and on any slow machine. It is
-the best evidence that a commit brings: its author's own idea of an input that was slow. So every assertion on a value
-that came from a clock (or from a meter of memory) is replaced by `pass`, at the same place, in both arms alike. Which
-values those are is followed through assignments, containers, and functions of the same module that return them.
+A test such as `assert elapsed < 1.0` fails on base, since the change mends exactly this, and on any slow machine. Such
+a test is the best evidence of a commit: its author's own idea of an input that was slow. So `pass` replaces every
+assertion on a value that came from a clock (or from a meter of memory), at the same place, in both arms alike. The
+search follows such values through assignments, containers, and functions of the same module that return them.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class _Clocks:
                         self._modules[item.asname or item.name] = CLOCKS["datetime"]
 
     def claims(self, function: FunctionNode) -> Iterator[ast.stmt]:
-        """Outermost statements of a function that only judge a time."""
+        """Outermost statements of a function whose only purpose is to judge a time."""
         yield from self._claims_in(function.body, self._times_in(function))
 
     def _claims_in(self, body: list[ast.stmt], held: set[str]) -> Iterator[ast.stmt]:

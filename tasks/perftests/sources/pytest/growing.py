@@ -1,10 +1,10 @@
-"""Tests with more input where no number says how much there is: their texts and lists, ten or a hundred times.
+"""Tests with more input, for tests without a number for its size: their texts and lists, ten or a hundred times.
 
-`assert parse('select 1')` holds no size, and what it parses is too short for a change of complexity to show. In a grown
+`assert parse('select 1')` holds no size, and its input is too short to show a change of complexity. In a grown
 version the texts and lists that the test hands to calls, keeps under a name or gets as parameters are repeated, and
-its assertions compute their sides without holding them against each other: what was expected of the short input says
-nothing about the long one. What a grown version sees of the changed functions is compared as always, and one whose
-calls raise is not used.
+its assertions compute their sides without comparing them, because the expectation for the short input does not hold for
+the long one. Values that a grown version sees of the changed functions are compared as always; a version whose calls
+raise is not used.
 """
 
 from __future__ import annotations

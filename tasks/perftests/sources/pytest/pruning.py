@@ -1,4 +1,4 @@
-"""A test module without the tests that are not wanted: what is left is short enough to be read."""
+"""Cuts a test module down to the wanted tests, so that a person can read it."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Larger and smaller versions of a test: its numbers that say how much input there is, all times ten or a tenth.
+"""Larger and smaller versions of a test: its numbers for the size of the input, all times ten or a tenth.
 
 A test written to be correct is small, and a change of complexity does not show in it; one written to show a change of
-complexity may take minutes on base. Numbers count as sizes where the text says so: the arguments of `range`, what a
-text or a list is multiplied by, what a name such as `n` or `count` is set to; and wherever else in the same test the
-same number stands (`assert len(found) == 1000`). A version whose assertions no longer hold does not pass, and is not
-used: the text proposes, running it decides.
+complexity may take minutes on base. Numbers count as sizes by their place in the text: arguments of `range`, factors of
+a text or a list, values of a name such as `n` or `count`; and the same number anywhere else in the same test
+(`assert len(found) == 1000`). A version whose assertions no longer hold does not pass, and is not used: the text
+proposes, running it decides.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def version_of(name: str) -> tuple[str, str]:
 
 
 def has_version(text: str, version: str) -> bool:
-    """Whether a test holds what its version changes: numbers that can be scaled, input that can be repeated."""
+    """Whether a test has something for its version to change: numbers that can be scaled, input that can be
+    repeated."""
     name, factor = version_of(version)
     function = _function(text, name)
     if function is None or factor in growing.FACTORS:

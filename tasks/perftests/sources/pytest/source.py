@@ -1,4 +1,4 @@
-"""From the repository's tests to scripts: read which may fit, try them on base, make scripts of the best."""
+"""From the repository's tests to scripts: find candidates by reading, try them on base, make scripts of the best."""
 
 from __future__ import annotations
 
@@ -190,10 +190,10 @@ def from_tests(
 ) -> list[Proposal]:
     """Scripts of the repository's own tests, most time in the changed functions first: OFFERED times as many as wanted.
 
-    A test is taken as it stands on base; one that exists only on human as it stands there. What it sees of the changed
-    functions is compared where base gives it again and human gives the same. Assertions about time are taken out, and
+    The text of a test is base's; of a test that exists only on human, human's. Values that the test sees of the changed
+    functions are compared where base gives them again and human gives the same. Assertions about time are removed, and
     short or long tests are tried with more or less input. Where only compiled code changed, tests are chosen by the
-    names that they mention. Without `compare` no script says what it sees, only the tests' own asserts tell.
+    names that they mention. Without `compare` no values are compared, and only the tests' own asserts count.
     Raises NothingFound with the reason.
     """
     targets = locate(commit.functions_changed, work / base.checkout)
@@ -264,7 +264,7 @@ def test_of(test: Tried) -> str:
 
 
 def is_compiled(path: str) -> bool:
-    """Whether a file is in a language that Python calls through a binding, or Cython."""
+    """Whether a file is compiled code: in a language that Python calls through a binding, or Cython."""
     return grammar_of(path) not in (None, "python")
 
 

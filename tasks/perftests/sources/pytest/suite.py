@@ -1,9 +1,9 @@
-"""The files that a test needs, taken out of a checkout: what a generated script carries with it.
+"""Collects from a checkout the files that a test needs; a generated script carries them with it.
 
-Why scripts carry their tests: every arm must run the same test, also a patch that edits or breaks the repository's
-own tests, and the test may exist only at the human commit. Taken along are the test's module (cut down to the chosen
-tests), the conftest files and `__init__` files above it, and the helper modules that it imports from among the tests.
-Data files are not: a test that needs them fails where it is first tried, and is not used.
+Scripts carry their tests because every arm must run the same test, also a patch that edits or breaks the repository's
+own tests, and because the test may exist only at the human commit. A suite holds the test's module (cut down to the
+chosen tests), the conftest files and `__init__` files above it, and the helper modules that it imports from among the
+tests. A suite holds no data files: a test that needs them fails at its first trial, and is not used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_BYTES = 400_000
 
 
 class SuiteTooLarge(ValueError):
-    """The tests drag too many files along."""
+    """The files that the tests need are too large together."""
 
 
 @dataclass
