@@ -1,4 +1,4 @@
-"""The lines that a unified diff removes and adds, with their files and numbers: `diffs.read_diff` for callers with text.
+"""The lines that a unified diff removes and adds, with their files and numbers: `diffs.read_diff`, for text.
 
 A line that begins with `-- ` or `++ ` looks like a file's header once it has its sign; only a reader that counts the
 lines of a hunk tells them apart.
