@@ -21,7 +21,7 @@ def _environment_key(context: Any, parameters: dict[str, Any]) -> str:
     environment: EnvironmentConfig = parameters["environment"]
     repository: RepositoryConfig = parameters["repository"]
     sandbox: SandboxConfig = parameters["sandbox"]
-    image = os.environ.get("ISOBENCH_IMAGE") if sandbox.kind == "docker" else None
+    image = os.environ.get("ISOBENCH_IMAGE") if sandbox.uses_images else None
     settings = environment.model_dump(mode="json", exclude={"build_timeout_s"})
     return cache_key(
         "environments", "build_environment", repository.name, repository.languages, settings, sandbox.kind, image,

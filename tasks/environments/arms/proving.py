@@ -68,5 +68,5 @@ def unusable(wanted: EnvironmentWanted, record: Record, sha: str, what: str, wor
         return f"{what} commit: {problem}"
     if problem := failing_import(checked.arm, known, repository.name, sandbox, work):
         chosen = f" (with Python {environment.python}: environment.python chooses another)"
-        return f"{what} commit does not import: {problem}" + (chosen if sandbox.kind == "local" else "")
+        return f"{what} commit does not import: {problem}" + ("" if sandbox.uses_images else chosen)
     return ""

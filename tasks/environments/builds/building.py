@@ -6,7 +6,7 @@ import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from filelock import FileLock
 
@@ -28,10 +28,10 @@ from tasks.environments.projects.finding import MANIFEST, project_folder
 from tasks.environments.trees import TreeError, clone_at, has_commit, read_files, refuse_bombs, tracked_files
 from tasks.interpreters import installed_pythons, local_version, ready_python
 from tasks.registry import paths_in
+from tasks.sandbox import confines
 from tasks.sandbox.docker.engine import default_image
 from tasks.sandbox.foreign import is_host_fault
 from tasks.sandbox.foreign_folders import remove
-from tasks.sandbox.local.bubblewrap import find_bubblewrap
 from tasks.sandbox.models import ENV_DIR, Environment, SandboxError
 
 
@@ -58,7 +58,7 @@ def build_environment(wanted: EnvironmentWanted, work: Path) -> Built:
         return Built(environment=None, reason=f"the base commit is not taken: {error}")
     declared = {name.removeprefix(f"{inside}/"): content for name, content in declared.items()}
     compiled = is_compiled(repository, environment)
-    base = _base(environment, sandbox.kind)
+    base = _base(environment, sandbox)
     if not installs_nothing(environment):
         if refused := not_isolated(sandbox):
             return Built(environment=None, reason=refused, fault=True)
@@ -75,7 +75,7 @@ def build_environment(wanted: EnvironmentWanted, work: Path) -> Built:
             for left in (folder, *folder.parent.glob(f".{env_id}-*")):  # of a build that was killed
                 remove(left)
             request = Request(
-                python=ready_python(environment.python) if sandbox.kind == "local" else "python3",
+                python="python3" if sandbox.uses_images else ready_python(environment.python),
                 declared=declared,
                 install_project=environment.install_project,
                 packages=environment.packages,
@@ -103,7 +103,7 @@ def build_environment(wanted: EnvironmentWanted, work: Path) -> Built:
                 # this machine, is never where a build may have put a link.
                 build=temporary / "build", environment=temporary / "venv", tools=temporary / "tools",
                 cache=work / "downloads" / cache, clone=clone,
-                pythons=installed_pythons() if request.commands and sandbox.kind == "local" else {},
+                pythons=installed_pythons() if request.commands and not sandbox.uses_images else {},
                 named=() if wanted.foreign else tuple(path for text in environment.packages for path in paths_in(text)),
             )  # fmt: skip
             project = _Project(repository.name, base_sha, tracked, declared, compiled, inside)
@@ -142,8 +142,8 @@ class _Project:
     """Of the repository, that holds it."""
 
 
-def _base(environment: EnvironmentConfig, kind: Literal["local", "docker"]) -> str:
-    if kind == "docker":
+def _base(environment: EnvironmentConfig, sandbox: SandboxConfig) -> str:
+    if sandbox.uses_images:
         return image_id(default_image(environment.image, environment.python))
     return f"local {local_version(environment.python)}"
 
@@ -154,7 +154,7 @@ def _image_is_gone(environment: Environment) -> bool:
 
 def not_isolated(sandbox: SandboxConfig) -> str:
     """Why nothing that strangers wrote is built here: no bubblewrap, and the user did not say that it may; or empty."""
-    if sandbox.kind == "docker" or sandbox.trust or find_bubblewrap() is not None:
+    if sandbox.trust or confines(sandbox):
         return ""
     return (
         "bubblewrap is missing or may not make namespaces here, so a build would run with your rights and see your "
@@ -179,14 +179,14 @@ def _build(
             clone_at(place.clone, project.sha, place.build / "checkout")
         except TreeError as error:
             return Built(environment=None, reason=f"the base commit cannot be checked out: {error}")
-        if wanted.sandbox.kind == "docker":
+        if wanted.sandbox.uses_images:
             installed, record = _build_image(request, wanted, env_id, place, project)
         else:
             installed, record = _build_folder(request, wanted, env_id, place, project)
         text = "\n".join(installed.log)
         if installed.ok:
             try:
-                _keep(place, wanted.sandbox.kind, {"log.txt": text, "record.json": record.model_dump_json(indent=1)})
+                _keep(place, record, text)
             except (Unsettled, OSError) as error:
                 if is_host_fault(error):
                     raise SandboxError(f"the environment cannot be written: {error}") from error
@@ -239,13 +239,13 @@ def _build_image(
     return installed, Record(environment=made, reason=installed.reason, **found)
 
 
-def _keep(place: Place, kind: Literal["local", "docker"], files: dict[str, str]) -> None:
-    """Of a build's folders the environment and what it adds to arms, with `files` beside. Raises Unsettled, OSError."""
+def _keep(place: Place, record: Record, log: str) -> None:
+    """Of a build's folders the environment and what it adds to arms, with record and log. Raises Unsettled, OSError."""
     if os.path.lexists(place.build / "generated"):
         (place.build / "generated").rename(place.build.parent / "generated")
-    if kind == "docker":  # it is in the image
+    if record.environment.image is not None:  # which holds it
         remove(place.environment)
-    settle(place.build.parent, files)
+    settle(place.build.parent, {"log.txt": log, "record.json": record.model_dump_json(indent=1)})
 
 
 def _nothing(env_id: str) -> Record:

@@ -62,7 +62,7 @@ def climb(wanted: EnvironmentWanted, work: Path) -> Climbed:
         known = known_of(clone, wanted.base_sha, name, environment.project, when)
     except TreeError as error:
         return Climbed(Built(environment=None, reason=f"the base commit is not taken: {error}"))
-    if wanted.sandbox.kind == "docker":
+    if wanted.sandbox.uses_images:
         known = replace(known, choices=choices_of_images(known.choices, environment.image))
         if not known.choices:
             return Climbed(build_environment(wanted, work))

@@ -249,7 +249,6 @@ def test_the_last_command_may_leave_the_shell(history: Any, python_here: Any) ->
 def test_without_isolation_nothing_runs_unless_the_user_says_so(
     history: Any, python_here: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tasks.environments.builds.building.find_bubblewrap", lambda: None)
     monkeypatch.setattr("tasks.sandbox.local.bubblewrap.find_bubblewrap", lambda: None)
     monkeypatch.setenv("OPENAI_API_KEY", "hidden")
     base = history.commit({"tinylib/__init__.py": ""})
