@@ -4,75 +4,22 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tasks.sandbox.probe.session import CheckFailed, Digests, ProbeError, ProbeSession, SetupInfo, Spent, Timed
+from tasks.sandbox.probe.session import Digests, SetupInfo, Spent, Timed
 from tasks.timing.models import Race, Sample, Status
-from tasks.timing.patience import beyond, charge, limit
-from tasks.timing.processes import ProcessSet, Track, at_once, status_of
+from tasks.timing.patience import beyond, charge
+from tasks.timing.processes import ProcessSet, at_once
+from tasks.timing.result_check import Referee
+from tasks.timing.round_plan import Heat
 
 BUSY_FLOOR_NS = 250_000_000
 BUSY_SHARE = 4
 """An arm is out that uses this much CPU time between its calls of one round, and this many times base's call on top."""
 RESULT_TIMES, RESULT_BYTES = 4, 16 * 1024 * 1024
 """A result of an arm may be so many times as large as base's, and RESULT_BYTES in any case: it passes the driver."""
-
-
-@dataclass(frozen=True)
-class Heat:
-    """What one round is called with."""
-
-    process: int
-    round: int
-    seed: int
-    order: Sequence[str]
-    number: int = 1
-    """Calls of base, and of every arm that is not in `numbers`."""
-    numbers: Mapping[str, int] = field(default_factory=dict)
-    """Larger batches of fast arms; base's calls are some of theirs, from `offset` on."""
-    offset: int = 0
-    compared: Sequence[int] = (0,)
-    """Which of base's results are compared; no arm knows them, nor `offset`, while it runs."""
-    keeps: bool = False
-    """Whether base's result is fetched, for whoever asks for it after the round."""
-    before: bool = False
-    """Whether the workloads are looked at before the calls, to learn whether setup makes the same for all arms."""
-    inputs: int = 1
-    """How many of them are looked at after the calls, the first of `compared`; no arm knows it while it runs."""
-    warmup: bool = False
-    apart: bool = False
-    """Whether each arm does all of its round while the others wait, so that nobody else's work is taken for its own."""
-    together: bool = False
-    """Whether the arms are timed at the same moment instead of one after the other."""
-    one_core: bool = False
-    """Whether those that are timed at the same moment have one core between them."""
-
-    cores: int = 0
-    """Cores that each process is pinned to; 0 if it is not."""
-
-    @property
-    def setups(self) -> int:
-        """Workloads that every arm builds: as many as the largest batch needs, so that setups can be told apart."""
-        return max([self.number, *(self.numbers[name] for name in self.order if name in self.numbers)])
-
-    def batch(self, name: str) -> Batch:
-        """What an arm is asked for."""
-        if name in self.numbers:
-            return Batch(0, self.numbers[name], [self.offset + index for index in self.compared])
-        return Batch(self.offset, self.number, list(self.compared))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The calls of one arm in one round."""
-
-    start: int
-    """The first of its workloads that is used."""
-    number: int
-    compared: list[int]
-    """Which of its results are compared, counted from `start`."""
 
 
 @dataclass
@@ -93,55 +40,6 @@ class Reference:
                 return None
             self.blobs[position] = found
         return self.blobs[position]
-
-
-class Referee:
-    """Compares results in a process of its own, with base's code. Bytes that equal the reference need no comparison."""
-
-    def __init__(self, track: Track) -> None:
-        self._track = track
-        self._probe: ProbeSession | None = None
-        self._baseline: tuple[bytes, Status, str] | None = None
-        self.own_s: float | None = None
-        """How long the comparison of a result of base's with itself took; None before there was one."""
-
-    def __enter__(self) -> Referee:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._probe is not None:
-            self._probe.close()
-
-    def baseline(self, reference: bytes) -> tuple[Status, str]:
-        """What the script says of base's result and itself; the first one tells how long a comparison takes."""
-        if self._baseline is None or self._baseline[0] != reference:
-            start = time.monotonic()
-            self._baseline = (reference, *self._compare(reference, reference, None))
-            self.own_s = self.own_s or time.monotonic() - start
-        return self._baseline[1:]
-
-    def check(self, reference: bytes, candidate: bytes) -> tuple[Status, str]:
-        """(`ok`, "") or how the candidate failed. One that breaks the process, or holds it up, costs only itself."""
-        if candidate == reference:
-            return "ok", ""
-        if self.own_s is None:
-            self.baseline(reference)
-        return self._compare(reference, candidate, limit(self.own_s, self._track.timing.call_timeout_s))
-
-    def _compare(self, reference: bytes, candidate: bytes, timeout_s: float | None) -> tuple[Status, str]:
-        try:
-            if self._probe is None:
-                self._probe = self._track.probe("base", None, 0, checker=True).__enter__()
-                self._probe.load(self._track.script, self._track.dialect)
-            self._probe.check(reference, candidate, timeout_s)
-        except CheckFailed as error:
-            return "incorrect", str(error)
-        except ProbeError as error:
-            if self._probe is not None:
-                self._probe.close()
-            self._probe = None
-            return status_of(error), f"check_equivalence: {error}"
-        return "ok", ""
 
 
 def play(

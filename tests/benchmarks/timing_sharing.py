@@ -31,7 +31,9 @@ from tasks.timing.clocks import call_times
 from tasks.timing.core_leases import leased_cores, pinning
 from tasks.timing.processes import ProcessSet, Track
 from tasks.timing.protocols.common import new_race
-from tasks.timing.rounds import Heat, Referee, play
+from tasks.timing.result_check import Referee
+from tasks.timing.round_plan import Heat
+from tasks.timing.rounds import play
 from tests.benchmarks.timing_workloads import environment
 from tests.benchmarks.turns import take_turns
 from tests.hacks.lab import HUMAN, Lab, script_of

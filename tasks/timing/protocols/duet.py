@@ -19,7 +19,7 @@ from tasks.timing.models import Race
 from tasks.timing.processes import ProcessSet, Track
 from tasks.timing.protocols.common import Needed, new_race
 from tasks.timing.protocols.interleaved import Runner, run_looks
-from tasks.timing.rounds import Referee
+from tasks.timing.result_check import Referee
 
 
 def duet(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:

@@ -26,7 +26,9 @@ from tasks.timing.processes import ProcessSet, Track, at_once
 from tasks.timing.protocols.common import Needed, generator, in_order, new_race
 from tasks.timing.protocols.core_sharing import may_share
 from tasks.timing.protocols.planning import SHARED_S, SHORT_S, Costs, batches, first_block, plan, rounds_per_set
-from tasks.timing.rounds import Heat, Referee, Reference, play
+from tasks.timing.result_check import Referee
+from tasks.timing.round_plan import Heat
+from tasks.timing.rounds import Reference, play
 
 INPUTS_SHARE = 0.25
 """Of the rounds after which workloads are compared, too. Hashing one may take longer than the call."""

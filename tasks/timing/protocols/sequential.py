@@ -5,7 +5,9 @@ from __future__ import annotations
 from tasks.timing.models import Race
 from tasks.timing.processes import ProcessSet, Track
 from tasks.timing.protocols.common import Needed, generator, in_order, new_race
-from tasks.timing.rounds import Heat, Referee, Reference, play
+from tasks.timing.result_check import Referee
+from tasks.timing.round_plan import Heat
+from tasks.timing.rounds import Reference, play
 
 SEQUENTIAL_RUNS = 5
 """Fresh processes per arm."""

@@ -16,7 +16,7 @@ from tasks.timing.confirming import NOT_CONFIRMED, Confirmation, confirm
 from tasks.timing.models import ArmState, Question, Race, Sample
 from tasks.timing.processes import Track
 from tasks.timing.protocols.interleaved import Runner
-from tasks.timing.rounds import Heat
+from tasks.timing.round_plan import Heat
 from tasks.timing.rows import WORK_UNACCOUNTED, Report
 from tasks.timing.stats import Interval
 from tasks.timing.verdict import Compared

@@ -17,7 +17,7 @@ from tasks.timing import patience
 from tasks.timing.models import ArmState, Race, Session
 from tasks.timing.processes import Track
 from tasks.timing.protocols.interleaved import interleaved
-from tasks.timing.rounds import Referee
+from tasks.timing.result_check import Referee
 from tasks.timing.session import run_session
 from tests.tasks.timing.sessions import FAST, SCRIPT, SLOW, arm
 
