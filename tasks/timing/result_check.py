@@ -7,20 +7,20 @@ import time
 from tasks.sandbox.probe.session import CheckFailed, ProbeError, ProbeSession
 from tasks.timing.models import Status
 from tasks.timing.patience import limit
-from tasks.timing.processes import Track, status_of
+from tasks.timing.processes import SessionContext, status_of
 
 
-class Referee:
+class ResultChecker:
     """Compares results in a process of its own, with base's code. Bytes that equal the reference need no comparison."""
 
-    def __init__(self, track: Track) -> None:
-        self._track = track
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
         self._probe: ProbeSession | None = None
         self._baseline: tuple[bytes, Status, str] | None = None
         self.own_s: float | None = None
         """How long the comparison of a result of base's with itself took; None before there was one."""
 
-    def __enter__(self) -> Referee:
+    def __enter__(self) -> ResultChecker:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -41,13 +41,13 @@ class Referee:
             return "ok", ""
         if self.own_s is None:
             self.baseline(reference)
-        return self._compare(reference, candidate, limit(self.own_s, self._track.timing.call_timeout_s))
+        return self._compare(reference, candidate, limit(self.own_s, self._context.timing.call_timeout_s))
 
     def _compare(self, reference: bytes, candidate: bytes, timeout_s: float | None) -> tuple[Status, str]:
         try:
             if self._probe is None:
-                self._probe = self._track.probe("base", None, 0, checker=True).__enter__()
-                self._probe.load(self._track.script, self._track.dialect)
+                self._probe = self._context.probe("base", None, 0, checker=True).__enter__()
+                self._probe.load(self._context.script, self._context.dialect)
             self._probe.check(reference, candidate, timeout_s)
         except CheckFailed as error:
             return "incorrect", str(error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Heat:
+class RoundPlan:
     """What one round is called with."""
 
     process: int
