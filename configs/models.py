@@ -384,6 +384,11 @@ class SandboxConfig(Section):
     """Let builds of projects, and the commands of a dataset, run with your rights where there is no bubblewrap, and as
     root in a builder container. `isobench evaluate --trust` sets it."""
 
+    @property
+    def uses_images(self) -> bool:
+        """Whether processes find their Python and their system in an image; else they are this machine's."""
+        return self.kind == "docker"
+
     @field_validator("mounts")
     @classmethod
     def _are_absolute(cls, value: dict[str, str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from tasks.agents.patches import TakenPatch, take_patch
 from tasks.code.clones import clone_path
 from tasks.environments.arms.checking_out import check_out
 from tasks.environments.builds.building import build_environment
+from tasks.environments.models import EnvironmentWanted
 from tasks.environments.trees import has_commit
 from tasks.mining.errors import MiningError
 from tasks.mining.git.clone import credentials, sync_repository
@@ -111,7 +112,9 @@ def _base_arm(row: Instance, store: Store) -> Arm:
     repository = RepositoryConfig(name=row.repo, url=row.repo_url)
     settings = environment_of(row)
     sync_repository(repository, store)
-    built = build_environment(repository, settings, BOX, row.base_commit, row.head_commit, row.created_at, store.work)
+    built = build_environment(
+        EnvironmentWanted(repository, settings, BOX, row.base_commit, row.head_commit, row.created_at), store.work
+    )
     if built.environment is None:
         raise UserError(f"the environment of {row.instance_id} does not build: {built.reason}")
     found = check_out(repository, settings, built.environment, BOX, row.base_commit, "base", None, store.work)

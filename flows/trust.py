@@ -61,7 +61,7 @@ def needs_trust(instances: Sequence[Instance], dataset: str | Path, sandbox: San
             lines[f"{folder}, a folder of this machine, is shown to a build that has the network"] = None
         if _asks_for_keys(row.repo_url):
             lines[f"your SSH keys are offered to {row.repo_url}"] = None
-        if builds and sandbox.kind == "docker" and not _is_ordinary_image(environment.image):
+        if builds and sandbox.uses_images and not _is_ordinary_image(environment.image):
             lines[f"{environment.image}, an image of this machine, is shown to a build that has the network"] = None
     return [*lines, *run]
 

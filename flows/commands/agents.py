@@ -186,7 +186,7 @@ def run_agents_doctor(agent: str, store: str, sandbox: Literal["local", "docker"
     box = SandboxConfig(kind=sandbox or "local")
     require(box)
     note(f"Installing {loaded.name}, unless it is there, and running it once against a scripted model")
-    image = default_image() if box.kind == "docker" else None
+    image = default_image() if box.uses_images else None
     with open_sandbox(box) as opened:
         found = examine(loaded, Store(store).work, opened, image)
     table(
@@ -198,9 +198,9 @@ def run_agents_doctor(agent: str, store: str, sandbox: Literal["local", "docker"
 
 def must_confine(sandbox: SandboxConfig) -> None:
     """Raises UserError where nothing would hold an agent."""
-    from tasks.sandbox.local.bubblewrap import find_bubblewrap
+    from tasks.sandbox import confines
 
-    if sandbox.kind == "local" and find_bubblewrap() is None:
+    if not confines(sandbox):
         raise UserError(
             "agents run only where they are confined: install bubblewrap (`apt install bubblewrap`) or use the docker "
             "sandbox (`sandbox.kind: docker`); `isobench doctor` says what this machine has"

@@ -25,6 +25,8 @@ _NOT_IMPORTED = {
     "demos", "maint",
 }  # fmt: skip
 _NOT_A_MODULE = re.compile(r"(setup|conftest|noxfile|conf|test_.*|.*_test)\.py")
+"""Folders and files from which no user imports. `tasks.code.paths` asks another question: it counts as code what a
+change may be about, `scripts/` and `setup.py` too."""
 
 MAX_REMEMBERED = 32 << 20
 """Bytes of source whose summaries are remembered: all of numpy takes half of it."""

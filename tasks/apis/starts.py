@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from tasks.apis.bindings import Bindings
 from tasks.apis.graph import Graph
 from tasks.apis.nodes import Node
 from tasks.apis.reach import Start
+from tasks.code.edits import edits_of
 from tasks.code.native import grammar_of
 
 MODULE = "<module>"
 """As mining names statements outside of everything."""
-_FILE = re.compile(r"^\+\+\+ (?:b/)?(.*?)\t?$|^@@ -\d+(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
 
 def is_compiled(path: str) -> bool:
@@ -70,20 +68,8 @@ def _touched(nodes: list[Node], lines: list[int]) -> list[str]:
 def _added_lines(patch: str) -> dict[str, list[int]]:
     """Path -> numbers, after the change, of lines that were added or that follow removed ones."""
     found: dict[str, list[int]] = {}
-    path, at = "", 0
-    for line in patch.split("\n"):
-        if line.startswith(("+++ ", "@@ ")) and (match := _FILE.match(line)):
-            if match[2]:
-                at = int(match[2])
-            else:
-                path, at = match[1], 0
-        elif at and line.startswith("-"):
-            found.setdefault(path, []).append(max(1, at - 1))
-        elif at and line.startswith("+"):
-            found.setdefault(path, []).append(at)
-            at += 1
-        elif line.startswith(" "):
-            at += 1
-        elif line.startswith("diff --git "):
-            path, at = "", 0
+    for edit in edits_of(patch):
+        if edit.new_line:  # none in a file that became empty
+            number = edit.new_line if edit.sign == "+" else max(1, edit.new_line - 1)
+            found.setdefault(edit.new_path, []).append(number)
     return found

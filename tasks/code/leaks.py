@@ -21,9 +21,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import Literal
 
-from tasks.code.python import lines_of
+from tasks.code.edits import read_text, text_of
 
 NGRAM = 7
 SHAPE = 12
@@ -181,21 +182,16 @@ def _sides(patch: str) -> tuple[list[list[str]], str]:
     """(runs of added lines, everything else that the diff shows: removed lines, context, paths)."""
     blocks: list[list[str]] = []
     base: list[str] = []
-    in_hunk = was_added = False
-    for line in lines_of(patch):
-        if line.startswith("diff --git "):
-            in_hunk = False
-        added = in_hunk and line.startswith("+")
-        if added and was_added:
-            blocks[-1].append(line[1:])
-        elif added:
-            blocks.append([line[1:]])
-        elif line.startswith("@@"):
-            in_hunk = True
-            base.append(line.split("@@", 2)[-1])
-        else:
-            base.append(line[1:] if in_hunk else line)
-        was_added = added
+    for section in read_text(patch).sections:
+        base += map(text_of, section.head)
+        for hunk in section.hunks:
+            base.append(text_of(hunk.heading))
+            for added, lines in groupby(hunk.lines, lambda line: line.startswith(b"+")):
+                texts = [text_of(line[1:]) for line in lines]
+                if added:
+                    blocks.append(texts)
+                else:
+                    base += texts
     return blocks, "\n".join(base)
 
 

@@ -18,7 +18,7 @@ LANGUAGE_SUFFIXES: dict[str, tuple[str, ...]] = {
     "cuda": (".cu", ".cuh"),
     "rust": (".rs",),
 }
-_TEST_FOLDERS = {"tests", "test"}
+TEST_FOLDERS = frozenset({"tests", "test"})
 _TEST_NAME = re.compile(r"(test_.*|.*_tests?|conftest|tests)\.(py|c|cc|cpp|cu|rs|pyx)")
 _BENCHMARK_FOLDERS = {"benchmarks", "benchmark", "asv_bench", "bench", "benches"}
 _BENCHMARK_NAME = re.compile(r"(bench_.*|benchmark.*|.*_bench(mark)?)\.py")
@@ -48,7 +48,13 @@ def is_installed_only(path: str) -> bool:
 def is_test_path(path: str) -> bool:
     """`tests/`, `test/`, `test_*.py`, `*_test.py`, `conftest.py` and their like in compiled languages."""
     pure = PurePosixPath(path)
-    return bool(_TEST_FOLDERS.intersection(pure.parts[:-1])) or _TEST_NAME.fullmatch(pure.name) is not None
+    return bool(TEST_FOLDERS.intersection(pure.parts[:-1])) or _TEST_NAME.fullmatch(pure.name) is not None
+
+
+def is_test_module(path: str) -> bool:
+    """Whether a Python file's name says that tests stand in it, to pytest or to Django; helpers of tests do not."""
+    name = PurePosixPath(path).name
+    return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py") or name == "tests.py")
 
 
 def is_benchmark_path(path: str) -> bool:

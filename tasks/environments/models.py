@@ -1,16 +1,39 @@
-"""What this stage hands back: an environment or an arm, or the reason why there is none."""
+"""What this stage is asked for and hands back: an environment or an arm, or the reason why there is none."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from configs.models import EnvironmentConfig
+from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from tasks.sandbox.models import Arm, Environment
 
 CheckOutStatus = Literal["ok", "empty_patch", "patch_failed", "build_failed", "missing_commit"]
+
+
+@dataclass(frozen=True)
+class EnvironmentWanted:
+    """Which commit's environment is asked for: one that serves its base and its human side."""
+
+    repository: RepositoryConfig
+    environment: EnvironmentConfig
+    sandbox: SandboxConfig
+    base_sha: str
+    head_sha: str
+    date: datetime | None
+    """When the change was written, where that is known."""
+    foreign: bool = False
+    """Whether repository and commands are of a file that the user may not have written: then not even in a container do
+    they get root's rights, unless the user trusts them."""
+
+    @property
+    def as_root(self) -> bool:
+        """Whether a container's build has root's rights."""
+        return self.sandbox.trust or not self.foreign
 
 
 class Result(BaseModel):

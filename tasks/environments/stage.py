@@ -12,7 +12,7 @@ from tasks.caching import cache_key
 from tasks.decorators import stage_task
 from tasks.environments.arms import checking_out
 from tasks.environments.builds.identity import cut_off
-from tasks.environments.models import Built, CheckedOut
+from tasks.environments.models import Built, CheckedOut, EnvironmentWanted
 from tasks.environments.repair.ladder import climb
 from tasks.sandbox.models import Environment, SandboxError
 
@@ -21,7 +21,7 @@ def _environment_key(context: Any, parameters: dict[str, Any]) -> str:
     environment: EnvironmentConfig = parameters["environment"]
     repository: RepositoryConfig = parameters["repository"]
     sandbox: SandboxConfig = parameters["sandbox"]
-    image = os.environ.get("ISOBENCH_IMAGE") if sandbox.kind == "docker" else None
+    image = os.environ.get("ISOBENCH_IMAGE") if sandbox.uses_images else None
     settings = environment.model_dump(mode="json", exclude={"build_timeout_s"})
     return cache_key(
         "environments", "build_environment", repository.name, repository.languages, settings, sandbox.kind, image,
@@ -69,8 +69,9 @@ def build_environment(
 
     `foreign`: what is asked for stands in a file that the user may not have written.
     """
+    wanted = EnvironmentWanted(repository, environment, sandbox, base_sha, head_sha, date, foreign)
     kept = Store(store, run="environments")
-    climbed = climb(repository, environment, sandbox, base_sha, head_sha, date, kept.work, foreign)
+    climbed = climb(wanted, kept.work)
     kept.append(climbed.tries)
     return climbed.built
 

@@ -1,4 +1,8 @@
-"""A diff made to fit into a prompt: whole hunks only, code before tests, and a word about what is missing."""
+"""A diff made to fit into a prompt: whole hunks only, code before tests, and a word about what is missing.
+
+Cuts the text itself instead of reading it with `tasks.code.diffs`: that one mends and leaves out, and a prompt shows
+each byte as the diff has it.
+"""
 
 from __future__ import annotations
 

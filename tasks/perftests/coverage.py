@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType
 from typing import Literal
 
+from tasks.code.edits import edits_of
 from tasks.code.python import PARSING
 from tasks.sandbox import foreign
 
-_HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 IN_FUNCTION = 0x2  # inspect.CO_NEWLOCALS: bodies of functions, lambdas and comprehensions, not of classes and modules
 
 
 def changed_lines(patch: str, side: Literal["base", "human"]) -> dict[str, dict[int, str]]:
     """Path -> number -> text of the lines that a diff removes (`base`) or adds (`human`)."""
     found: dict[str, dict[int, str]] = {}
-    for path, sign, number, text in _lines(patch):
-        if sign == ("-" if side == "base" else "+"):
-            found.setdefault(path["-" if side == "base" else "+"], {})[number] = text
+    for edit in edits_of(patch):
+        if side == "base" and edit.sign == "-":
+            found.setdefault(edit.old_path, {})[edit.old_line] = edit.text
+        elif side == "human" and edit.sign == "+":
+            found.setdefault(edit.new_path, {})[edit.new_line] = edit.text
     return found
 
 
@@ -75,23 +76,3 @@ def _numbers(code: CodeType) -> Iterator[int]:
     """Its lines but the first, which is that of `def`, unless there is no other."""
     numbers = {line for _, _, line in code.co_lines() if line}
     yield from (numbers - {code.co_firstlineno}) or numbers
-
-
-def _lines(patch: str) -> Iterator[tuple[dict[str, str], str, int, str]]:
-    """(paths by side, `-` or `+`, number on its side, text) of every changed line."""
-    paths = {"-": "", "+": ""}
-    number = {"-": 0, "+": 0}
-    inside = False
-    for line in patch.split("\n"):
-        if line.startswith("diff --git"):
-            inside = False
-        elif hunk := _HUNK.match(line):
-            inside, number = True, {"-": int(hunk[1]), "+": int(hunk[2])}
-        elif not inside and line.startswith(("--- ", "+++ ")):
-            paths[line[0]] = line[4:].rstrip("\t").removeprefix("a/" if line[0] == "-" else "b/")
-        elif inside and line[:1] in ("-", "+"):
-            yield dict(paths), line[0], number[line[0]], line[1:]
-            number[line[0]] += 1
-        elif inside and not line.startswith("\\"):
-            number["-"] += 1
-            number["+"] += 1

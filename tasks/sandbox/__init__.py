@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARM_DIR", "ENV_DIR", "WORK_DIR", "Arm", "Command", "Completed", "Environment", "Limits", "Mount", "Process",
-    "Sandbox", "SandboxError", "limits_of", "open_sandbox",
+    "Sandbox", "SandboxError", "confines", "limits_of", "open_sandbox",
 ]  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def open_sandbox(config: SandboxConfig) -> Sandbox:
     Raises SandboxError, with advice, if `docker` is asked for and no engine answers.
     """
     opened: DockerSandbox | LocalSandbox
-    if config.kind == "docker":
+    if config.uses_images:
         from tasks.sandbox.docker.sandbox import DockerSandbox
 
         opened = DockerSandbox()
@@ -56,6 +56,13 @@ def open_sandbox(config: SandboxConfig) -> Sandbox:
     opened.shared = tuple(Mount(source=Path(source), target=target) for source, target in config.mounts.items())
     opened.gpus = config.gpus
     return opened
+
+
+def confines(config: SandboxConfig) -> bool:
+    """Whether commands are held: by a container, or by a bubblewrap that works here."""
+    from tasks.sandbox.local.bubblewrap import find_bubblewrap
+
+    return config.uses_images or find_bubblewrap() is not None
 
 
 def limits_of(config: SandboxConfig, timeout_s: float | None = 600) -> Limits:

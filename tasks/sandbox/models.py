@@ -119,6 +119,9 @@ class Sandbox(Protocol):
     """Runs commands so that they can do no harm. `tasks.sandbox.open_sandbox` makes one."""
 
     kind: Literal["local", "docker"]
+    other_user: bool
+    """Whether commands run as another user than we do: they write to a mounted folder only if anybody may, and files
+    that they leave there are not ours."""
 
     @property
     def isolated(self) -> bool:

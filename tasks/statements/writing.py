@@ -12,8 +12,8 @@ from configs.models import LLMConfig
 from storage.scripts import workload_name
 from storage.store import Store
 from storage.tables import Api, Commit, Contract, PerfTest, Statement
+from tasks.code.edits import read_text, text_of
 from tasks.code.leaks import LeakReport, cut_leaks, find_leaks, must_not_leak
-from tasks.code.python import lines_of
 from tasks.llm import AnswerInvalid, Turn, as_first_asked, ask, diff_for, render
 from tasks.llm.background import background
 
@@ -150,13 +150,12 @@ def _asked(llm: LLMConfig, commit: Commit, apis: Sequence[str], tests: Sequence[
 def _base_side(diff: str) -> str:
     """The diff without what it adds: the code as it is, in pieces."""
     lines = []
-    for line in lines_of(diff):
-        if line.startswith("diff --git "):
-            lines.append(f"\n# {line.rsplit(' b/', 1)[-1]}")
-        elif line.startswith("@@"):
-            lines.append(f"...{line.split('@@', 2)[-1]}")
-        elif line.startswith((" ", "-")) and not line.startswith("--- "):
-            lines.append(line[1:])
+    for section in read_text(diff).sections:
+        if section.head[0].startswith(b"diff --git "):
+            lines.append(f"\n# {text_of(section.head[0]).rsplit(' b/', 1)[-1]}")
+        for hunk in section.hunks:
+            lines.append(f"...{text_of(hunk.heading)}")
+            lines += [text_of(line[1:]) for line in hunk.lines if line[:1] in (b" ", b"-")]
     return "\n".join(lines).strip()
 
 

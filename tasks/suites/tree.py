@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from tasks.code.paths import is_test_path
+from tasks.code.paths import is_test_module, is_test_path
 from tasks.sandbox import foreign
 from tasks.sandbox.foreign import MEBIBYTE, Budget
 
@@ -27,12 +27,6 @@ def is_of_suite(path: str) -> bool:
     """Whether a path is the suite's and not the project's code: then no patch can change it."""
     parts = PurePosixPath(path).parts
     return is_test_path(path) or is_test_path(f"{path}/x") or parts[0] in BESIDE or parts[-1] in SETTINGS
-
-
-def is_test_file(path: str) -> bool:
-    """Whether pytest takes a file for tests, by its usual names, or Django does."""
-    name = PurePosixPath(path).name
-    return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py") or name == "tests.py")
 
 
 def make_tree(arm: Path, suite: Path, target: Path) -> None:
@@ -77,7 +71,7 @@ def test_files(checkout: Path) -> Iterator[str]:
     """Paths of the test files of a checkout."""
     skipped = {"node_modules", "build", "dist", "site-packages", ".git", "__pycache__", "vendor", "_vendor"}
     for name in foreign.files(checkout, enter=lambda folder: PurePosixPath(folder).name not in skipped):
-        if is_test_file(name):
+        if is_test_module(name):
             yield name
 
 

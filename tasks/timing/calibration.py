@@ -122,7 +122,7 @@ class _Bench:
         folder = self._store.work / f"units-{count}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "units.py").write_text(f"COUNT = {count}\n")
-        if self._sandbox.kind == "docker":
+        if self._sandbox.uses_images:
             environment = Environment(env_id="image", kind="docker", python="python3", image=default_image())
         else:
             environment = Environment(env_id="system", kind="local", python=f"{sys.base_prefix}/bin/python3")

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 from tasks.sandbox.metering.worker import WorkerGroup
 from tasks.timing.interim_looks import InterimLooks
-from tasks.timing.models import Question, Race, Verdict
-from tasks.timing.processes import Track
+from tasks.timing.models import Question, SessionState, Verdict
+from tasks.timing.processes import SessionContext
 from tasks.timing.protocols.common import Needed
 
 NOT_CONFIRMED = "not_confirmed"
@@ -24,23 +24,23 @@ ROUNDS = 3
 """Rounds after which a confirmation is looked at first: they suffice where the estimate reaches the threshold again."""
 BUDGET_SHARE = 0.5
 """Of a session's budget, for one confirmation."""
-Play = Callable[[Track, tuple[int, ...], Needed], Race]
+Play = Callable[[SessionContext, tuple[int, ...], Needed], SessionState]
 
 
 @dataclass(frozen=True)
 class Confirmation:
     """What the rounds alone with base and human say about questions that were answered `yes`."""
 
-    race: Race
+    state: SessionState
     verdicts: dict[Question, Verdict]
     ratios: dict[Question, float | None]
 
 
 def confirm(
     play: Play,
-    track: Track,
+    context: SessionContext,
     cores: tuple[int, ...],
-    won: Race,
+    won: SessionState,
     questions: Sequence[Question],
     worker: WorkerGroup | None,
 ) -> Confirmation:
@@ -50,12 +50,12 @@ def confirm(
     says `yes` or `no`, or rounds and time are up.
     """
     (arm,) = {question.arm for question in questions}
-    timing = track.timing
+    timing = context.timing
     alone = replace(
-        track,
+        context,
         worker=worker,
         like=won,
-        arms={name: track.arms[name] for name in ("base", "human", arm) if name in track.arms},
+        arms={name: context.arms[name] for name in ("base", "human", arm) if name in context.arms},
         timing=timing.model_copy(
             update={
                 "min_rounds": min(ROUNDS, timing.min_rounds),
@@ -66,19 +66,19 @@ def confirm(
     )
     looks = InterimLooks(questions, alone.timing)
 
-    def needed(race: Race, level: float) -> set[str]:
-        still_open = looks.open_arms(race, level)
-        return set() if all(_verdict(looks, race, question)[0] == "yes" for question in questions) else still_open
+    def needed(state: SessionState, level: float) -> set[str]:
+        still_open = looks.open_arms(state, level)
+        return set() if all(_verdict(looks, state, question)[0] == "yes" for question in questions) else still_open
 
-    race = play(alone, cores, needed)
-    found = {question: _verdict(looks, race, question) for question in questions}
-    return Confirmation(race, {q: verdict for q, (verdict, _) in found.items()}, {q: r for q, (_, r) in found.items()})
+    state = play(alone, cores, needed)
+    found = {question: _verdict(looks, state, question) for question in questions}
+    return Confirmation(state, {q: verdict for q, (verdict, _) in found.items()}, {q: r for q, (_, r) in found.items()})
 
 
-def _verdict(looks: InterimLooks, race: Race, question: Question) -> tuple[Verdict, float | None]:
-    compared, verdict = looks.answer(race, question)
-    if not race.alive(question.arm):
-        return ("inconclusive" if race.base_failure else "no"), None
+def _verdict(looks: InterimLooks, state: SessionState, question: Question) -> tuple[Verdict, float | None]:
+    compared, verdict = looks.answer(state, question)
+    if not state.alive(question.arm):
+        return ("inconclusive" if state.base_failure else "no"), None
     if compared is None:
         return "inconclusive", None
     return ("yes" if compared.found.ratio >= question.threshold else verdict), compared.found.ratio

@@ -88,7 +88,7 @@ class MetricValue:
 
 @dataclass
 class ArmState:
-    """Where an arm stands. `ok` until something happens; then it is out of the race for good."""
+    """Where an arm stands. `ok` until something happens; then it is excluded for good."""
 
     name: str
     status: Status = "ok"
@@ -96,7 +96,7 @@ class ArmState:
 
 
 @dataclass
-class Race:
+class SessionState:
     """Everything that the rounds of a session left behind."""
 
     states: dict[str, ArmState]
@@ -131,13 +131,13 @@ class Race:
     """How long base's last process took to load the perf test."""
 
     def drop(self, name: str, status: Status, reason: str) -> None:
-        """Take an arm out of the race; the first reason stays."""
-        state = self.states[name]
-        if state.status == "ok":
-            state.status, state.reason = status, reason[:2000]
+        """Exclude an arm; the first reason stays."""
+        arm_state = self.states[name]
+        if arm_state.status == "ok":
+            arm_state.status, arm_state.reason = status, reason[:2000]
 
     def alive(self, name: str) -> bool:
-        """Whether the arm is still in the race."""
+        """Whether the arm is not excluded."""
         return self.states[name].status == "ok" and not self.base_failure
 
 

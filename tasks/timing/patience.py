@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks.timing.models import Race
+from tasks.timing.models import SessionState
 
-COMPANY = 2.0
+ALLOWED = 2.0
 """An arm that takes up to this many times as long as base, and SLACK_S, takes nobody's time."""
 SLACK_S = 0.25
 LIMIT = 10.0
@@ -29,17 +29,17 @@ def beyond(taken_s: Mapping[str, float], base_s: float | None = None) -> dict[st
     base_s = taken_s.get("base") if base_s is None else base_s
     if base_s is None:
         return {}
-    own = {name: seconds - (COMPANY * base_s + SLACK_S) for name, seconds in taken_s.items() if name != "base"}
+    own = {name: seconds - (ALLOWED * base_s + SLACK_S) for name, seconds in taken_s.items() if name != "base"}
     return {name: seconds for name, seconds in own.items() if seconds > 0}
 
 
-def charge(race: Race, own_s: Mapping[str, float], budget_s: float, at_once: bool = False) -> None:
+def charge(state: SessionState, own_s: Mapping[str, float], budget_s: float, at_once: bool = False) -> None:
     """Book what `beyond` found, and take out who has used up a budget of its own. `at_once`: they ran side by side."""
     if not own_s:
         return
-    race.extra_s += max(own_s.values()) if at_once else sum(own_s.values())
+    state.extra_s += max(own_s.values()) if at_once else sum(own_s.values())
     for name, seconds in own_s.items():
-        race.own_s[name] = race.own_s.get(name, 0.0) + seconds
-        if race.own_s[name] > budget_s:
-            reason = f"took {race.own_s[name]:.0f} s more than base for the same; a session has {budget_s:g} s for all"
-            race.drop(name, "timeout", reason)
+        state.own_s[name] = state.own_s.get(name, 0.0) + seconds
+        if state.own_s[name] > budget_s:
+            reason = f"took {state.own_s[name]:.0f} s more than base for the same; a session has {budget_s:g} s for all"
+            state.drop(name, "timeout", reason)

@@ -1,4 +1,4 @@
-"""The processes behind a session: one per arm, started together and asked in turn; who fails is out of the race."""
+"""The processes behind a session: one per arm, started together and asked in turn; an arm that fails is excluded."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from configs.models import TimingConfig
 from tasks.sandbox.metering.worker import Whole, WorkerGroup
 from tasks.sandbox.models import Arm, Limits, Sandbox
 from tasks.sandbox.probe.session import Dialect, ProbeError, ProbeSession
-from tasks.timing.models import Race, Status
+from tasks.timing.models import SessionState, Status
 from tasks.timing.patience import beyond, charge, limit
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Track:
+class SessionContext:
     """What stays the same for a whole session."""
 
     sandbox: Sandbox
@@ -37,8 +37,8 @@ class Track:
     """Where no sandbox is counted whole: the group of all, for rounds that have one arm at a time."""
     cores: tuple[int, ...] | None = None
     """All that the session has for itself: processes start on any of them, and run on those that they are given."""
-    like: Race | None = None
-    """A race of these arms and others, whose batches and ways are taken over instead of being found out again."""
+    like: SessionState | None = None
+    """Of an earlier session with these arms and others: its batches and ways are taken over, not found out again."""
 
     def probe(self, name: str, cpus: tuple[int, ...] | None, hash_seed: int, checker: bool = False) -> ProbeSession:
         """A process of one arm, not yet started."""
@@ -82,15 +82,15 @@ class ProcessSet:
 
     def __init__(
         self,
-        track: Track,
-        race: Race,
+        context: SessionContext,
+        state: SessionState,
         names: Sequence[str],
         cpus: Mapping[str, tuple[int, ...]] | None,
         hash_seed: int,
     ) -> None:
         """`cpus`: cores of each arm; None leaves the choice to the system."""
-        self._race, self._timing = race, track.timing
-        self._worker = track.worker
+        self._state, self._timing = state, context.timing
+        self._worker = context.worker
         self._stack = ExitStack()
         self.taken_s: dict[str, float] = defaultdict(float)
         """Wall time that was spent on each arm since this was last asked."""
@@ -103,38 +103,38 @@ class ProcessSet:
         self.probes: dict[str, ProbeSession] = {}
         with ExitStack() as stack:  # so that those already started end if one cannot be
             for name in names:
-                self.probes[name] = stack.enter_context(track.probe(name, cpus[name] if cpus else None, hash_seed))
+                self.probes[name] = stack.enter_context(context.probe(name, cpus[name] if cpus else None, hash_seed))
             for name in names:
                 self.ask(name, "greet")  # all, before any code of an arm can keep the others from it
-            self._load(track)
+            self._load(context)
             self._stack = stack.pop_all()
 
-    def _load(self, track: Track) -> None:
+    def _load(self, context: SessionContext) -> None:
         """All at the same moment, so that they meet the same core; in the first set base goes first.
 
         What it took says how long others may take.
         """
         names = list(self.probes)
-        first = [name for name in names if name == "base" and self._race.base_load_s is None]
+        first = [name for name in names if name == "base" and self._state.base_load_s is None]
         for group in (first, [name for name in names if name not in first]):
-            self._load_at_once(track, group)
+            self._load_at_once(context, group)
 
-    def _load_at_once(self, track: Track, names: Sequence[str]) -> None:
+    def _load_at_once(self, context: SessionContext, names: Sequence[str]) -> None:
         def load(name: str) -> object:
-            timeout_s = limit(self._race.base_load_s, self._timing.call_timeout_s) if name != "base" else None
-            return self.ask(name, "load", track.script, track.dialect, timeout_s)
+            timeout_s = limit(self._state.base_load_s, self._timing.call_timeout_s) if name != "base" else None
+            return self.ask(name, "load", context.script, context.dialect, timeout_s)
 
         taken_s, answers = at_once(names, load)
         if answers.get("base") is not None:
-            self._race.base_load_s = taken_s["base"]
-        charge(self._race, beyond(taken_s, self._race.base_load_s), self._timing.budget_s, at_once=True)
+            self._state.base_load_s = taken_s["base"]
+        charge(self._state, beyond(taken_s, self._state.base_load_s), self._timing.budget_s, at_once=True)
         self.taken_s.clear()
         self.add_to_load()
 
     def add_to_load(self) -> None:
         """Count as loading what was used since this was last asked."""
         for name, probe in self.probes.items():
-            if self._race.alive(name):
+            if self._state.alive(name):
                 spent = probe.spent()
                 self.load_ns[name] = self.load_ns.get(name, 0) + spent.load_ns + spent.setup_ns + spent.idle_ns
 
@@ -175,20 +175,20 @@ class ProcessSet:
             self.taken_s[name] += time.monotonic() - start
 
     def ask(self, name: str, method: str, *args: object) -> object:
-        """Call a method of the arm's probe; None, and the arm out of the race, if it fails."""
-        if name not in self.probes or not self._race.alive(name):
+        """Call a method of the arm's probe; None, and the arm excluded, if it fails."""
+        if name not in self.probes or not self._state.alive(name):
             return None
         try:
             with self.counted(name):
                 answer: object = getattr(self.probes[name], method)(*args)
         except ProbeError as error:
             self.probes[name].close()
-            self._race.timed_out |= error.kind == "timeout" and method != "load"
+            self._state.timed_out |= error.kind == "timeout" and method != "load"
             detail = error.traceback.strip().splitlines()
             reason = f"{method}: {error}" + (f" | {detail[-1]}" if error.kind == "died" and detail else "")
             if name == "base":
-                self._race.base_failure = reason
+                self._state.base_failure = reason
             else:
-                self._race.drop(name, status_of(error), reason)
+                self._state.drop(name, status_of(error), reason)
             return None
         return answer if answer is not None else True

@@ -4,75 +4,22 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tasks.sandbox.probe.session import CheckFailed, Digests, ProbeError, ProbeSession, SetupInfo, Spent, Timed
-from tasks.timing.models import Race, Sample, Status
-from tasks.timing.patience import beyond, charge, limit
-from tasks.timing.processes import ProcessSet, Track, at_once, status_of
+from tasks.sandbox.probe.session import Digests, SetupInfo, Spent, Timed
+from tasks.timing.models import Sample, SessionState, Status
+from tasks.timing.patience import beyond, charge
+from tasks.timing.processes import ProcessSet, at_once
+from tasks.timing.result_check import ResultChecker
+from tasks.timing.round_plan import RoundPlan
 
 BUSY_FLOOR_NS = 250_000_000
 BUSY_SHARE = 4
 """An arm is out that uses this much CPU time between its calls of one round, and this many times base's call on top."""
 RESULT_TIMES, RESULT_BYTES = 4, 16 * 1024 * 1024
 """A result of an arm may be so many times as large as base's, and RESULT_BYTES in any case: it passes the driver."""
-
-
-@dataclass(frozen=True)
-class Heat:
-    """What one round is called with."""
-
-    process: int
-    round: int
-    seed: int
-    order: Sequence[str]
-    number: int = 1
-    """Calls of base, and of every arm that is not in `numbers`."""
-    numbers: Mapping[str, int] = field(default_factory=dict)
-    """Larger batches of fast arms; base's calls are some of theirs, from `offset` on."""
-    offset: int = 0
-    compared: Sequence[int] = (0,)
-    """Which of base's results are compared; no arm knows them, nor `offset`, while it runs."""
-    keeps: bool = False
-    """Whether base's result is fetched, for whoever asks for it after the round."""
-    before: bool = False
-    """Whether the workloads are looked at before the calls, to learn whether setup makes the same for all arms."""
-    inputs: int = 1
-    """How many of them are looked at after the calls, the first of `compared`; no arm knows it while it runs."""
-    warmup: bool = False
-    apart: bool = False
-    """Whether each arm does all of its round while the others wait, so that nobody else's work is taken for its own."""
-    together: bool = False
-    """Whether the arms are timed at the same moment instead of one after the other."""
-    one_core: bool = False
-    """Whether those that are timed at the same moment have one core between them."""
-
-    cores: int = 0
-    """Cores that each process is pinned to; 0 if it is not."""
-
-    @property
-    def setups(self) -> int:
-        """Workloads that every arm builds: as many as the largest batch needs, so that setups can be told apart."""
-        return max([self.number, *(self.numbers[name] for name in self.order if name in self.numbers)])
-
-    def batch(self, name: str) -> Batch:
-        """What an arm is asked for."""
-        if name in self.numbers:
-            return Batch(0, self.numbers[name], [self.offset + index for index in self.compared])
-        return Batch(self.offset, self.number, list(self.compared))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The calls of one arm in one round."""
-
-    start: int
-    """The first of its workloads that is used."""
-    number: int
-    compared: list[int]
-    """Which of its results are compared, counted from `start`."""
 
 
 @dataclass
@@ -95,120 +42,72 @@ class Reference:
         return self.blobs[position]
 
 
-class Referee:
-    """Compares results in a process of its own, with base's code. Bytes that equal the reference need no comparison."""
-
-    def __init__(self, track: Track) -> None:
-        self._track = track
-        self._probe: ProbeSession | None = None
-        self._baseline: tuple[bytes, Status, str] | None = None
-        self.own_s: float | None = None
-        """How long the comparison of a result of base's with itself took; None before there was one."""
-
-    def __enter__(self) -> Referee:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._probe is not None:
-            self._probe.close()
-
-    def baseline(self, reference: bytes) -> tuple[Status, str]:
-        """What the script says of base's result and itself; the first one tells how long a comparison takes."""
-        if self._baseline is None or self._baseline[0] != reference:
-            start = time.monotonic()
-            self._baseline = (reference, *self._compare(reference, reference, None))
-            self.own_s = self.own_s or time.monotonic() - start
-        return self._baseline[1:]
-
-    def check(self, reference: bytes, candidate: bytes) -> tuple[Status, str]:
-        """(`ok`, "") or how the candidate failed. One that breaks the process, or holds it up, costs only itself."""
-        if candidate == reference:
-            return "ok", ""
-        if self.own_s is None:
-            self.baseline(reference)
-        return self._compare(reference, candidate, limit(self.own_s, self._track.timing.call_timeout_s))
-
-    def _compare(self, reference: bytes, candidate: bytes, timeout_s: float | None) -> tuple[Status, str]:
-        try:
-            if self._probe is None:
-                self._probe = self._track.probe("base", None, 0, checker=True).__enter__()
-                self._probe.load(self._track.script, self._track.dialect)
-            self._probe.check(reference, candidate, timeout_s)
-        except CheckFailed as error:
-            return "incorrect", str(error)
-        except ProbeError as error:
-            if self._probe is not None:
-                self._probe.close()
-            self._probe = None
-            return status_of(error), f"check_equivalence: {error}"
-        return "ok", ""
-
-
 def play(
     processes: ProcessSet,
-    race: Race,
-    heat: Heat,
-    referee: Referee,
+    state: SessionState,
+    plan: RoundPlan,
+    checker: ResultChecker,
     device: str = "cpu",
     reference: Reference | None = None,
 ) -> Reference | None:
     """Play one round: all setups at once, then all timed calls, then all hashes of results at once, then comparisons.
 
-    Timed calls are one after the other in the heat's order, or at once, if the heat says so.
+    Timed calls are one after the other in the plan's order, or at once, if the plan says so.
 
-    Adds samples to the race. An arm that fails or differs from base drops out; its sample of this round stays if it was
-    timed. Returns base's result; `reference` is that result of an earlier round where base does not run in this one.
+    Adds samples to `state`. An arm that fails or differs from base drops out; its sample of this round stays if it
+    was timed. Returns base's result; `reference` is that result of an earlier round where base does not run in this
+    one.
     """
     processes.taken_s.clear()
     processes.rest_ns.clear()
-    before = {name: processes.probes[name].spent() for name in heat.order}
-    played = _Played(processes, heat, device)
-    if heat.apart:
-        for name in heat.order:
+    before = {name: processes.probes[name].spent() for name in plan.order}
+    played = _Played(processes, plan, device)
+    if plan.apart:
+        for name in plan.order:
             with processes.alone(name):
                 played.all_of(name)
     else:
         played.all_at_once()
     infos, timings, digests = played.infos, played.timings, played.digests
     if isinstance(of_base := digests.get("base"), Digests):
-        reference = Reference(of_base, processes, heat.batch("base").compared)
+        reference = Reference(of_base, processes, plan.batch("base").compared)
     if reference is None:
         return None
     found: dict[str, tuple[Timed, _Checked]] = {}
-    for name in heat.order:
+    for name in plan.order:
         timed, shown = timings.get(name), digests.get(name)
         if isinstance(timed, Timed) and isinstance(infos[name], SetupInfo):
-            checked = _checked(processes, name, heat, race, shown, reference, referee)
-            if race.alive(name):
+            checked = _checked(processes, name, plan, state, shown, reference, checker)
+            if state.alive(name):
                 found[name] = timed, checked
-                race.drop(name, checked.status, checked.reason)
-    if heat.keeps:
+                state.drop(name, checked.status, checked.reason)
+    if plan.keeps:
         reference.fetch()
-    played.end([name for name in found if race.alive(name)])
+    played.end([name for name in found if state.alive(name)])
     spent = {name: processes.probes[name].spent(since=before[name]) for name in found}
     used = {name: timed.cpu_ns for name, timed in timings.items() if isinstance(timed, Timed)}
-    for position, name in enumerate(heat.order):
+    for position, name in enumerate(plan.order):
         if name in found:
             # The core is shared alike: while a call runs, another one uses no more of it, and no more than it needs.
             others = (min(cpu_ns, used[name]) for other, cpu_ns in used.items() if other != name)
-            company_ns = sum(others) if heat.one_core else 0
+            company_ns = sum(others) if plan.one_core else 0
             load_ns = processes.load_ns.get(name, 0)
             rest_ns = processes.rest_ns.get(name, 0)
             used_there = spent[name].model_copy(update={"idle_ns": spent[name].idle_ns + rest_ns})
-            sample = _sample(name, position, heat, *found[name], used_there, load_ns, played.started[name], company_ns)
-            race.samples.append(sample)
+            sample = _sample(name, position, plan, *found[name], used_there, load_ns, played.started[name], company_ns)
+            state.samples.append(sample)
     if "base" in found:
         call = found["base"][0]
-        _book(processes, race, heat, referee, played)
-        _drop_busy(race, {name: of_round.idle_ns for name, of_round in spent.items()}, call.wall_ns - call.wait_ns)
+        _book(processes, state, plan, checker, played)
+        _drop_busy(state, {name: of_round.idle_ns for name, of_round in spent.items()}, call.wall_ns - call.wait_ns)
     return reference
 
 
 class _Played:
     """What the arms of a round answered, and how long each took."""
 
-    def __init__(self, processes: ProcessSet, heat: Heat, device: str) -> None:
-        self._processes, self._heat, self._device = processes, heat, device
+    def __init__(self, processes: ProcessSet, plan: RoundPlan, device: str) -> None:
+        self._processes, self._plan, self._device = processes, plan, device
         self.infos: dict[str, object] = {}
         self.timings: dict[str, object] = {}
         self.digests: dict[str, object] = {}
@@ -219,9 +118,9 @@ class _Played:
 
     def all_at_once(self) -> None:
         """Setups at the same moment; then calls, at the same moment or in turn; then hashes at the same moment."""
-        setup_s, self.infos = at_once(self._heat.order, self._setup)
-        ready = [name for name in self._heat.order if self.infos[name] is not None]
-        if self._heat.together:
+        setup_s, self.infos = at_once(self._plan.order, self._setup)
+        ready = [name for name in self._plan.order if self.infos[name] is not None]
+        if self._plan.together:
             at_once(ready, self._run)
         else:
             for name in ready:
@@ -238,7 +137,7 @@ class _Played:
 
     def end(self, names: Sequence[str]) -> None:
         """Let go of all results, after an empty request that tells what a request costs."""
-        if self._heat.apart:
+        if self._plan.apart:
             for name in names:
                 with self._processes.alone(name):
                     self._let_go(name)
@@ -250,32 +149,32 @@ class _Played:
         self._processes.ask(name, "release")
 
     def _setup(self, name: str) -> object:
-        return self._processes.ask(name, "setup", self._heat.seed, self._heat.setups, self._heat.before)
+        return self._processes.ask(name, "setup", self._plan.seed, self._plan.setups, self._plan.before)
 
     def _run(self, name: str) -> None:
-        batch = self._heat.batch(name)
+        batch = self._plan.batch(name)
         self.started[name], start = datetime.now(UTC), time.monotonic()
         self.timings[name] = self._processes.ask(name, "run", batch.number, self._device, batch.start)
         self.run_s[name] = time.monotonic() - start
 
     def _hash(self, name: str) -> object:
-        return self._processes.ask(name, "digests", self._heat.batch(name).compared, self._heat.inputs)
+        return self._processes.ask(name, "digests", self._plan.batch(name).compared, self._plan.inputs)
 
 
-def _book(processes: ProcessSet, race: Race, heat: Heat, referee: Referee, played: _Played) -> None:
+def _book(processes: ProcessSet, state: SessionState, plan: RoundPlan, checker: ResultChecker, played: _Played) -> None:
     """Book what arms took of the session beyond base, side by side or in turn."""
     budget_s = processes.budget_s
     # Of the arms' calls, those with more workloads than base may take as many times as long.
-    alike_s = {name: seconds / heat.batch(name).number * heat.number for name, seconds in played.run_s.items()}
-    charge(race, beyond(alike_s), budget_s, at_once=heat.together)
+    alike_s = {name: seconds / plan.batch(name).number * plan.number for name, seconds in played.run_s.items()}
+    charge(state, beyond(alike_s), budget_s, at_once=plan.together)
     for seconds in played.shared_s:
-        charge(race, beyond(seconds), budget_s, at_once=True)
+        charge(state, beyond(seconds), budget_s, at_once=True)
     apart = (played.run_s, *played.shared_s)
     rest_s = {name: seconds - sum(part.get(name, 0.0) for part in apart) for name, seconds in processes.taken_s.items()}
-    charge(race, beyond(rest_s, rest_s["base"] + (referee.own_s or 0.0)), budget_s)
+    charge(state, beyond(rest_s, rest_s["base"] + (checker.own_s or 0.0)), budget_s)
 
 
-def _drop_busy(race: Race, idle_ns: dict[str, int], wall_ns: int) -> None:
+def _drop_busy(state: SessionState, idle_ns: dict[str, int], wall_ns: int) -> None:
     """Take out who keeps the core busy while others are timed on it; less of it is flagged (`clocks.clock_flags`).
 
     `idle_ns`: CPU time between calls, by arm; `wall_ns`: base's call without its waits.
@@ -283,7 +182,7 @@ def _drop_busy(race: Race, idle_ns: dict[str, int], wall_ns: int) -> None:
     limit = idle_ns.get("base", 0) + BUSY_FLOOR_NS + BUSY_SHARE * wall_ns
     for name, used in idle_ns.items():
         if name != "base" and used > limit:
-            race.drop(
+            state.drop(
                 name, "error", f"keeps the core busy between its calls: {used / 1e9:.2f} s of CPU time in a round"
             )
 
@@ -298,9 +197,15 @@ class _Checked:
 
 
 def _checked(
-    processes: ProcessSet, name: str, heat: Heat, race: Race, shown: object, reference: Reference, referee: Referee
+    processes: ProcessSet,
+    name: str,
+    plan: RoundPlan,
+    state: SessionState,
+    shown: object,
+    reference: Reference,
+    checker: ResultChecker,
 ) -> _Checked:
-    """Equal digests settle it; otherwise one of the results that differ travels to the referee, with base's.
+    """Equal digests settle it; otherwise one of the results that differ travels to the checker, with base's.
 
     The caller's input must be left as base leaves it, where base's can be read. `other_result_type`: base's result is
     plain data and the arm's is something that only the script can store, or the other way round. That may be honest, or
@@ -310,19 +215,19 @@ def _checked(
         return _Checked("ok")
     if not isinstance(shown, Digests):
         return _Checked("error", "no result")
-    if heat.before:
-        race.inputs_alike &= shown.begins_like(reference.digests)
-    fault = shown.fault(reference.digests, race.inputs_alike)
+    if plan.before:
+        state.inputs_alike &= shown.begins_like(reference.digests)
+    fault = shown.fault(reference.digests, state.inputs_alike)
     if fault:
         return _Checked("incorrect", fault)
     differing = shown.differing(reference.digests)
     if not differing:
         return _Checked("ok")
-    return _by_referee(processes, name, heat.batch(name).compared, secrets.choice(differing), reference, referee)
+    return _by_script(processes, name, plan.batch(name).compared, secrets.choice(differing), reference, checker)
 
 
-def _by_referee(
-    processes: ProcessSet, name: str, indexes: Sequence[int], place: int, reference: Reference, referee: Referee
+def _by_script(
+    processes: ProcessSet, name: str, indexes: Sequence[int], place: int, reference: Reference, checker: ResultChecker
 ) -> _Checked:
     """Have one result compared with base's by the script."""
     expected = reference.fetch(place)
@@ -332,14 +237,14 @@ def _by_referee(
     if not isinstance(candidate, bytes):
         return _Checked("error", "no result")
     with processes.counted(name):
-        found = referee.check(expected, candidate)
+        found = checker.check(expected, candidate)
     return _Checked(*found, ("other_result_type",) * (candidate[:1] != expected[:1]))
 
 
 def _sample(
     name: str,
     position: int,
-    heat: Heat,
+    plan: RoundPlan,
     timed: Timed,
     checked: _Checked,
     spent: Spent,
@@ -347,20 +252,20 @@ def _sample(
     started_at: datetime,
     company_ns: int,
 ) -> Sample:
-    batch = heat.batch(name)
+    batch = plan.batch(name)
     return Sample(
         **{**timed.model_dump(), **spent.model_dump(), "load_ns": load_ns, "flags": (*timed.flags, *checked.flags)},
         arm=name,
-        process=heat.process,
-        round=heat.round,
+        process=plan.process,
+        round=plan.round,
         order=position,
-        seed=heat.seed + batch.start,
+        seed=plan.seed + batch.start,
         number=batch.number,
-        setups=heat.setups,
+        setups=plan.setups,
         hashed=len(batch.compared),
-        cores=heat.cores,
+        cores=plan.cores,
         company_ns=company_ns,
         correct=checked.status == "ok",
-        warmup=heat.warmup,
+        warmup=plan.warmup,
         started_at=started_at,
     )

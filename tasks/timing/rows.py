@@ -12,7 +12,7 @@ from tasks.sandbox.probe.session import UNMETERED
 from tasks.timing.charging import charge_of, charges
 from tasks.timing.clocks import call_times
 from tasks.timing.confirming import NOT_CONFIRMED, Confirmation
-from tasks.timing.models import Question, Race, Sample, Verdict
+from tasks.timing.models import Question, Sample, SessionState, Verdict
 from tasks.timing.verdict import Compared, Times, verdict_at
 
 CLAIM_UNCONFIRMED = "claim_unconfirmed"
@@ -68,7 +68,7 @@ class Report:
 
     def comparison(
         self,
-        race: Race,
+        state: SessionState,
         question: Question,
         compared: Compared | None,
         verdict: Verdict,
@@ -81,17 +81,17 @@ class Report:
         An arm whose opponent fell out has status `error` and flag `against_failed`.
         """
         found, calls = (compared.found, compared.calls) if compared else (None, None)
-        charge = charge_of(race.samples, question.arm, level)
-        state, against = race.states[question.arm], race.states[question.against]
-        status, reason = state.status, state.reason
-        if status == "ok" and not race.compared:
+        charge = charge_of(state.samples, question.arm, level)
+        arm_state, against = state.states[question.arm], state.states[question.against]
+        status, reason = arm_state.status, arm_state.reason
+        if status == "ok" and not state.compared:
             flags = [*flags, RESULTS_NOT_COMPARED]
-        if race.base_failure:
-            status, reason, flags = "error", f"base: {race.base_failure}", ["base_failed"]
+        if state.base_failure:
+            status, reason, flags = "error", f"base: {state.base_failure}", ["base_failed"]
         elif status == "ok" and against.status != "ok":
             status, reason = "error", f"{against.name} is {against.status}: {against.reason}"
             flags = [*flags, "against_failed"]
-        elif status == "ok" and race.claimed and verdict != "yes" and verdict_at(found, question.threshold) == "yes":
+        elif status == "ok" and state.claimed and verdict != "yes" and verdict_at(found, question.threshold) == "yes":
             flags = [*flags, CLAIM_UNCONFIRMED]
         elif status == "ok" and verdict != "yes" and verdict_at(calls, question.threshold) == "yes":
             flags = [*flags, WORK_UNACCOUNTED]
@@ -117,19 +117,19 @@ class Report:
             charge_s=charge.ns / 1e9 if charge else None,
             charge_ci_high_s=charge.high / 1e9 if charge else None,
             confirmed_ratio=confirmation.ratios.get(question) if confirmation else None,
-            median_s=_median_s(race, question.arm),
-            against_median_s=_median_s(race, question.against),
+            median_s=_median_s(state, question.arm),
+            against_median_s=_median_s(state, question.against),
             n_rounds=found.n_rounds if found else 0,
             question=question.threshold,
-            verdict="no" if state.status != "ok" and not race.base_failure else verdict,
+            verdict="no" if arm_state.status != "ok" and not state.base_failure else verdict,
             flags=flags,
-            metric=race.primary,
+            metric=state.primary,
             machine_id=self._machine_id,
         )
 
 
-def _median_s(race: Race, arm: str) -> float | None:
-    times = list(call_times(race.samples, arm).values())
+def _median_s(state: SessionState, arm: str) -> float | None:
+    times = list(call_times(state.samples, arm).values())
     return median(times) / 1e9 if times else None
 
 

@@ -24,8 +24,8 @@ from tasks.timing.core_leases import Reserve, leased_cores
 from tasks.timing.fingerprint import fingerprint, session_fingerprint
 from tasks.timing.gpu import gpus_for, read_gpus
 from tasks.timing.interim_looks import InterimLooks
-from tasks.timing.models import Answer, ArmOutcome, Question, Race, Session
-from tasks.timing.processes import Track
+from tasks.timing.models import Answer, ArmOutcome, Question, Session, SessionState
+from tasks.timing.processes import SessionContext
 from tasks.timing.protocols import PROTOCOLS
 from tasks.timing.rows import WORK_UNACCOUNTED, Report
 from tasks.timing.verdict import questions_for
@@ -69,7 +69,7 @@ def run_session(
         readings = read_gpus(gpus)
         images = {arm.environment.image for arm in arms if arm.environment.image}
         digests = sorted(opened.image_digest(image) for image in images)
-        track = Track(
+        context = SessionContext(
             sandbox=opened,
             work=store.work,
             arms=by_name,
@@ -80,18 +80,18 @@ def run_session(
             cores=cores,
         )
         play = commands if dialect == "command" else PROTOCOLS[timing.protocol]
-        race = play(track, cores, looks.open_arms)
-        race.compared = race.compared and results_compared
-        confirmed = _confirmed(play, track, cores, race, looks, questions)
+        state = play(context, cores, looks.open_arms)
+        state.compared = state.compared and results_compared
+        confirmed = _confirmed(play, context, cores, state, looks, questions)
         readings += read_gpus(gpus)
     arm_ids = [(arm.name, arm.arm_id) for arm in arms]
     name = content_hash("session", test_id, arm_ids, timing, sandbox, machine.machine_id)
     times = wall_times if timing.protocol == "sequential" else call_times
     report = Report(f"{name}-{uuid.uuid4().hex[:8]}", test_id, repo, instance_id, machine.machine_id, times)
-    flags = {arm.name: looks.flags(race, arm.name) for arm in arms}
+    flags = {arm.name: looks.flags(state, arm.name) for arm in arms}
     comparisons = [
         report.comparison(
-            race, question, *looks.answer(race, question), flags[question.arm], looks.level,
+            state, question, *looks.answer(state, question), flags[question.arm], looks.level,
             confirmed.get(question.arm),
         )
         for question in questions
@@ -116,17 +116,17 @@ def run_session(
         started_at=started_at,
         duration_s=duration_s,
     )
-    measured = report.measurements(race.samples)
+    measured = report.measurements(state.samples)
     for confirmation in confirmed.values():
-        measured += report.measurements(confirmation.race.samples, confirming=True)
-    store.append([machine, record, *measured, *comparisons, *metric_rows(race, questions, record, looks.level)])
+        measured += report.measurements(confirmation.state.samples, confirming=True)
+    store.append([machine, record, *measured, *comparisons, *metric_rows(state, questions, record, looks.level)])
     return Session(
         session_id=report.session_id,
         test_id=test_id,
-        outcomes=[_outcome(race, arm.name, comparisons, flags[arm.name]) for arm in arms],
-        base_failure=race.base_failure,
-        n_rounds=len(counted(race.samples, "base")),
-        number=race.number,
+        outcomes=[_outcome(state, arm.name, comparisons, flags[arm.name]) for arm in arms],
+        base_failure=state.base_failure,
+        n_rounds=len(counted(state.samples, "base")),
+        number=state.number,
         protocol=protocol,
         machine_id=machine.machine_id,
         fingerprint=record.fingerprint,
@@ -136,35 +136,35 @@ def run_session(
 
 def _confirmed(
     play: Play,
-    track: Track,
+    context: SessionContext,
     cores: tuple[int, ...],
-    race: Race,
+    state: SessionState,
     looks: InterimLooks,
     questions: Sequence[Question],
 ) -> dict[str, Confirmation]:
     """The successes of patches that were timed beside others, each confirmed alone; and every success where sandboxes
     have no control groups of their own."""
-    whole = track.sandbox.meter in WHOLE
-    crowded = len(set(track.arms) - {"base", "human"}) > 1
-    if track.timing.protocol == "sequential" or race.primary or not (crowded or not whole):
+    whole = context.sandbox.meter in WHOLE
+    crowded = len(set(context.arms) - {"base", "human"}) > 1
+    if context.timing.protocol == "sequential" or state.primary or not (crowded or not whole):
         return {}
     found: dict[str, list[Question]] = {}
     for question in questions:
-        if (question.arm != "human" or not whole) and looks.answer(race, question)[1] == "yes":
+        if (question.arm != "human" or not whole) and looks.answer(state, question)[1] == "yes":
             found.setdefault(question.arm, []).append(question)
     worker = None if whole else WorkerGroup.find()
-    return {arm: confirm(play, track, cores, race, asked, worker) for arm, asked in found.items()}
+    return {arm: confirm(play, context, cores, state, asked, worker) for arm, asked in found.items()}
 
 
-def _outcome(race: Race, arm: str, comparisons: Sequence[Comparison], flags: list[str]) -> ArmOutcome:
+def _outcome(state: SessionState, arm: str, comparisons: Sequence[Comparison], flags: list[str]) -> ArmOutcome:
     mine = [row for row in comparisons if row.arm == arm]
-    state = race.states[arm]
-    if race.base_failure:
-        return ArmOutcome(arm=arm, status="error", reason=f"base: {race.base_failure}", flags=["base_failed"])
+    arm_state = state.states[arm]
+    if state.base_failure:
+        return ArmOutcome(arm=arm, status="error", reason=f"base: {state.base_failure}", flags=["base_failed"])
     return ArmOutcome(
         arm=arm,
-        status=state.status,
-        reason=state.reason,
+        status=arm_state.status,
+        reason=arm_state.reason,
         flags=sorted({*flags, *(WORK_UNACCOUNTED for row in mine if WORK_UNACCOUNTED in row.flags)}),
         answers=[
             Answer(

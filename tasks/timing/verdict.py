@@ -12,7 +12,7 @@ import numpy as np
 from tasks.timing.charging import charged_times, due_times, estimator, process_sd
 from tasks.timing.clocks import call_times, wall_times
 from tasks.timing.commands.compare import compare_metric
-from tasks.timing.models import Question, Race, Sample, Verdict
+from tasks.timing.models import Question, Sample, SessionState, Verdict
 from tasks.timing.stats import (
     PROCESS_SD,
     Estimator,
@@ -88,24 +88,24 @@ def both_sides(part: Floats) -> Floats:
 
 
 def compare(
-    race: Race, arm: str, against: str, confidence: float, protocol: str, charging: bool = True
+    state: SessionState, arm: str, against: str, confidence: float, protocol: str, charging: bool = True
 ) -> Compared | None:
     """The speedup of `arm` over `against`. None if there are fewer than two rounds that have both."""
-    if race.primary:
-        return _alone(compare_metric(race, race.primary, arm, against, confidence))
+    if state.primary:
+        return _alone(compare_metric(state, state.primary, arm, against, confidence))
     if protocol == "sequential":
-        walls = [np.array(list(wall_times(race.samples, name).values())) for name in (against, arm)]
+        walls = [np.array(list(wall_times(state.samples, name).values())) for name in (against, arm)]
         return _alone(ratio_of_means(walls[0], walls[1], confidence))
 
     def estimate(times: Times, process_sd: float, by: Estimator) -> Interval | None:
-        sets = log_ratios(race.samples, arm, against, times)
+        sets = log_ratios(state.samples, arm, against, times)
         sets = [both_sides(part) for part in sets] if protocol == "duet" else sets
         return interval(sets, confidence, process_sd, by)
 
     calls = estimate(call_times, PROCESS_SD, median_interval)
     if not charging:
         return _alone(calls)
-    charged = estimate(charged_times, process_sd(race.samples, arm), estimator(race.samples))
+    charged = estimate(charged_times, process_sd(state.samples, arm), estimator(state.samples))
     if calls is None or charged is None:
         return None
     return Compared(slower(calls, charged), calls)

@@ -29,7 +29,7 @@ from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
 from tasks.code.clones import clone_path
 from tasks.environments.arms.checking_out import check_out
 from tasks.environments.builds.building import build_environment
-from tasks.environments.models import Built
+from tasks.environments.models import Built, EnvironmentWanted
 from tasks.environments.repair.collecting import Collected, collect, test_files
 from tasks.environments.repair.ladder import ENOUGH, climb
 from tasks.environments.trees import tracked_files
@@ -64,14 +64,14 @@ def measure(row: dict[str, Any], clones: Path, work: Path, fixed: str | None, sa
     if fixed:
         asked = EnvironmentConfig(python=fixed, packages=["pytest"], project=".")
     started, date = time.monotonic(), datetime.fromisoformat(row["date"])
-    given: tuple[Any, ...] = (repository, asked, sandbox, row["parent"], row["sha"], date, work)
+    wanted = EnvironmentWanted(repository, asked, sandbox, row["parent"], row["sha"], date)
     found: dict[str, Any] = {"repo": row["repo"], "sha": row["sha"], "rank": row["rank"]}
     try:
         if fixed:
-            built = build_environment(*given)
+            built = build_environment(wanted, work)
             tests, tries = _collected(built, repository, asked, sandbox, row["sha"], work), []
         else:
-            climbed = climb(*given)
+            climbed = climb(wanted, work)
             built, tries = climbed.built, [step.model_dump(mode="json") for step in climbed.tries]
             chosen = next((step for step in climbed.tries if step.chosen), None)
             tests = Collected(chosen.test_files, chosen.test_files_imported, chosen.reason) if chosen else None

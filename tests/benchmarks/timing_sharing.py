@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.timing_sharing --minutes 4
 
-Base and human differ in what they need of the core's caches, so that one of them may suffer more from company. The same
-processes are called in every way in turn, one by one and at the same moment with turns of several lengths, so that
+Base and human differ in what they need of the core's caches, so that one of them may suffer more from a co-runner. The
+same processes are called in every way in turn, one by one and at the same moment with turns of several lengths, so that
 neither the layout of processes nor the weather on the machine is between the ways. `to one by one` is the median over
 sets of processes of how far their ratio is from that of one by one, +- its standard error; `noise` the deviation of a
 round's ratio within a set (1.4826 MAD) and `off > 5 %` the share of rounds that are that far from their set's median.
@@ -29,9 +29,11 @@ from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import Arm
 from tasks.timing.clocks import call_times
 from tasks.timing.core_leases import leased_cores, pinning
-from tasks.timing.processes import ProcessSet, Track
-from tasks.timing.protocols.common import new_race
-from tasks.timing.rounds import Heat, Referee, play
+from tasks.timing.processes import ProcessSet, SessionContext
+from tasks.timing.protocols.common import new_state
+from tasks.timing.result_check import ResultChecker
+from tasks.timing.round_plan import RoundPlan
+from tasks.timing.rounds import play
 from tests.benchmarks.timing_workloads import environment
 from tests.benchmarks.turns import take_turns
 from tests.hacks.lab import HUMAN, Lab, script_of
@@ -101,7 +103,7 @@ PAIRS = {
 DEMO = "the demo's human"
 
 
-def track_of(case: str, store: Store, lab: Lab, kind: SandboxConfig) -> Track:
+def track_of(case: str, store: Store, lab: Lab, kind: SandboxConfig) -> SessionContext:
     """The two arms of a case; the sandbox is not open yet."""
     if case == DEMO:
         arms = {"base": lab.arm("base", lab.base_sha), "human": lab.arm("human", HUMAN)}
@@ -113,38 +115,41 @@ def track_of(case: str, store: Store, lab: Lab, kind: SandboxConfig) -> Track:
             (folder / "units.py").write_text(code)
             env = environment(kind.kind)
             arms[name] = Arm(name=name, arm_id=folder.name, checkout=folder.name, environment=env)
-    return Track(
+    return SessionContext(
         sandbox=open_sandbox(kind), work=store.work, arms=arms, script=script_of("count") if case == DEMO else _SCRIPT,
         dialect="isobench", timing=TimingConfig(), limits=limits_of(kind, None),
     )  # fmt: skip
 
 
-def measure(track: Track, ways: list[float], cores: tuple[int, ...], number: int) -> Logs:
+def measure(context: SessionContext, ways: list[float], cores: tuple[int, ...], number: int) -> Logs:
     """The rounds of one set of fresh processes."""
     rng = np.random.default_rng()
-    race = new_race(track)
+    state = new_state(context)
     order = list(NAMES)
     way_of: dict[int, float] = {}
     cpus = pinning(cores, int(rng.integers(2)), 1)
-    with Referee(track) as referee, ProcessSet(track, race, NAMES, dict.fromkeys(NAMES, cpus), 1) as processes:
+    with (
+        ResultChecker(context) as checker,
+        ProcessSet(context, state, NAMES, dict.fromkeys(NAMES, cpus), 1) as processes,
+    ):
         for cycle in range(-1, CYCLES):
             for way in rng.permutation(ways):
                 shared = way != ONE_BY_ONE
                 rng.shuffle(order)
-                heat = Heat(
+                round_plan = RoundPlan(
                     process=0, round=len(way_of), seed=int(rng.integers(2**31)), order=order, number=number,
                     numbers={"human": 10 * number} if number > 1 else {},
                     warmup=cycle < 0, together=shared, one_core=shared,
                 )  # fmt: skip
-                way_of[heat.round] = float(way)
+                way_of[round_plan.round] = float(way)
                 if shared:
                     take_turns(int(way * 1e6))
-                play(processes, race, heat, referee)
-    assert not race.base_failure, race.base_failure
-    assert race.alive("human"), race.states["human"].reason
+                play(processes, state, round_plan, checker)
+    assert not state.base_failure, state.base_failure
+    assert state.alive("human"), state.states["human"].reason
     found = {}
     for way in ways:
-        mine = [one for one in race.samples if way_of[one.round] == way]
+        mine = [one for one in state.samples if way_of[one.round] == way]
         base, human = call_times(mine, "base"), call_times(mine, "human")
         found[way] = np.log([base[n] / human[n] for n in base])
     return found
@@ -177,11 +182,11 @@ def run(options: argparse.Namespace, store: Store, add: Callable[[str, Logs], No
     try:
         with leased_cores() as cores:
             while time.monotonic() < end:
-                for case, track in tracks.items():
-                    add(case, measure(track, [ONE_BY_ONE, *options.turn_ms], cores, 3 if case == DEMO else 1))
+                for case, context in tracks.items():
+                    add(case, measure(context, [ONE_BY_ONE, *options.turn_ms], cores, 3 if case == DEMO else 1))
     finally:
-        for track in tracks.values():
-            track.sandbox.close()
+        for context in tracks.values():
+            context.sandbox.close()
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ from storage.tables import Prediction, Score
 from tasks.code.clones import clone_path
 from tasks.environments.arms.checking_out import check_out
 from tasks.environments.builds.building import build_environment
+from tasks.environments.models import EnvironmentWanted
 from tasks.perftests.sources.command import spec_text
 from tasks.sandbox.models import Arm, Environment
 from tasks.sandbox.probe.session import Dialect
@@ -182,7 +183,10 @@ class Lab:
             git.Repo.clone_from(str(source), str(clone), bare=True)
         self.base_sha = git.Repo(clone).commit(HUMAN).parents[0].hexsha
         built = build_environment(
-            REPOSITORY, ENVIRONMENT, sandbox, self.base_sha, HUMAN, datetime(2024, 3, 12, tzinfo=UTC), store.work
+            EnvironmentWanted(
+                REPOSITORY, ENVIRONMENT, sandbox, self.base_sha, HUMAN, datetime(2024, 3, 12, tzinfo=UTC)
+            ),
+            store.work,
         )
         assert built.environment is not None, built.reason
         self.environment: Environment = built.environment

@@ -84,7 +84,7 @@ def try_agent(
         with ScriptedModel(scripts, path=folder / "model" / "socket") as model:
             command = _command(folder, started, installed, sandbox.kind, image, limits)
             done = sandbox.run(command, started.stdin)
-        if sandbox.kind == "docker":  # its files are another user's
+        if sandbox.other_user:
             argv = ("/bin/sh", "-c", f"chmod -R a+rwX {WORKSPACE} {HOME} {OUT}; exit 0")
             sandbox.run(command.model_copy(update={"argv": argv, "variables": {}}))
         (folder / _LOG).write_bytes(done.stdout)

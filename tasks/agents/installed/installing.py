@@ -167,7 +167,7 @@ def _run(agent: AgentFile, building: Path, python: Interpreter | None, kind: Kin
         limits=_LIMITS, variables={**found.variables, **recipes.variables(found)},
     )  # fmt: skip
     with _builder(agent, kind) as sandbox:
-        if sandbox.kind == "docker":  # whose user is another one
+        if sandbox.other_user:
             subprocess.run(["chmod", "-R", "a+rwX", "--", str(building)], check=False)  # which follows no link
         process = sandbox.start(command)
         said = Tail(_LAST_BYTES)
@@ -177,7 +177,7 @@ def _run(agent: AgentFile, building: Path, python: Interpreter | None, kind: Kin
             done = process.close(timeout_s=_ENDING_S)
         finally:
             process.close(timeout_s=0)
-            if sandbox.kind == "docker":
+            if sandbox.other_user:
                 sandbox.run(command.model_copy(update={"argv": _HANDED_BACK, "network": False}))
     output = said.value().decode(errors="replace")
     if done.timed_out or done.returncode != 0:

@@ -22,6 +22,7 @@ _NOT_THE_PROJECT = {
     "setup",
     "conftest",
 }
+"""Importable names that may lie beside a project's package: of modules, where `tasks.code.paths` judges files."""
 _TIMEOUT_S = 180
 _WORDS = 30_000
 # What an import runs may change the import path, so what it has loaded is looked at as well.

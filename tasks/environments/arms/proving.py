@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
+from configs.models import SandboxConfig
 from tasks.environments.arms.checking_out import check_out
 from tasks.environments.arms.importing import failing_import, project_names
 from tasks.environments.arms.records import Record
 from tasks.environments.inside import own_modules
+from tasks.environments.models import EnvironmentWanted
 from tasks.sandbox import limits_of, open_sandbox
 from tasks.sandbox.models import ARM_DIR, Arm
 
@@ -55,11 +56,9 @@ def foreign_code(arm: Arm, imports: list[str], sandbox: SandboxConfig, work: Pat
     return None
 
 
-def unusable(
-    repository: RepositoryConfig, environment: EnvironmentConfig, sandbox: SandboxConfig, record: Record, sha: str,
-    what: str, work: Path,
-) -> str:  # fmt: skip
+def unusable(wanted: EnvironmentWanted, record: Record, sha: str, what: str, work: Path) -> str:
     """Why a commit has no arm of its own in an environment, or does not import; empty if all is well."""
+    repository, environment, sandbox = wanted.repository, wanted.environment, wanted.sandbox
     checked = check_out(repository, environment, record.environment, sandbox, sha, what, None, work)
     if checked.arm is None:
         return f"{what} commit: {checked.status}: {checked.reason}"
@@ -69,5 +68,5 @@ def unusable(
         return f"{what} commit: {problem}"
     if problem := failing_import(checked.arm, known, repository.name, sandbox, work):
         chosen = f" (with Python {environment.python}: environment.python chooses another)"
-        return f"{what} commit does not import: {problem}" + (chosen if sandbox.kind == "local" else "")
+        return f"{what} commit does not import: {problem}" + ("" if sandbox.uses_images else chosen)
     return ""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from filelock import FileLock
 
-from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
+from configs.models import EnvironmentConfig, SandboxConfig
 from storage.ids import content_hash
 from tasks.code.clones import clone_path
 from tasks.environments.arms.native import native_of
@@ -24,34 +23,25 @@ from tasks.environments.builds.runners import LocalRunner, Place, Runner
 from tasks.environments.builds.settling import Unsettled, settle, settle_downloads
 from tasks.environments.builds.taking_out import NotTakenOut, distribution_names, take_out
 from tasks.environments.dates import Landed, landed
-from tasks.environments.models import Built
+from tasks.environments.models import Built, EnvironmentWanted
 from tasks.environments.projects.finding import MANIFEST, project_folder
 from tasks.environments.trees import TreeError, clone_at, has_commit, read_files, refuse_bombs, tracked_files
 from tasks.interpreters import installed_pythons, local_version, ready_python
 from tasks.registry import paths_in
+from tasks.sandbox import confines
 from tasks.sandbox.docker.engine import default_image
 from tasks.sandbox.foreign import is_host_fault
 from tasks.sandbox.foreign_folders import remove
-from tasks.sandbox.local.bubblewrap import find_bubblewrap
 from tasks.sandbox.models import ENV_DIR, Environment, SandboxError
 
 
-def build_environment(
-    repository: RepositoryConfig,
-    environment: EnvironmentConfig,
-    sandbox: SandboxConfig,
-    base_sha: str,
-    head_sha: str,
-    date: datetime | None,
-    work: Path,
-    foreign: bool = False,
-) -> Built:
+def build_environment(wanted: EnvironmentWanted, work: Path) -> Built:
     """An environment in which both commits import, or the reason why there is none.
 
-    An environment that exists is used as it is. `foreign`: repository and commands are of a file that the user may not
-    have written, so not even in a container do they get root's rights, unless the user trusts them.
-    Raises SandboxError for outside faults: no engine, no network.
+    An environment that exists is used as it is. Raises SandboxError for outside faults: no engine, no network.
     """
+    repository, environment, sandbox = wanted.repository, wanted.environment, wanted.sandbox
+    base_sha, head_sha = wanted.base_sha, wanted.head_sha
     clone = (work / clone_path(repository.name)).resolve()  # a build sees the folder itself
     if not has_commit(clone, base_sha):
         return Built(
@@ -68,13 +58,13 @@ def build_environment(
         return Built(environment=None, reason=f"the base commit is not taken: {error}")
     declared = {name.removeprefix(f"{inside}/"): content for name, content in declared.items()}
     compiled = is_compiled(repository, environment)
-    base = _base(environment, sandbox.kind)
+    base = _base(environment, sandbox)
     if not installs_nothing(environment):
         if refused := not_isolated(sandbox):
             return Built(environment=None, reason=refused, fault=True)
         # files beside those that declare may decide what a build does, and another repository has others
         base += f", {repository.name} of {repository.clone_url}"
-    when = landed(clone, base_sha, head_sha, date) if environment.pin_to_date else Landed(None)
+    when = landed(clone, base_sha, head_sha, wanted.date) if environment.pin_to_date else Landed(None)
     shape = shape_of(repository.name, tracked, compiled)
     env_id = environment_id(environment, base, declared, base_sha, when.date, compiled, shape)
     folder = environment_folder(work, env_id)
@@ -85,7 +75,7 @@ def build_environment(
             for left in (folder, *folder.parent.glob(f".{env_id}-*")):  # of a build that was killed
                 remove(left)
             request = Request(
-                python=ready_python(environment.python) if sandbox.kind == "local" else "python3",
+                python="python3" if sandbox.uses_images else ready_python(environment.python),
                 declared=declared,
                 install_project=environment.install_project,
                 packages=environment.packages,
@@ -98,23 +88,26 @@ def build_environment(
                 build_packages=environment.build_packages,
                 test_packages=[] if environment.test_packages == "auto" else environment.test_packages,
             )
-            as_root = sandbox.trust or not foreign
             temporary = folder.parent / f".{env_id}-{uuid.uuid4().hex[:8]}"
             # What a build leaves among its downloads is installed by those after it: only builds of the same repository
             # with the same commands share them.
             cache = content_hash(
-                "downloads", repository.clone_url, environment.setup_commands, environment.install_commands, as_root
+                "downloads",
+                repository.clone_url,
+                environment.setup_commands,
+                environment.install_commands,
+                wanted.as_root,
             )
             place = Place(
                 # A build writes to `build` and `environment` only, and to neither's parent: what is written here, on
                 # this machine, is never where a build may have put a link.
                 build=temporary / "build", environment=temporary / "venv", tools=temporary / "tools",
                 cache=work / "downloads" / cache, clone=clone,
-                pythons=installed_pythons() if request.commands and sandbox.kind == "local" else {},
-                named=() if foreign else tuple(path for text in environment.packages for path in paths_in(text)),
+                pythons=installed_pythons() if request.commands and not sandbox.uses_images else {},
+                named=() if wanted.foreign else tuple(path for text in environment.packages for path in paths_in(text)),
             )  # fmt: skip
             project = _Project(repository.name, base_sha, tracked, declared, compiled, inside)
-            outcome = _build(request, sandbox.kind, environment, env_id, place, project, work, as_root)
+            outcome = _build(request, wanted, env_id, place, project, work)
             if isinstance(outcome, Built):
                 return outcome.model_copy(update={"reason": _dated(outcome.reason, request.cut_off, when)})
             record = outcome
@@ -122,7 +115,7 @@ def build_environment(
     for sha, what in ((base_sha, "base"), (head_sha, "human")):
         if what == "human" and not has_commit(clone, sha):
             continue
-        if reason := unusable(repository, environment, sandbox, record, sha, what, work):
+        if reason := unusable(wanted, record, sha, what, work):
             return Built(environment=None, reason=reason, log=log)
     reason = "; ".join(filter(None, [record.reason, when.note]))
     return Built(environment=record.environment, reason=reason, log=log)
@@ -149,8 +142,8 @@ class _Project:
     """Of the repository, that holds it."""
 
 
-def _base(environment: EnvironmentConfig, kind: Literal["local", "docker"]) -> str:
-    if kind == "docker":
+def _base(environment: EnvironmentConfig, sandbox: SandboxConfig) -> str:
+    if sandbox.uses_images:
         return image_id(default_image(environment.image, environment.python))
     return f"local {local_version(environment.python)}"
 
@@ -161,7 +154,7 @@ def _image_is_gone(environment: Environment) -> bool:
 
 def not_isolated(sandbox: SandboxConfig) -> str:
     """Why nothing that strangers wrote is built here: no bubblewrap, and the user did not say that it may; or empty."""
-    if sandbox.kind == "docker" or sandbox.trust or find_bubblewrap() is not None:
+    if sandbox.trust or confines(sandbox):
         return ""
     return (
         "bubblewrap is missing or may not make namespaces here, so a build would run with your rights and see your "
@@ -171,14 +164,7 @@ def not_isolated(sandbox: SandboxConfig) -> str:
 
 
 def _build(
-    request: Request,
-    kind: Literal["local", "docker"],
-    environment: EnvironmentConfig,
-    env_id: str,
-    place: Place,
-    project: _Project,
-    work: Path,
-    as_root: bool,
+    request: Request, wanted: EnvironmentWanted, env_id: str, place: Place, project: _Project, work: Path
 ) -> Record | Built:
     """Under a temporary name, renamed when finished: a crash leaves nothing that looks like an environment."""
     folder = environment_folder(work, env_id)
@@ -193,14 +179,14 @@ def _build(
             clone_at(place.clone, project.sha, place.build / "checkout")
         except TreeError as error:
             return Built(environment=None, reason=f"the base commit cannot be checked out: {error}")
-        if kind == "docker":
-            installed, record = _build_image(request, environment, env_id, place, project, as_root)
+        if wanted.sandbox.uses_images:
+            installed, record = _build_image(request, wanted, env_id, place, project)
         else:
-            installed, record = _build_folder(request, environment, env_id, place, project)
+            installed, record = _build_folder(request, wanted, env_id, place, project)
         text = "\n".join(installed.log)
         if installed.ok:
             try:
-                _keep(place, kind, {"log.txt": text, "record.json": record.model_dump_json(indent=1)})
+                _keep(place, record, text)
             except (Unsettled, OSError) as error:
                 if is_host_fault(error):
                     raise SandboxError(f"the environment cannot be written: {error}") from error
@@ -222,20 +208,21 @@ def _build(
 
 
 def _build_folder(
-    request: Request, environment: EnvironmentConfig, env_id: str, place: Place, project: _Project
+    request: Request, wanted: EnvironmentWanted, env_id: str, place: Place, project: _Project
 ) -> tuple[Installed, Record]:
     with LocalRunner(place, request.python) as runner:
         installed = Installer(runner, request).install()
-        found = _own_code(runner, place, installed, environment, project)
+        found = _own_code(runner, place, installed, wanted.environment, project)
     local = Environment(env_id=env_id, kind="local", python=f"{ENV_DIR}/bin/python", path=f"environments/{env_id}/venv")
     return installed, Record(environment=local, reason=installed.reason, **found)
 
 
 def _build_image(
-    request: Request, environment: EnvironmentConfig, env_id: str, place: Place, project: _Project, as_root: bool
+    request: Request, wanted: EnvironmentWanted, env_id: str, place: Place, project: _Project
 ) -> tuple[Installed, Record]:
+    environment = wanted.environment
     base = default_image(environment.image, environment.python)
-    with DockerRunner(base, place, as_root) as runner:
+    with DockerRunner(base, place, wanted.as_root) as runner:
         asked = runner.run(["python3", "-c", "import sys; print(sys.executable)"], timeout_s=60)
         if not asked.ok:
             return Installed(ok=False, reason=f"the image {base} has no python3: {asked.last_line}"), _nothing(env_id)
@@ -252,13 +239,13 @@ def _build_image(
     return installed, Record(environment=made, reason=installed.reason, **found)
 
 
-def _keep(place: Place, kind: Literal["local", "docker"], files: dict[str, str]) -> None:
-    """Of a build's folders the environment and what it adds to arms, with `files` beside. Raises Unsettled, OSError."""
+def _keep(place: Place, record: Record, log: str) -> None:
+    """Of a build's folders the environment and what it adds to arms, with record and log. Raises Unsettled, OSError."""
     if os.path.lexists(place.build / "generated"):
         (place.build / "generated").rename(place.build.parent / "generated")
-    if kind == "docker":  # it is in the image
+    if record.environment.image is not None:  # which holds it
         remove(place.environment)
-    settle(place.build.parent, files)
+    settle(place.build.parent, {"log.txt": log, "record.json": record.model_dump_json(indent=1)})
 
 
 def _nothing(env_id: str) -> Record:

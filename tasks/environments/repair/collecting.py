@@ -15,6 +15,7 @@ from tasks.sandbox.models import ARM_DIR, Arm
 _TIMEOUT_S = 300
 _MOST_FILES = 150
 _NAME = re.compile(r"(test_.*|.*_test)\.py")
+"""Names that pytest collects by itself: not the `tests.py` of `tasks.code.paths`, which Django runs with settings."""
 _OPTIONS = ("-q", "--collect-only", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "required_plugins=")
 _ASK = "import os, sys; os.chdir(sys.argv[1]); import pytest; sys.exit(pytest.main(sys.argv[2:]))"
 _ERROR = re.compile(r"^ERROR (\S+\.py)\b", re.MULTILINE)

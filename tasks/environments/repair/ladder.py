@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from configs.models import EnvironmentConfig, RepositoryConfig, SandboxConfig
+from configs.models import EnvironmentConfig
 from storage.ids import content_hash
 from storage.tables import EnvironmentTry
 from tasks.code.clones import clone_path
@@ -16,7 +16,7 @@ from tasks.environments.arms.checking_out import check_out
 from tasks.environments.builds.building import build_environment
 from tasks.environments.builds.images import choices_of_images
 from tasks.environments.dates import landed
-from tasks.environments.models import Built
+from tasks.environments.models import Built, EnvironmentWanted
 from tasks.environments.pythons.choosing import OLDEST, Choice
 from tasks.environments.repair.collecting import Collected, collect, test_files
 from tasks.environments.repair.diagnosis import Diagnosis, diagnose
@@ -48,51 +48,33 @@ def is_chosen_here(environment: EnvironmentConfig) -> bool:
     return environment.python == "auto" and (environment.install_project or bool(environment.install_commands))
 
 
-def climb(
-    repository: RepositoryConfig,
-    environment: EnvironmentConfig,
-    sandbox: SandboxConfig,
-    base_sha: str,
-    head_sha: str,
-    date: datetime | None,
-    work: Path,
-    foreign_rows: bool = False,
-) -> Climbed:
+def climb(wanted: EnvironmentWanted, work: Path) -> Climbed:
     """The first environment that serves, else the best, else why there is none; and every try.
 
     Raises SandboxError for outside faults, as `build_environment` does.
     """
-    clone = work / clone_path(repository.name)
-    if not is_chosen_here(environment) or not has_commit(clone, base_sha):
-        return Climbed(
-            build_environment(repository, environment, sandbox, base_sha, head_sha, date, work, foreign_rows)
-        )
-    when = landed(clone, base_sha, head_sha, date).date
+    name, environment = wanted.repository.name, wanted.environment
+    clone = work / clone_path(name)
+    if not is_chosen_here(environment) or not has_commit(clone, wanted.base_sha):
+        return Climbed(build_environment(wanted, work))
+    when = landed(clone, wanted.base_sha, wanted.head_sha, wanted.date).date
     try:
-        known = known_of(clone, base_sha, repository.name, environment.project, when)
+        known = known_of(clone, wanted.base_sha, name, environment.project, when)
     except TreeError as error:
         return Climbed(Built(environment=None, reason=f"the base commit is not taken: {error}"))
-    if sandbox.kind == "docker":
+    if wanted.sandbox.uses_images:
         known = replace(known, choices=choices_of_images(known.choices, environment.image))
         if not known.choices:
-            return Climbed(
-                build_environment(repository, environment, sandbox, base_sha, head_sha, date, work, foreign_rows)
-            )
-    ladder = _Ladder(repository, environment, sandbox, base_sha, head_sha, date, when, work, foreign_rows, known)
-    return ladder.climb()
+            return Climbed(build_environment(wanted, work))
+    return _Ladder(wanted, when, work, known).climb()
 
 
 @dataclass
 class _Ladder:
-    repository: RepositoryConfig
-    asked: EnvironmentConfig
-    sandbox: SandboxConfig
-    base_sha: str
-    head_sha: str
-    date: datetime | None
+    wanted: EnvironmentWanted
     when: datetime | None
+    """When the change landed."""
     work: Path
-    foreign_rows: bool
     known: Known
     tries: list[EnvironmentTry] = field(default_factory=list)
     best: tuple[float, int, Built] | None = None
@@ -107,7 +89,7 @@ class _Ladder:
         here = [one for one in versions if one.version not in _MISSING] or versions
         step: Step | None = self._first(here[0], versions[0])
         seen: set[str] = set()
-        until = time.monotonic() + 2 * self.asked.build_timeout_s
+        until = time.monotonic() + 2 * self.wanted.environment.build_timeout_s
         while step is not None and len(self.tries) < MOST_TRIES and time.monotonic() < until:
             seen.add(content_hash(step.settings))
             step = self._try(step, [one for one in versions if not self._was_tried(one)])
@@ -116,20 +98,18 @@ class _Ladder:
         return self._end()
 
     def _first(self, choice: Choice, wanted: Choice) -> Step:
-        packages = self.known.test_packages if self.asked.test_packages == "auto" else self.asked.test_packages
+        asked = self.wanted.environment
+        packages = self.known.test_packages if asked.test_packages == "auto" else asked.test_packages
         changes = {"python": choice.version, "project": self.known.folder, "test_packages": packages}
         missing = f"; Python {wanted.version}, {wanted.why}, cannot be had here" if choice != wanted else ""
-        return Step(self.asked.model_copy(update=changes), f"Python {choice.version}: {choice.why}{missing}")
+        return Step(asked.model_copy(update=changes), f"Python {choice.version}: {choice.why}{missing}")
 
     def _was_tried(self, choice: Choice) -> bool:
         return any(done.python == choice.version for done in self.tries)
 
     def _try(self, step: Step, versions: list[Choice]) -> Step | None:
         """One build, its row; what to try next, or None."""
-        built = build_environment(
-            self.repository, step.settings, self.sandbox, self.base_sha, self.head_sha, self.date, self.work,
-            self.foreign_rows,
-        )  # fmt: skip
+        built = build_environment(replace(self.wanted, environment=step.settings), self.work)
         built = built.model_copy(update={"settings": step.settings})
         if self.first is None or self.first.reason.startswith("no Python"):  # that is less than what a build says
             self.first = built
@@ -171,19 +151,20 @@ class _Ladder:
         """Of the human commit, whose tests are used."""
         assert built.environment is not None
         assert built.settings is not None
-        clone = self.work / clone_path(self.repository.name)
-        sha = self.head_sha if has_commit(clone, self.head_sha) else self.base_sha
+        wanted = self.wanted
+        clone = self.work / clone_path(wanted.repository.name)
+        sha = wanted.head_sha if has_commit(clone, wanted.head_sha) else wanted.base_sha
         packages = built.settings.test_packages
         files = test_files(tracked_files(clone, sha), self.known.folder) if packages not in ("auto", []) else []
         if not files:
             return Collected(0, 0, "")
         checked = check_out(
-            self.repository, built.settings, built.environment, self.sandbox, sha, "human", None, self.work
+            wanted.repository, built.settings, built.environment, wanted.sandbox, sha, "human", None, self.work
         )
-        return collect(checked.arm, files, self.sandbox, self.work) if checked.arm else Collected(len(files), 0, "")
+        return collect(checked.arm, files, wanted.sandbox, self.work) if checked.arm else Collected(len(files), 0, "")
 
     def _note(self, step: Step, built: Built, tests: Collected | None, found: Diagnosis) -> None:
-        settings = step.settings
+        settings, wanted = step.settings, self.wanted
         lacking = tests is not None and tests.share < 1
         values: dict[str, Any] = {
             "outcome": "failed" if tests is None else "partly" if lacking else "ok",
@@ -193,7 +174,8 @@ class _Ladder:
         }
         self.tries.append(
             EnvironmentTry(
-                repo=self.repository.name, sha=self.head_sha, sandbox=self.sandbox.kind, asked=content_hash(self.asked),
+                repo=wanted.repository.name, sha=wanted.head_sha, sandbox=wanted.sandbox.kind,
+                asked=content_hash(wanted.environment),
                 number=len(self.tries) + 1, step=step.what, python=settings.python, as_of=str(settings.as_of or ""),
                 packages=settings.packages, build_packages=settings.build_packages,
                 test_packages=[] if settings.test_packages == "auto" else settings.test_packages,

@@ -33,7 +33,10 @@ def patch_ids(change: Change) -> tuple[str, str]:
 
 
 def _sides(file: FileDiff) -> tuple[bytes, bytes, bytes]:
-    """Digests of context, deleted and added lines. Without lines (binary, mode) the blobs stand in."""
+    """Digests of context, deleted and added lines. Without lines (binary, mode) the blobs stand in.
+
+    On mining's hot path: `git/diff_parser.py` says why it does not use `tasks.code.diffs`.
+    """
     lines: dict[bytes, list[bytes]] = {b" ": [], b"-": [], b"+": []}
     at = file.body.find(b"\n@@ -")
     if at < 0:

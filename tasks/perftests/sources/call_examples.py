@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from tasks.code.paths import TEST_FOLDERS
 from tasks.sandbox import foreign
 
-FOLDERS = {"test", "tests", "testing", "docs", "doc", "examples", "example", "benchmarks", "asv_bench", "samples"}
+FOLDERS = TEST_FOLDERS | {"testing", "docs", "doc", "examples", "example", "benchmarks", "asv_bench", "samples"}
+"""Where calls are shown. `tasks.code.paths` tells kinds of a change apart, and knows no examples."""
 SUFFIXES = {".py", ".md", ".rst", ".txt", ".ipynb"}
 MAX_FILES = 3000
 MAX_BYTES = 400_000

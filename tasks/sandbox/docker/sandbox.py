@@ -42,6 +42,7 @@ class DockerSandbox(OpenSandbox[DockerProcess]):
     """
 
     kind: Literal["local", "docker"] = "docker"
+    other_user = True
 
     def __init__(self) -> None:
         """Raises SandboxError, with advice, if no engine answers."""

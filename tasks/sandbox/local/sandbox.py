@@ -39,6 +39,7 @@ class LocalSandbox(OpenSandbox[LocalProcess]):
     """
 
     kind: Literal["local", "docker"] = "local"
+    other_user = False
 
     def __init__(self, use_bubblewrap: bool | None = None) -> None:
         """`use_bubblewrap`: None takes it where it works; False never; True raises SandboxError where it does not."""

@@ -8,18 +8,18 @@ from statistics import median
 
 import numpy as np
 
-from tasks.timing.models import MetricValue, Question, Race
+from tasks.timing.models import MetricValue, Question, SessionState
 from tasks.timing.stats import Floats, Interval, interval
 
 
-def of_arm(race: Race, metric: str, arm: str) -> dict[int, MetricValue]:
+def of_arm(state: SessionState, metric: str, arm: str) -> dict[int, MetricValue]:
     """Round -> value."""
-    return {value.round: value for value in race.metrics if value.metric == metric and value.arm == arm}
+    return {value.round: value for value in state.metrics if value.metric == metric and value.arm == arm}
 
 
-def metric_ratios(race: Race, metric: str, arm: str, against: str) -> list[Floats]:
+def metric_ratios(state: SessionState, metric: str, arm: str, against: str) -> list[Floats]:
     """Log of how many times better `arm` is in every round that has both, one array per set."""
-    ours, theirs = of_arm(race, metric, arm), of_arm(race, metric, against)
+    ours, theirs = of_arm(state, metric, arm), of_arm(state, metric, against)
     sets: dict[int, list[float]] = defaultdict(list)
     for number in sorted(set(ours) & set(theirs)):
         gain = math.log(ours[number].value / theirs[number].value)
@@ -27,15 +27,15 @@ def metric_ratios(race: Race, metric: str, arm: str, against: str) -> list[Float
     return [np.array(values) for _, values in sorted(sets.items())]
 
 
-def compare_metric(race: Race, metric: str, arm: str, against: str, confidence: float) -> Interval | None:
+def compare_metric(state: SessionState, metric: str, arm: str, against: str, confidence: float) -> Interval | None:
     """How many times better `arm` is by a metric. None if fewer than two rounds have both."""
-    return interval(metric_ratios(race, metric, arm, against), confidence)
+    return interval(metric_ratios(state, metric, arm, against), confidence)
 
 
-def by_the_clock(race: Race, question: Question, confidence: float) -> Interval | None:
+def by_the_clock(state: SessionState, question: Question, confidence: float) -> Interval | None:
     """How many times faster an arm is by the driver's clock around the whole command, its start included."""
     walls = {
-        name: {one.round: one for one in race.samples if one.arm == name} for name in (question.arm, question.against)
+        name: {one.round: one for one in state.samples if one.arm == name} for name in (question.arm, question.against)
     }
     ours, theirs = walls[question.arm], walls[question.against]
     sets: dict[int, list[float]] = defaultdict(list)
@@ -44,13 +44,13 @@ def by_the_clock(race: Race, question: Question, confidence: float) -> Interval 
     return interval([np.array(values) for _, values in sorted(sets.items())], confidence)
 
 
-def directed(race: Race) -> list[str]:
+def directed(state: SessionState) -> list[str]:
     """Metrics that say which way is better, the primary one first."""
-    names = dict.fromkeys(value.metric for value in race.metrics if value.better is not None)
-    return sorted(names, key=lambda name: name != race.primary)
+    names = dict.fromkeys(value.metric for value in state.metrics if value.better is not None)
+    return sorted(names, key=lambda name: name != state.primary)
 
 
-def typical(race: Race, metric: str, arm: str) -> float | None:
+def typical(state: SessionState, metric: str, arm: str) -> float | None:
     """Median over rounds, in the metric's own unit."""
-    values = [value.value for value in of_arm(race, metric, arm).values()]
+    values = [value.value for value in of_arm(state, metric, arm).values()]
     return median(values) if values else None

@@ -22,9 +22,9 @@ from tasks.sandbox.commands.metrics import better
 from tasks.sandbox.commands.parsing import OutputError
 from tasks.sandbox.commands.session import CommandSession, Ran, metrics_of, parse_spec, wanted_metrics
 from tasks.timing.alpha_spending import Looks
-from tasks.timing.models import ArmState, MetricValue, Race, Sample
+from tasks.timing.models import ArmState, MetricValue, Sample, SessionState
 from tasks.timing.patience import beyond, charge
-from tasks.timing.processes import Track
+from tasks.timing.processes import SessionContext
 from tasks.timing.protocols.common import Needed
 from tasks.timing.protocols.planning import FEWEST_ROUNDS, plan
 
@@ -32,23 +32,23 @@ LEAST_TOKENS = 0.9
 """Share of base's generated tokens that an arm must generate: sampling makes lengths differ a little."""
 
 
-def commands(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
+def commands(context: SessionContext, cores: tuple[int, ...], needed: Needed) -> SessionState:
     """Run until no arm is needed any more, or rounds or time are up."""
-    race = Race(states={name: ArmState(name) for name in track.arms}, fresh=True)
+    state = SessionState(states={name: ArmState(name) for name in context.arms}, fresh=True)
     try:
-        spec = parse_spec(track.script)
+        spec = parse_spec(context.script)
     except ValueError as error:
-        race.base_failure = f"not a command: {error}"
-        return race
-    race.primary = wanted_metrics(spec)[0]
-    race.claimed = spec.server is None
+        state.base_failure = f"not a command: {error}"
+        return state
+    state.primary = wanted_metrics(spec)[0]
+    state.claimed = spec.server is None
     # without bubblewrap a server may write into its client's output
-    race.compared = bool(spec.equal) and track.sandbox.isolated
-    player = _Player(track, race, spec, cores)
+    state.compared = bool(spec.equal) and context.sandbox.isolated
+    player = _Player(context, state, spec, cores)
     whole_s = player.left_s
     player.play_set(1)  # how long a round takes
     round_s = whole_s - player.left_s
-    timing = track.timing
+    timing = context.timing
     rounds = max(FEWEST_ROUNDS, min(timing.min_rounds, int(whole_s / max(round_s, 1e-6))))
     blocks = plan(rounds, timing.max_rounds, timing.processes)
     if player.per_round:
@@ -58,12 +58,12 @@ def commands(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
     for index, block in enumerate(blocks):
         for count in block:
             player.play_set(count)
-        final = index == len(blocks) - 1 or bool(race.base_failure) or player.left_s < 0
-        open_arms = needed(race, taken.at(player.rounds, final))
+        final = index == len(blocks) - 1 or bool(state.base_failure) or player.left_s < 0
+        open_arms = needed(state, taken.at(player.rounds, final))
         player.keep(open_arms)
         if not open_arms or final:
             break
-    return race
+    return state
 
 
 def _less_one(block: Sequence[int]) -> list[int]:
@@ -75,13 +75,15 @@ def _less_one(block: Sequence[int]) -> list[int]:
 class _Player:
     """Plays rounds in set after set of sandboxes."""
 
-    def __init__(self, track: Track, race: Race, spec: CommandConfig, cores: tuple[int, ...]) -> None:
-        self._track, self._race, self._spec, self._cores = track, race, spec, cores
-        self._rng = np.random.default_rng(track.timing.seed)
-        self._names = list(track.arms)
+    def __init__(
+        self, context: SessionContext, state: SessionState, spec: CommandConfig, cores: tuple[int, ...]
+    ) -> None:
+        self._context, self._state, self._spec, self._cores = context, state, spec, cores
+        self._rng = np.random.default_rng(context.timing.seed)
+        self._names = list(context.arms)
         self._sets = self._rounds = 0
         self.per_round = spec.server is None or spec.server_per == "round"
-        self._deadline = time.monotonic() + track.timing.budget_s
+        self._deadline = time.monotonic() + context.timing.budget_s
         self._taken_s: dict[str, float] = defaultdict(float)
 
     @property
@@ -92,7 +94,7 @@ class _Player:
     @property
     def left_s(self) -> float:
         """Seconds of the budget that are left (see `patience`)."""
-        return self._deadline + self._race.extra_s - time.monotonic()
+        return self._deadline + self._state.extra_s - time.monotonic()
 
     def keep(self, open_arms: set[str]) -> None:
         """Go on with base, human if some patch is still compared with it, and the arms that are not settled."""
@@ -135,8 +137,8 @@ class _Player:
                 except OutputError as error:
                     self._drop(name, "error", f"output: {error}")
                 else:
-                    self._race.samples.append(self._sample(name, position, seed, ran, started_at))
-            if self._race.base_failure:
+                    self._state.samples.append(self._sample(name, position, seed, ran, started_at))
+            if self._state.base_failure:
                 break
         if "base" in done:
             self._keep(done)
@@ -154,7 +156,7 @@ class _Player:
 
     def _charge(self) -> None:
         """Book what arms took beyond base since this was last asked."""
-        charge(self._race, beyond(self._taken_s), self._track.timing.budget_s)
+        charge(self._state, beyond(self._taken_s), self._context.timing.budget_s)
         self._taken_s.clear()
 
     def _keep(self, done: dict[str, dict[str, float]]) -> None:
@@ -163,20 +165,22 @@ class _Player:
             for metric, share in (("completed", 1.0), ("output_tokens", LEAST_TOKENS)):
                 if values.get(metric, 0.0) < share * base.get(metric, 0.0):
                     reason = f"{metric}: {values.get(metric, 0.0):g}, base has {base[metric]:g}"
-                    self._race.drop(name, "incorrect", reason)
+                    self._state.drop(name, "incorrect", reason)
             for metric in self._spec.equal:
                 if values[metric] != base[metric]:
-                    self._race.drop(name, "incorrect", f"{metric}: {values[metric]:.17g}, base has {base[metric]:.17g}")
+                    self._state.drop(
+                        name, "incorrect", f"{metric}: {values[metric]:.17g}, base has {base[metric]:.17g}"
+                    )
             for metric, value in values.items():
                 way = better(metric, self._spec.better)
-                self._race.metrics.append(MetricValue(name, self._sets - 1, self._rounds, metric, value, way))
+                self._state.metrics.append(MetricValue(name, self._sets - 1, self._rounds, metric, value, way))
 
     def _open(self, stack: ExitStack, name: str) -> CommandSession | None:
-        """A sandbox whose server is ready and warm; None, and the arm out of the race, if it does not get there."""
-        track = self._track
+        """A sandbox whose server is ready and warm; None, and the arm excluded, if it does not get there."""
+        context = self._context
         session = CommandSession(
-            track.sandbox, track.arms[name], track.arms["base"], track.work, self._spec,
-            cpus=self._cores, limits=track.limits,
+            context.sandbox, context.arms[name], context.arms["base"], context.work, self._spec,
+            cpus=self._cores, limits=context.limits,
         )  # fmt: skip
         stack.enter_context(session)
         try:
@@ -190,12 +194,12 @@ class _Player:
 
     def _drop(self, name: str, kind: str, reason: str) -> None:
         if name == "base":
-            self._race.base_failure = reason
+            self._state.base_failure = reason
         else:
-            self._race.drop(name, "timeout" if kind == "timeout" else "error", reason)
+            self._state.drop(name, "timeout" if kind == "timeout" else "error", reason)
 
     def _alive(self) -> list[str]:
-        return [name for name in self._names if self._race.alive(name)]
+        return [name for name in self._names if self._state.alive(name)]
 
     def _out(self) -> bool:
         others = [name for name in self._alive() if name != "base"]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from storage.tables import Metric, MetricComparison, TimedSession
 from tasks.timing.commands.compare import compare_metric, directed, of_arm, typical
-from tasks.timing.models import Question, Race
+from tasks.timing.models import Question, SessionState
 from tasks.timing.verdict import verdict_at
 
 
 def metric_rows(
-    race: Race, questions: Sequence[Question], session: TimedSession, confidence: float
+    state: SessionState, questions: Sequence[Question], session: TimedSession, confidence: float
 ) -> list[Metric | MetricComparison]:
     """Rows of `metrics` and `metric_comparisons`; none where the workload was no command.
 
@@ -34,14 +34,14 @@ def metric_rows(
             value=value.value,
             better=value.better,
         )
-        for value in race.metrics
+        for value in state.metrics
     ]
     for question in questions:
-        for metric in directed(race):
-            ours = of_arm(race, metric, question.arm)
-            if not ours or not of_arm(race, metric, question.against):
+        for metric in directed(state):
+            ours = of_arm(state, metric, question.arm)
+            if not ours or not of_arm(state, metric, question.against):
                 continue
-            found = compare_metric(race, metric, question.arm, question.against, confidence)
+            found = compare_metric(state, metric, question.arm, question.against, confidence)
             rows.append(
                 MetricComparison(
                     **shared,
@@ -49,9 +49,9 @@ def metric_rows(
                     against=question.against,
                     metric=metric,
                     better=next(iter(ours.values())).better or "lower",
-                    primary=metric == race.primary,
-                    value=typical(race, metric, question.arm),
-                    against_value=typical(race, metric, question.against),
+                    primary=metric == state.primary,
+                    value=typical(state, metric, question.arm),
+                    against_value=typical(state, metric, question.against),
                     ratio=found.ratio if found else None,
                     ci_low=found.low if found else None,
                     ci_high=found.high if found else None,

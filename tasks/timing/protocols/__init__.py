@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tasks.timing.models import Race
-from tasks.timing.processes import Track
+from tasks.timing.models import SessionState
+from tasks.timing.processes import SessionContext
 from tasks.timing.protocols.common import Needed
 from tasks.timing.protocols.duet import duet
 from tasks.timing.protocols.interleaved import interleaved
 from tasks.timing.protocols.sequential import sequential
 
-Protocol = Callable[[Track, tuple[int, ...], Needed], Race]
+Protocol = Callable[[SessionContext, tuple[int, ...], Needed], SessionState]
 
 PROTOCOLS: dict[str, Protocol] = {"interleaved": interleaved, "duet": duet, "sequential": sequential}
 """By the name that `timing.protocol` has."""

@@ -1,4 +1,4 @@
-"""What the protocols share: the race before it starts, its random numbers, the order of arms."""
+"""What the protocols share: the state of a session before it starts, its random numbers, the order of arms."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tasks.timing.models import ArmState, Race
-from tasks.timing.processes import Track
+from tasks.timing.models import ArmState, SessionState
+from tasks.timing.processes import SessionContext
 
-Needed = Callable[[Race, float], set[str]]
-"""(race, confidence of this look) -> arms whose questions are still open."""
+Needed = Callable[[SessionState, float], set[str]]
+"""(state, confidence of this look) -> arms whose questions are still open."""
 
 
-def new_race(track: Track) -> Race:
+def new_state(context: SessionContext) -> SessionState:
     """Nobody has run yet."""
-    return Race(states={name: ArmState(name) for name in track.arms})
+    return SessionState(states={name: ArmState(name) for name in context.arms})
 
 
-def in_order(track: Track) -> list[str]:
+def in_order(context: SessionContext) -> list[str]:
     """Names of the arms: base, human, then the patches."""
-    return sorted(track.arms, key=lambda name: (name != "base", name != "human", name))
+    return sorted(context.arms, key=lambda name: (name != "base", name != "human", name))
 
 
-def generator(track: Track) -> np.random.Generator:
+def generator(context: SessionContext) -> np.random.Generator:
     """Where order and seeds come from: unpredictable, unless `timing.seed` fixes it."""
-    seed = track.timing.seed
+    seed = context.timing.seed
     return np.random.default_rng(secrets.randbits(64) if seed is None else seed)

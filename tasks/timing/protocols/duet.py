@@ -4,7 +4,7 @@ After Bulej et al., "Duet Benchmarking: Improving Measurement Accuracy in the Cl
 machine slows both alike, also where it comes and goes within a call. Of several arms each is paired with base, one pair
 after the other; two arms are compared through their ratios to base. Nothing moves between cores: each arm has a process
 on either core, and the pairs cross. Cores differ in speed, so only the mean of both sides counts: a round is all pairs
-twice, once on either side. Where one arm of a pair is much faster, it has company only for a part of base's call;
+twice, once on either side. Where one arm of a pair is much faster, it has a co-runner only for a part of base's call;
 `duet` is for close comparisons. Everything else is as in `interleaved`.
 """
 
@@ -15,25 +15,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from configs.errors import UserError
-from tasks.timing.models import Race
-from tasks.timing.processes import ProcessSet, Track
-from tasks.timing.protocols.common import Needed, new_race
+from tasks.timing.models import SessionState
+from tasks.timing.processes import ProcessSet, SessionContext
+from tasks.timing.protocols.common import Needed, new_state
 from tasks.timing.protocols.interleaved import Runner, run_looks
-from tasks.timing.rounds import Referee
+from tasks.timing.result_check import ResultChecker
 
 
-def duet(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
+def duet(context: SessionContext, cores: tuple[int, ...], needed: Needed) -> SessionState:
     """Time until no arm is needed any more, or rounds or time are up. Raises UserError without cores for two."""
-    if len(cores) < 2 * track.timing.cores:
+    if len(cores) < 2 * context.timing.cores:
         raise UserError(
-            f"timing.protocol duet calls two arms at once and needs {2 * track.timing.cores} cores (twice "
+            f"timing.protocol duet calls two arms at once and needs {2 * context.timing.cores} cores (twice "
             f"timing.cores); a session gets {len(cores)} here. Set timing.protocol=interleaved, or lower timing.cores"
         )
-    race = new_race(track)
-    deadline = time.monotonic() + track.timing.budget_s
-    with Referee(track) as referee:
-        run_looks(DuetRunner(track, race, cores, referee, deadline), needed)
-    return race
+    state = new_state(context)
+    deadline = time.monotonic() + context.timing.budget_s
+    with ResultChecker(context) as checker:
+        run_looks(DuetRunner(context, state, cores, checker, deadline), needed)
+    return state
 
 
 class DuetRunner(Runner):
@@ -42,8 +42,8 @@ class DuetRunner(Runner):
     together = True
 
     def _start(self, names: Sequence[str], hash_seed: int) -> ProcessSet:
-        if self.race.fresh:  # each pair starts its own
-            return ProcessSet(self.track, self.race, [], None, hash_seed)
+        if self.state.fresh:  # each pair starts its own
+            return ProcessSet(self.context, self.state, [], None, hash_seed)
         with ExitStack() as stack:
             straight = stack.enter_context(self._pinned(names, hash_seed, crossed=False))
             straight.crossed = stack.enter_context(self._pinned(names, hash_seed, crossed=True))
@@ -51,18 +51,18 @@ class DuetRunner(Runner):
         return straight
 
     def _pinned(self, names: Sequence[str], hash_seed: int, crossed: bool) -> ProcessSet:
-        width = self.track.timing.cores
+        width = self.context.timing.cores
         one, other = self.cores[:width], self.cores[width : 2 * width]
         base, rest = (other, one) if crossed else (one, other)
         return ProcessSet(
-            self.track, self.race, names, {name: base if name == "base" else rest for name in names}, hash_seed
+            self.context, self.state, names, {name: base if name == "base" else rest for name in names}, hash_seed
         )
 
     def _groups(self, processes: ProcessSet) -> Iterator[tuple[ProcessSet, list[str]]]:
-        for name in self._shuffled([name for name in self._names if name != "base" and self.race.alive(name)]):
+        for name in self._shuffled([name for name in self._names if name != "base" and self.state.alive(name)]):
             for crossed in (False, True):
                 pair = self._shuffled(["base", name])
-                if not self.race.fresh:
+                if not self.state.fresh:
                     yield (processes.crossed if crossed and processes.crossed else processes), pair
                 else:  # base would remember the workload from one pair to the next
                     with self._pinned(pair, self._hash_seed(), crossed) as fresh:

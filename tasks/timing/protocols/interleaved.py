@@ -21,12 +21,14 @@ from tasks.sandbox.probe.session import SetupInfo
 from tasks.telling import says_nothing
 from tasks.timing.alpha_spending import Looks
 from tasks.timing.core_leases import pinning
-from tasks.timing.models import Race, Sample
-from tasks.timing.processes import ProcessSet, Track, at_once
-from tasks.timing.protocols.common import Needed, generator, in_order, new_race
+from tasks.timing.models import Sample, SessionState
+from tasks.timing.processes import ProcessSet, SessionContext, at_once
+from tasks.timing.protocols.common import Needed, generator, in_order, new_state
 from tasks.timing.protocols.core_sharing import may_share
 from tasks.timing.protocols.planning import SHARED_S, SHORT_S, Costs, batches, first_block, plan, rounds_per_set
-from tasks.timing.rounds import Heat, Referee, Reference, play
+from tasks.timing.result_check import ResultChecker
+from tasks.timing.round_plan import RoundPlan
+from tasks.timing.rounds import Reference, play
 
 INPUTS_SHARE = 0.25
 """Of the rounds after which workloads are compared, too. Hashing one may take longer than the call."""
@@ -36,19 +38,19 @@ HASH_S = 0.05
 """Seconds of a round that may go into hashing results of base."""
 
 
-def interleaved(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
+def interleaved(context: SessionContext, cores: tuple[int, ...], needed: Needed) -> SessionState:
     """Time until no arm is needed any more, or rounds or time are up.
 
     An arm that hogs the core makes others that share it time out: then all is done again, one after the other.
     """
     for shared in (True, False):
-        race = new_race(track)
-        deadline = time.monotonic() + track.timing.budget_s
-        with Referee(track) as referee:
-            run_looks(Runner(track, race, cores, referee, deadline, shared), needed)
-        if not (race.one_core and race.timed_out):
+        state = new_state(context)
+        deadline = time.monotonic() + context.timing.budget_s
+        with ResultChecker(context) as checker:
+            run_looks(Runner(context, state, cores, checker, deadline, shared), needed)
+        if not (state.one_core and state.timed_out):
             break
-    return race
+    return state
 
 
 def run_looks(runner: Runner, needed: Needed) -> None:
@@ -56,14 +58,14 @@ def run_looks(runner: Runner, needed: Needed) -> None:
 
     A look that nothing follows, because rounds or time are up, gets all the error that is left.
     """
-    timing, race = runner.track.timing, runner.race
+    timing, state = runner.context.timing, runner.state
     taken = Looks(timing.max_rounds, timing.confidence)
     blocks = runner.calibrate()
     for index, block in enumerate(blocks):
         for rounds in block:
             runner.play_set(rounds)
         final = index == len(blocks) - 1 or runner.out
-        open_arms = needed(race, taken.at(runner.counted, final))
+        open_arms = needed(state, taken.at(runner.counted, final))
         runner.keep(open_arms)
         if not open_arms or final:
             return
@@ -77,21 +79,21 @@ class Runner:
 
     def __init__(
         self,
-        track: Track,
-        race: Race,
+        context: SessionContext,
+        state: SessionState,
         cores: tuple[int, ...],
-        referee: Referee,
+        checker: ResultChecker,
         deadline: float,
         sharing: bool = False,
     ) -> None:
         """`sharing`: the arms of a group may be called at the same moment on one core, if that can be told apart."""
-        self.track, self.race, self.cores, self.referee = track, race, cores, referee
-        self.rng = generator(track)
+        self.context, self.state, self.cores, self.checker = context, state, cores, checker
+        self.rng = generator(context)
         self.counted = 0
         """Rounds so far that are not warm-up."""
         self._deadline = deadline
         self._sharing = sharing
-        self._names = in_order(track)
+        self._names = in_order(context)
         self._sets = self._played = 0
         self._rounds = 0
         """Numbers given to groups so far; where a round is one group, as many as rounds."""
@@ -100,13 +102,13 @@ class Runner:
 
     @property
     def _known_alike(self) -> bool:
-        """Whether a race before this one has found that setups make the same workloads for all arms."""
-        return self.track.like is not None and self.track.like.inputs_alike
+        """Whether a session before this one has found that setups make the same workloads for all arms."""
+        return self.context.like is not None and self.context.like.inputs_alike
 
     @property
     def out(self) -> bool:
         """Whether no further round will be played: base failed, nobody is left, or the time is up."""
-        alive = [name for name in self._names if name != "base" and self.race.alive(name)]
+        alive = [name for name in self._names if name != "base" and self.state.alive(name)]
         return not alive or (self._played > 1 and self._left_s() < 0)
 
     def calibrate(self) -> list[list[int]]:
@@ -114,33 +116,33 @@ class Runner:
 
         Leaves the first set of processes running for the first block, unless rounds need fresh ones.
         """
-        timing, race = self.track.timing, self.race
+        timing, state = self.context.timing, self.state
         processes = self._start_set()
         try:
-            like = self.track.like
+            like = self.context.like
             if like is not None:
-                race.fresh, race.number, race.numbers = like.fresh, like.number, like.numbers
+                state.fresh, state.number, state.numbers = like.fresh, like.number, like.numbers
             else:
-                race.fresh = self.track.dialect == "gso" or self._same_for_all_seeds(processes)
+                state.fresh = self.context.dialect == "gso" or self._same_for_all_seeds(processes)
             start = self._clock()
             reference = self.play(processes, warmup=True)
             round_s = self._clock() - start
             if like is not None:
-                race.compared = like.compared
+                state.compared = like.compared
             elif reference is not None and (result := reference.fetch()) is not None:
-                race.compared = not says_nothing(result, self.track.script, race.fresh)
-                status, reason = self.referee.baseline(result)
+                state.compared = not says_nothing(result, self.context.script, state.fresh)
+                status, reason = self.checker.baseline(result)
                 if status != "ok":
-                    race.base_failure = f"check_equivalence rejects base's own result: {reason}"
-            race.one_core = self._shares(race.samples)
+                    state.base_failure = f"check_equivalence rejects base's own result: {reason}"
+            state.one_core = self._shares(state.samples)
             if like is not None:
-                race.one_core = like.one_core and self._sharing
-            elif not race.fresh and not self.out:
+                state.one_core = like.one_core and self._sharing
+            elif not state.fresh and not self.out:
                 round_s = self._choose_batches(processes, round_s)
         except BaseException:
             processes.__exit__(None)
             raise
-        if race.fresh:
+        if state.fresh:
             processes.__exit__(None)
             return [[1] * sum(block) for block in plan(timing.min_rounds, timing.max_rounds, 1)]
         self._first = processes
@@ -154,7 +156,7 @@ class Runner:
             return
         processes, self._first = self._first or self._start_set(), None
         with processes:
-            if self._sets > 1 and not self.race.fresh:
+            if self._sets > 1 and not self.state.fresh:
                 self.play(processes, warmup=True)
             for _ in range(rounds):
                 if not self.out:
@@ -167,7 +169,7 @@ class Runner:
         self._names = [name for name in self._names if name in wanted]
 
     def _start_set(self) -> ProcessSet:
-        names = [name for name in self._names if self.race.alive(name)]
+        names = [name for name in self._names if self.state.alive(name)]
         start = self._clock()
         processes = self._start(names, self._hash_seed())
         self._start_s = self._clock() - start
@@ -176,39 +178,39 @@ class Runner:
 
     def _start(self, names: Sequence[str], hash_seed: int) -> ProcessSet:
         """All arms on the same core; the next set gets the next core."""
-        cpus = pinning(self.cores, self._sets, self.track.timing.cores)
-        return ProcessSet(self.track, self.race, names, dict.fromkeys(names, cpus), hash_seed)
+        cpus = pinning(self.cores, self._sets, self.context.timing.cores)
+        return ProcessSet(self.context, self.state, names, dict.fromkeys(names, cpus), hash_seed)
 
     def _groups(self, processes: ProcessSet) -> Iterator[tuple[ProcessSet, list[str]]]:
         """What is called together in one round, in order: here all arms, in random order."""
-        yield processes, self._shuffled([name for name in processes.probes if self.race.alive(name)])
+        yield processes, self._shuffled([name for name in processes.probes if self.state.alive(name)])
 
     def play(self, processes: ProcessSet, warmup: bool = False) -> Reference | None:
-        """One round of all arms that are still in the race."""
-        race = self.race
+        """One round of all arms that are not excluded."""
+        state = self.state
         reference = None
         for used, order in self._groups(processes):
-            spare = max([race.numbers.get(name, race.number) for name in order], default=race.number) - race.number
-            heat = Heat(
+            spare = max([state.numbers.get(name, state.number) for name in order], default=state.number) - state.number
+            round_plan = RoundPlan(
                 process=self._sets - 1,
                 round=self._rounds,
                 seed=self._seed(),
                 order=order,
-                number=race.number,
-                numbers=race.numbers,
+                number=state.number,
+                numbers=state.numbers,
                 offset=int(self.rng.integers(spare + 1)),
-                compared=self._compared(race.number),
-                keeps=self._played == 0 and self.track.like is None,
+                compared=self._compared(state.number),
+                keeps=self._played == 0 and self.context.like is None,
                 before=self._played == 0 and not self._known_alike,
                 inputs=INPUTS_MOST if warmup or self.rng.random() < INPUTS_SHARE else 0,
                 warmup=warmup,
-                apart=self.track.worker is not None,
-                together=self.together or (race.one_core and not warmup),
-                one_core=race.one_core and not warmup,
-                cores=self.track.timing.cores,
+                apart=self.context.worker is not None,
+                together=self.together or (state.one_core and not warmup),
+                one_core=state.one_core and not warmup,
+                cores=self.context.timing.cores,
             )
             self._rounds += 1
-            reference = play(used, race, heat, self.referee, self.track.timing.device)
+            reference = play(used, state, round_plan, self.checker, self.context.timing.device)
         self._played += 1
         self.counted += not warmup
         return reference
@@ -219,14 +221,14 @@ class Runner:
         A result that is not asked for need not have been computed, so what hashing takes beyond base's is charged to
         every call in full.
         """
-        latest = [sample for sample in self.race.samples if sample.arm == "base"][-1:]
+        latest = [sample for sample in self.state.samples if sample.arm == "base"][-1:]
         each_s = max([sample.digest_ns / sample.hashed / 1e9 for sample in latest], default=HASH_S)
         count = min(number, max(1, int(HASH_S / max(each_s, 1e-6))))
         return [int(index) for index in self.rng.permutation(number)[:count]]
 
     def _clock(self) -> float:
         """Seconds of a clock that stands still while an arm takes time of its own (see `patience`)."""
-        return time.monotonic() - self.race.extra_s
+        return time.monotonic() - self.state.extra_s
 
     def _left_s(self) -> float:
         """Seconds of the budget that are left."""
@@ -259,28 +261,28 @@ class Runner:
         return one is not None and one == other
 
     def _shares(self, samples: Sequence[Sample]) -> bool:
-        return self._sharing and self.track.worker is None and may_share(samples, self.track.timing)
+        return self._sharing and self.context.worker is None and may_share(samples, self.context.timing)
 
     def _choose_batches(self, processes: ProcessSet, round_s: float) -> float:
-        """Set the race's batches if some arm is short, and whether arms share; seconds that a round will take.
+        """Set the session's batches if some arm is short, and whether arms share; seconds that a round will take.
 
         Both by a second warm-up where they matter: the first one's calls met cold caches, and may have slept for it.
         """
-        short_s = SHARED_S if self.race.one_core else SHORT_S
-        short = any(sample.wall_ns - sample.wait_ns < short_s * 1e9 for sample in self.race.samples)
-        if not short and (self.race.one_core or not self._sharing):
+        short_s = SHARED_S if self.state.one_core else SHORT_S
+        short = any(sample.wall_ns - sample.wait_ns < short_s * 1e9 for sample in self.state.samples)
+        if not short and (self.state.one_core or not self._sharing):
             return round_s
-        first, start = len(self.race.samples), self._clock()
+        first, start = len(self.state.samples), self._clock()
         self.play(processes, warmup=True)
         round_s = self._clock() - start
-        latest = {sample.arm: sample for sample in self.race.samples[first:]}
-        self.race.one_core = self._shares(list(latest.values()))
+        latest = {sample.arm: sample for sample in self.state.samples[first:]}
+        self.state.one_core = self._shares(list(latest.values()))
         if "base" not in latest or len(latest) < 2:
             return round_s
-        self.race.number, self.race.numbers = batches(
+        self.state.number, self.state.numbers = batches(
             {name: max(1, sample.wall_ns - sample.wait_ns) / 1e9 for name, sample in latest.items()},
             {name: sample.setup_ns / 1e9 for name, sample in latest.items()},
-            self.race.one_core,
+            self.state.one_core,
         )
-        further = {name: self.race.numbers.get(name, self.race.number) - 1 for name in latest}
+        further = {name: self.state.numbers.get(name, self.state.number) - 1 for name in latest}
         return round_s + sum(more * (latest[n].wall_ns + latest[n].setup_ns) / 1e9 for n, more in further.items())

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from tasks.timing.models import Race
-from tasks.timing.processes import ProcessSet, Track
-from tasks.timing.protocols.common import Needed, generator, in_order, new_race
-from tasks.timing.rounds import Heat, Referee, Reference, play
+from tasks.timing.models import SessionState
+from tasks.timing.processes import ProcessSet, SessionContext
+from tasks.timing.protocols.common import Needed, generator, in_order, new_state
+from tasks.timing.result_check import ResultChecker
+from tasks.timing.round_plan import RoundPlan
+from tasks.timing.rounds import Reference, play
 
 SEQUENTIAL_RUNS = 5
 """Fresh processes per arm."""
 
 
-def sequential(track: Track, cores: tuple[int, ...], needed: Needed) -> Race:
+def sequential(context: SessionContext, cores: tuple[int, ...], needed: Needed) -> SessionState:
     """SEQUENTIAL_RUNS fresh processes of one arm, then of the next; no pinning, no warm-up, no batches."""
-    race = new_race(track)
-    race.fresh = True
-    seeds = [int(seed) for seed in generator(track).integers(2**31, size=SEQUENTIAL_RUNS)]
+    state = new_state(context)
+    state.fresh = True
+    seeds = [int(seed) for seed in generator(context).integers(2**31, size=SEQUENTIAL_RUNS)]
     references: list[Reference | None] = [None] * SEQUENTIAL_RUNS
-    with Referee(track) as referee:
-        for name in in_order(track):
+    with ResultChecker(context) as checker:
+        for name in in_order(context):
             for run, seed in enumerate(seeds):
-                if not race.alive(name):
+                if not state.alive(name):
                     break
-                heat = Heat(process=run, round=run, seed=seed, order=[name], keeps=True)
-                with ProcessSet(track, race, [name], None, run) as processes:
-                    found = play(processes, race, heat, referee, track.timing.device, references[run])
+                round_plan = RoundPlan(process=run, round=run, seed=seed, order=[name], keeps=True)
+                with ProcessSet(context, state, [name], None, run) as processes:
+                    found = play(processes, state, round_plan, checker, context.timing.device, references[run])
                     references[run] = found
-    needed(race, track.timing.confidence)
-    return race
+    needed(state, context.timing.confidence)
+    return state

@@ -15,6 +15,7 @@ from tasks.agents.patches import take_patch
 from tasks.agents.workspace import Workspace, make_workspace
 from tasks.environments.arms.checking_out import check_out
 from tasks.environments.builds.building import build_environment
+from tasks.environments.models import EnvironmentWanted
 from tasks.sandbox import open_sandbox
 from tasks.sandbox.models import Environment, Limits, Sandbox
 from tests.tasks.agents.lab import FAST, PERF_TEST, SLOW, TEST
@@ -59,7 +60,9 @@ def made(
         image = request.getfixturevalue("docker_image")
         environment = Environment(env_id="bare", kind="docker", python="python3", image=image)
     else:
-        built = build_environment(history.repository, config, sandbox, base, human, None, history.work)
+        built = build_environment(
+            EnvironmentWanted(history.repository, config, sandbox, base, human, None), history.work
+        )
         assert built.environment is not None, built.reason
         environment = built.environment
     checked = check_out(history.repository, config, environment, sandbox, base, "base", None, history.work)
@@ -186,7 +189,7 @@ def test_a_compiled_project_is_imported_and_can_be_built_again(tmp_path: Path) -
     })  # fmt: skip
     repository = history.repository.model_copy(update={"languages": ["python", "c"]})
     config, sandbox = EnvironmentConfig(pin_to_date=False), SandboxConfig()
-    built = build_environment(repository, config, sandbox, base, base, None, history.work)
+    built = build_environment(EnvironmentWanted(repository, config, sandbox, base, base, None), history.work)
     assert built.environment is not None, built.reason
     arm = check_out(repository, config, built.environment, sandbox, base, "base", None, history.work).arm
     assert arm is not None

@@ -19,7 +19,7 @@ from configs.models import EnvironmentConfig, SandboxConfig
 from tasks.environments.builds.building import build_environment
 from tasks.environments.builds.images import DockerRunner
 from tasks.environments.builds.runners import OUTPUT_CHARACTERS, LocalRunner, Place
-from tasks.environments.models import Built
+from tasks.environments.models import Built, EnvironmentWanted
 from tasks.sandbox.docker.engine import default_image
 from tasks.sandbox.local.bubblewrap import interpreters_of
 from tasks.sandbox.local.sandbox import _warn_once
@@ -96,7 +96,9 @@ def test_commands_of_a_file_see_and_change_nothing_of_the_machine(
         install_project=False,
         setup_commands=["python seen.py", *[text.replace("{outside}", str(outside)) for text in LINKS]],
     )
-    built = build_environment(history.repository, config, sandbox, base, base, DATE, history.work, foreign=True)
+    built = build_environment(
+        EnvironmentWanted(history.repository, config, sandbox, base, base, DATE, foreign=True), history.work
+    )
     assert built.environment is not None, built.reason
     if built.environment.image:
         forget_images(built.environment.image)
@@ -128,7 +130,9 @@ def test_commands_of_a_file_see_and_change_nothing_of_the_machine(
 
 
 def _build(history: Any, config: EnvironmentConfig, sandbox: SandboxConfig, base: str) -> Built:
-    return build_environment(history.repository, config, sandbox, base, base, DATE, history.work, foreign=True)
+    return build_environment(
+        EnvironmentWanted(history.repository, config, sandbox, base, base, DATE, foreign=True), history.work
+    )
 
 
 @pytest.mark.timeout(180)
@@ -245,7 +249,6 @@ def test_the_last_command_may_leave_the_shell(history: Any, python_here: Any) ->
 def test_without_isolation_nothing_runs_unless_the_user_says_so(
     history: Any, python_here: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tasks.environments.builds.building.find_bubblewrap", lambda: None)
     monkeypatch.setattr("tasks.sandbox.local.bubblewrap.find_bubblewrap", lambda: None)
     monkeypatch.setenv("OPENAI_API_KEY", "hidden")
     base = history.commit({"tinylib/__init__.py": ""})

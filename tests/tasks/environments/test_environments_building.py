@@ -19,7 +19,7 @@ from tasks.environments.arms.importing import main_package
 from tasks.environments.arms.records import read_record
 from tasks.environments.builds.building import build_environment
 from tasks.environments.builds.identity import cut_off, environment_id
-from tasks.environments.models import Built, missing
+from tasks.environments.models import Built, EnvironmentWanted, missing
 from tasks.interpreters import local_python
 from tasks.sandbox import open_sandbox
 from tasks.sandbox.models import SandboxError
@@ -88,7 +88,7 @@ PyMODINIT_FUNC PyInit__fast(void) {{ return PyModule_Create(&module); }}
 
 
 def _build(history: Any, config: EnvironmentConfig, sandbox: SandboxConfig, base: str, head: str) -> Built:
-    return build_environment(history.repository, config, sandbox, base, head, DATE, history.work)
+    return build_environment(EnvironmentWanted(history.repository, config, sandbox, base, head, DATE), history.work)
 
 
 def _run(history: Any, built: Built, config: EnvironmentConfig, sandbox: SandboxConfig, sha: str, code: str) -> str:

@@ -13,6 +13,7 @@ from tasks.code.clones import clone_path
 from tasks.environments.arms.checking_out import check_out
 from tasks.environments.builds.building import build_environment
 from tasks.environments.dates import landed
+from tasks.environments.models import EnvironmentWanted
 from tasks.sandbox import open_sandbox
 
 SETUP = "from setuptools import setup\nsetup(name='tinylib', packages=['tinylib'], install_requires=['iniconfig'])"
@@ -93,7 +94,9 @@ def test_dependencies_are_of_the_day_on_which_a_commit_landed(history: Any, regi
         day = f"{year}-03-01T00:00:00Z"
         head = history.commit({"tinylib/x.py": f"{year}\n"}, author="2019-01-01T00:00:00Z", committer=day)
         stated = datetime(2019, 1, 1, tzinfo=UTC)
-        built = build_environment(history.repository, config, sandbox, base, head, stated, history.work)
+        built = build_environment(
+            EnvironmentWanted(history.repository, config, sandbox, base, head, stated), history.work
+        )
         assert built.environment is not None, built.reason
         made = check_out(history.repository, config, built.environment, sandbox, base, "base", None, history.work)
         assert made.arm is not None
@@ -107,7 +110,9 @@ def test_a_failure_names_the_date_and_the_setting(history: Any, registry: None) 
     old = "2002-01-01T00:00:00Z"
     base = history.commit({"tinylib/__init__.py": ""}, author=old, committer=old)
     config = EnvironmentConfig(install_project=False, packages=["iniconfig"])
-    built = build_environment(history.repository, config, SandboxConfig(), base, base, None, history.work)
+    built = build_environment(
+        EnvironmentWanted(history.repository, config, SandboxConfig(), base, base, None), history.work
+    )
     assert built.environment is None
     assert "2002-01-01" in built.reason
     assert "pin_to_date" in built.reason

@@ -12,7 +12,7 @@ import pytest
 from configs.models import EnvironmentConfig, SandboxConfig
 from tasks.environments.arms.checking_out import check_out
 from tasks.environments.builds.building import build_environment
-from tasks.environments.models import Built
+from tasks.environments.models import Built, EnvironmentWanted
 from tasks.sandbox import open_sandbox
 
 # A build system that needs nothing but Python. layout.json has what goes where: {installed path: path or "=text"}.
@@ -67,7 +67,9 @@ def _build(
 ) -> tuple[EnvironmentConfig, Built]:
     settings = EnvironmentConfig(**{"pin_to_date": False, **config})
     sandbox = sandbox or SandboxConfig()
-    return settings, build_environment(history.repository, settings, sandbox, base, base, None, history.work)
+    return settings, build_environment(
+        EnvironmentWanted(history.repository, settings, sandbox, base, base, None), history.work
+    )
 
 
 def _shown(

@@ -18,6 +18,7 @@ from tasks.environments.builds import taking_out
 from tasks.environments.builds.building import build_environment
 from tasks.environments.builds.runners import Place, Ran
 from tasks.environments.builds.taking_out import NotTakenOut, take_out
+from tasks.environments.models import EnvironmentWanted
 from tests.tasks.environments.test_environments_own_code import BASE, _both, own_build
 
 HONEST: dict[str, Any] = {"files": {"q/__init__.py": "1"}, "named": {}, "roots": [], "version": "1.0"}
@@ -127,7 +128,9 @@ def test_an_interpreter_of_the_commands_answers_for_itself(history: Any, tmp_pat
     config = EnvironmentConfig(
         install_project=False, pin_to_date=False, setup_commands=[REPLACED.format(secret=secret, outside=outside)]
     )
-    built = build_environment(history.repository, config, SandboxConfig(), base, base, None, history.work)
+    built = build_environment(
+        EnvironmentWanted(history.repository, config, SandboxConfig(), base, base, None), history.work
+    )
     assert built.environment is None
     assert "cannot be taken out" in built.reason
     assert list(outside.iterdir()) == []
@@ -158,7 +161,7 @@ def test_a_link_of_a_patch_where_a_package_was_is_not_followed(history: Any) -> 
     layout = {"__init__.py": "lib/__init__.py", "core.py": "lib/core.py", "_made.py": "=# Made.\n"}
     base = history.commit({**own_build(layout), "lib/__init__.py": "# Tiny.\n", "lib/core.py": BASE})
     config, sandbox, outside = EnvironmentConfig(pin_to_date=False), SandboxConfig(), history.work.parent / "outside"
-    built = build_environment(history.repository, config, sandbox, base, base, None, history.work)
+    built = build_environment(EnvironmentWanted(history.repository, config, sandbox, base, base, None), history.work)
     assert built.environment is not None, built.reason
     outside.mkdir()
     shutil.rmtree(history.source / "lib")

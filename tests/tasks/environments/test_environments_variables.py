@@ -11,6 +11,7 @@ import pytest
 from configs.models import EnvironmentConfig, SandboxConfig
 from tasks.environments.builds.building import build_environment
 from tasks.environments.builds.runners import steps_variables
+from tasks.environments.models import EnvironmentWanted
 from tasks.registry import registry
 
 REACHING = {
@@ -140,7 +141,9 @@ def test_no_setting_of_the_user_changes_an_environment(
     for name in ("UV_RESOLUTION", "UV_EXCLUDE_NEWER", "UV_SYSTEM_PYTHON", "UV_REQUIRE_HASHES", "UV_LINK_MODE"):
         monkeypatch.setenv(name, CHANGING[name])
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "nowhere"))
-    built = build_environment(history.repository, config, SandboxConfig(), base, base, None, history.work)
+    built = build_environment(
+        EnvironmentWanted(history.repository, config, SandboxConfig(), base, base, None), history.work
+    )
     assert built.environment is not None, built.reason
     assert built.environment.path is not None
     installed = (history.work / built.environment.path).glob("lib/python*/site-packages/iniconfig-*.dist-info")

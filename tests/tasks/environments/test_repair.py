@@ -11,6 +11,7 @@ import pytest
 from configs.models import Config, EnvironmentConfig, RepositoryConfig, SandboxConfig
 from storage.store import Store
 from storage.tables import EnvironmentTry
+from tasks.environments.models import EnvironmentWanted
 from tasks.environments.pythons.choosing import Choice
 from tasks.environments.repair.diagnosis import diagnose
 from tasks.environments.repair.ladder import climb
@@ -118,7 +119,7 @@ def test_a_commit_gets_an_older_python_when_the_newest_that_it_names_does_not_im
     base = history.commit(files)
     head = history.commit({"python/src/tinylib/more.py": "def work(): return 1\n"})
     asked = EnvironmentConfig()
-    climbed = climb(history.repository, asked, SandboxConfig(), base, head, LATE, history.work)
+    climbed = climb(EnvironmentWanted(history.repository, asked, SandboxConfig(), base, head, LATE), history.work)
     assert climbed.built.environment is not None, climbed.built.reason
     assert [(row.python, row.outcome, row.kind, row.chosen) for row in climbed.tries] == [
         ("3.10", "failed", "too_new", False), ("3.8", "ok", "", True),
@@ -132,7 +133,9 @@ def test_a_commit_gets_an_older_python_when_the_newest_that_it_names_does_not_im
     assert settings_in_use(store, config) == {head: climbed.built.settings}
     assert store.rows(EnvironmentTry, number=2)[0].settings == climbed.built.settings.model_dump_json()
     # as an instance says it, nothing is chosen any more, and the same environment serves
-    again = climb(history.repository, climbed.built.settings, SandboxConfig(), base, head, LATE, history.work)
+    again = climb(
+        EnvironmentWanted(history.repository, climbed.built.settings, SandboxConfig(), base, head, LATE), history.work
+    )
     assert (again.tries, again.built.environment) == ([], climbed.built.environment)
 
 
@@ -144,17 +147,23 @@ def test_nothing_is_left_untold_when_no_way_leads_to_an_environment(history: Any
         "backend.py": backend(["src/tinylib/__init__.py"]),
     }
     sha = history.commit(files)
-    climbed = climb(history.repository, EnvironmentConfig(), SandboxConfig(), sha, sha, LATE, history.work)
+    climbed = climb(
+        EnvironmentWanted(history.repository, EnvironmentConfig(), SandboxConfig(), sha, sha, LATE), history.work
+    )
     assert climbed.built.environment is None
     assert [(row.outcome, row.kind, row.fault) for row in climbed.tries] == [("failed", "python2", False)]
     assert "what to do: leave it out" in climbed.built.reason
     early = history.commit(
         {"src/tinylib/__init__.py": "from collections import NeverThere\n"}, committer="2018-01-01T12:00:00Z"
     )
-    climbed = climb(history.repository, EnvironmentConfig(), SandboxConfig(), early, early, EARLY, history.work)
+    climbed = climb(
+        EnvironmentWanted(history.repository, EnvironmentConfig(), SandboxConfig(), early, early, EARLY), history.work
+    )
     assert "only Python 2 or one older than 3.8" in climbed.built.reason
     old = history.commit({"pyproject.toml": PYPROJECT + 'requires-python = "<3.8"\n'})
-    climbed = climb(history.repository, EnvironmentConfig(), SandboxConfig(), old, old, LATE, history.work)
+    climbed = climb(
+        EnvironmentWanted(history.repository, EnvironmentConfig(), SandboxConfig(), old, old, LATE), history.work
+    )
     assert climbed.tries == []
     assert "accepts no Python from 3.8 on" in climbed.built.reason
     assert not climbed.built.fault

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.timing.charging import charge_of, charged_times, charges, due_times
-from tasks.timing.models import ArmState, Race, Sample
+from tasks.timing.models import ArmState, Sample, SessionState
 from tasks.timing.verdict import compare, verdict_at
 
 MS = 1_000_000
@@ -30,12 +30,12 @@ def samples(count: int, arm_ms: float = 5, base: dict[str, float] | None = None,
     return found + [sample("patch:a", turn, arm_ms, **more) for turn in range(count)]
 
 
-def race(found: list[Sample]) -> Race:
-    return Race(states={name: ArmState(name) for name in {s.arm for s in found}}, samples=found)
+def state(found: list[Sample]) -> SessionState:
+    return SessionState(states={name: ArmState(name) for name in {s.arm for s in found}}, samples=found)
 
 
 def ratio(found: list[Sample], against: str = "base", arm: str = "patch:a") -> float:
-    compared = compare(race(found), arm, against, 0.95, "interleaved")
+    compared = compare(state(found), arm, against, 0.95, "interleaved")
     assert compared is not None
     return compared.found.ratio
 
@@ -88,7 +88,7 @@ def test_noise_cancels_and_more_rounds_shrink_the_charge():
                 call = 10 * rng.normal(1, 0.01) * (1.0 if arm == "base" else 1 / 1.5)
                 found.append(sample(arm, turn, call, setup_ns=60 * sets[turn // 4] * rng.normal(1, 0.02)))
         widths.append(charge_of(found, "patch:a", 0.95).high)
-        compared = compare(race(found), "patch:a", "base", 0.95, "interleaved")
+        compared = compare(state(found), "patch:a", "base", 0.95, "interleaved")
         assert compared.calls.ratio == pytest.approx(1.5, rel=0.02)
         assert compared.found.low <= compared.calls.low
     assert widths[1] < widths[0] / 2
@@ -102,7 +102,7 @@ def test_the_upper_end_of_the_charge_decides_a_yes():
     for turn in range(8):
         found.append(sample("base", turn, 25, setup_ns=100 + rng.normal(0, 3)))
         found.append(sample("patch:a", turn, 20, setup_ns=100 + rng.normal(0, 3)))
-    compared = compare(race(found), "patch:a", "base", 0.95, "interleaved")
+    compared = compare(state(found), "patch:a", "base", 0.95, "interleaved")
     assert verdict_at(compared.calls, 1.2) == "yes"
     assert verdict_at(compared.found, 1.2) == "inconclusive"
 
@@ -185,7 +185,7 @@ def test_equal_code_is_never_told_apart():
                     sample(arm, turn, 20 * rng.normal(level, 0.01), setup_ns=20 * rng.normal(level, 0.01),
                            digest_ns=rng.exponential(0.1), idle_ns=rng.exponential(0.02))
                 )  # fmt: skip
-        compared = compare(race(found), "patch:a", "base", 0.95, "interleaved")
+        compared = compare(state(found), "patch:a", "base", 0.95, "interleaved")
         wrong += not 0.95 < compared.found.ratio < 1.05
     assert wrong == 0
 

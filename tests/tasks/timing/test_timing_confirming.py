@@ -13,10 +13,10 @@ from configs.models import TimingConfig
 from tasks.sandbox.models import Limits
 from tasks.timing.clocks import call_times
 from tasks.timing.confirming import NOT_CONFIRMED, Confirmation, confirm
-from tasks.timing.models import ArmState, Question, Race, Sample
-from tasks.timing.processes import Track
+from tasks.timing.models import ArmState, Question, Sample, SessionState
+from tasks.timing.processes import SessionContext
 from tasks.timing.protocols.interleaved import Runner
-from tasks.timing.rounds import Heat
+from tasks.timing.round_plan import RoundPlan
 from tasks.timing.rows import WORK_UNACCOUNTED, Report
 from tasks.timing.stats import Interval
 from tasks.timing.verdict import Compared
@@ -34,74 +34,79 @@ def sample(arm: str, turn: int, ms: float) -> Sample:
     )  # fmt: skip
 
 
-def track() -> Track:
+def context() -> SessionContext:
     arms = {name: cast("Any", SimpleNamespace(name=name)) for name in ("base", "human", "patch:a", "patch:b")}
-    return Track(cast("Any", None), Path(), arms, "", "isobench", TimingConfig(max_rounds=30), Limits())
+    return SessionContext(cast("Any", None), Path(), arms, "", "isobench", TimingConfig(max_rounds=30), Limits())
 
 
-def playing(patch_ms: Callable[[int], float], seen: list[Track]) -> Any:
+def playing(patch_ms: Callable[[int], float], seen: list[SessionContext]) -> Any:
     """A protocol that has recorded what base (30 ms), human (10 ms) and the patch take."""
 
-    def play(found: Track, cores: tuple[int, ...], needed: Any) -> Race:
+    def play(found: SessionContext, cores: tuple[int, ...], needed: Any) -> SessionState:
         seen.append(found)
-        race = Race(states={name: ArmState(name) for name in found.arms})
+        state = SessionState(states={name: ArmState(name) for name in found.arms})
         for turn in range(found.timing.max_rounds):
-            race.samples += [sample("base", turn, 30 + turn % 2), sample("human", turn, 10 + (turn % 2) / 3)]
-            race.samples.append(sample("patch:a", turn, patch_ms(turn)))
-            if turn + 1 >= found.timing.min_rounds and not needed(race, 0.95):
+            state.samples += [sample("base", turn, 30 + turn % 2), sample("human", turn, 10 + (turn % 2) / 3)]
+            state.samples.append(sample("patch:a", turn, patch_ms(turn)))
+            if turn + 1 >= found.timing.min_rounds and not needed(state, 0.95):
                 break
-        return race
+        return state
 
     return play
 
 
 def test_a_success_is_timed_again_with_nobody_but_base_and_human_and_holds_after_a_few_rounds():
-    seen: list[Track] = []
+    seen: list[SessionContext] = []
     found = confirm(
         playing(lambda turn: 10 + (turn % 2) / 3, seen),
-        track(),
+        context(),
         (0,),
-        Race(states={}),
+        SessionState(states={}),
         [AGAINST_BASE, AGAINST_HUMAN],
         None,
     )
     assert list(seen[0].arms) == ["base", "human", "patch:a"]
     assert found.verdicts == {AGAINST_BASE: "yes", AGAINST_HUMAN: "yes"}
     assert found.ratios[AGAINST_BASE] == pytest.approx(3, rel=0.02)
-    assert len({s.round for s in found.race.samples}) == 3
+    assert len({s.round for s in found.state.samples}) == 3
 
 
 def test_who_read_the_result_from_another_arm_is_found_out():
     found = confirm(
-        playing(lambda turn: 30 + turn % 2, []), track(), (0,), Race(states={}), [AGAINST_BASE, AGAINST_HUMAN], None
+        playing(lambda turn: 30 + turn % 2, []),
+        context(),
+        (0,),
+        SessionState(states={}),
+        [AGAINST_BASE, AGAINST_HUMAN],
+        None,
     )
     assert found.verdicts == {AGAINST_BASE: "no", AGAINST_HUMAN: "no"}
 
 
 def test_rounds_go_on_where_the_estimate_does_not_reach_the_threshold():
     """1.17 and 1.21 times as fast in turn: neither confirmed nor refuted by any number of rounds here."""
-    found = confirm(playing(lambda turn: 25.6, []), track(), (0,), Race(states={}), [AGAINST_BASE], None)
+    found = confirm(playing(lambda turn: 25.6, []), context(), (0,), SessionState(states={}), [AGAINST_BASE], None)
     assert found.verdicts[AGAINST_BASE] != "yes"
-    assert len({s.round for s in found.race.samples}) > 3
+    assert len({s.round for s in found.state.samples}) > 3
 
 
 def row(compared: Compared, flags: list[str], confirmation: Confirmation | None = None) -> Any:
-    race = Race(states={name: ArmState(name) for name in ("base", "human", "patch:a")})
-    race.samples = [
+    state = SessionState(states={name: ArmState(name) for name in ("base", "human", "patch:a")})
+    state.samples = [
         sample(arm, turn, ms) for turn in range(4) for arm, ms in (("base", 30), ("human", 10), ("patch:a", 10))
     ]
     report = Report("s", "t", "o/r", None, "m", call_times)
-    return report.comparison(race, AGAINST_BASE, compared, "yes", flags, 0.95, confirmation)
+    return report.comparison(state, AGAINST_BASE, compared, "yes", flags, 0.95, confirmation)
 
 
 FAST = Compared(Interval(3, 2.9, 3.1, 4, 1), Interval(3, 2.9, 3.1, 4, 1))
 
 
 def test_the_row_of_a_success_that_was_not_confirmed_says_so():
-    refuted = Confirmation(Race(states={}), {AGAINST_BASE: "no"}, {AGAINST_BASE: 1.0})
+    refuted = Confirmation(SessionState(states={}), {AGAINST_BASE: "no"}, {AGAINST_BASE: 1.0})
     found = row(FAST, [], refuted)
     assert (found.verdict, found.flags, found.confirmed_ratio) == ("no", [NOT_CONFIRMED], 1.0)
-    held = Confirmation(Race(states={}), {AGAINST_BASE: "yes"}, {AGAINST_BASE: 2.8})
+    held = Confirmation(SessionState(states={}), {AGAINST_BASE: "yes"}, {AGAINST_BASE: 2.8})
     assert (row(FAST, [], held).verdict, row(FAST, [], held).confirmed_ratio) == ("yes", 2.8)
 
 
@@ -110,10 +115,10 @@ def test_no_success_rests_on_a_meter_that_may_have_missed_something():
 
 
 def test_an_arm_whose_calls_alone_are_fast_enough_says_so():
-    race = Race(states={name: ArmState(name) for name in ("base", "patch:a")})
+    state = SessionState(states={name: ArmState(name) for name in ("base", "patch:a")})
     charged = Compared(Interval(1.1, 1.0, 1.3, 4, 1), Interval(3, 2.9, 3.1, 4, 1))
     found = Report("s", "t", "o/r", None, "m", call_times).comparison(
-        race, AGAINST_BASE, charged, "inconclusive", [], 0.95
+        state, AGAINST_BASE, charged, "inconclusive", [], 0.95
     )
     assert found.flags == [WORK_UNACCOUNTED]
     assert (found.ratio, found.calls_ratio) == (1.1, 3)
@@ -121,19 +126,21 @@ def test_an_arm_whose_calls_alone_are_fast_enough_says_so():
 
 @pytest.mark.parametrize(
     ("before", "hashed"),
-    [(None, True), (Race(states={}), False), (Race(states={}, inputs_alike=False), True)],
+    [(None, True), (SessionState(states={}), False), (SessionState(states={}, inputs_alike=False), True)],
     ids=["nothing is known", "known to be alike", "known to differ"],
 )
 def test_inputs_are_hashed_before_the_first_call_only_where_nothing_is_known_of_them(
-    before: Race | None, hashed: bool, monkeypatch: pytest.MonkeyPatch
+    before: SessionState | None, hashed: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    """A confirmation comes after a race that has looked: it begins without that hashing, which takes long."""
-    heats: list[Heat] = []
-    monkeypatch.setitem(Runner.play.__globals__, "play", lambda used, race, heat, *_: heats.append(heat))
+    """A confirmation comes after a session that has looked: it begins without that hashing, which takes long."""
+    round_plans: list[RoundPlan] = []
+    monkeypatch.setitem(
+        Runner.play.__globals__, "play", lambda used, state, round_plan, *_: round_plans.append(round_plan)
+    )
     monkeypatch.setattr(Runner, "_groups", lambda self, _: [(None, ["base", "human"])])
-    race = Race(states={name: ArmState(name) for name in ("base", "human")})
-    runner = Runner(replace(track(), like=before), race, (0,), cast("Any", None), deadline=1e12)
+    state = SessionState(states={name: ArmState(name) for name in ("base", "human")})
+    runner = Runner(replace(context(), like=before), state, (0,), cast("Any", None), deadline=1e12)
     for _ in range(2):
         runner.play(cast("Any", None))
-    assert [heat.before for heat in heats] == [hashed, False]
-    assert heats[0].keeps is (before is None)  # a workload that ignores its seed is known, too
+    assert [round_plan.before for round_plan in round_plans] == [hashed, False]
+    assert round_plans[0].keeps is (before is None)  # a workload that ignores its seed is known, too

@@ -14,10 +14,10 @@ from storage.store import Store
 from tasks.sandbox import open_sandbox
 from tasks.sandbox.models import Environment, Limits
 from tasks.timing import patience
-from tasks.timing.models import ArmState, Race, Session
-from tasks.timing.processes import Track
+from tasks.timing.models import ArmState, Session, SessionState
+from tasks.timing.processes import SessionContext
 from tasks.timing.protocols.interleaved import interleaved
-from tasks.timing.rounds import Referee
+from tasks.timing.result_check import ResultChecker
 from tasks.timing.session import run_session
 from tests.tasks.timing.sessions import FAST, SCRIPT, SLOW, arm
 
@@ -95,24 +95,26 @@ def test_what_an_arm_wastes_is_not_taken_from_the_others(store: Store, impatient
     arms = {name: arm(store, name, body) for name, body in bodies.items()}
     timing = TIMING.model_copy(update={"budget_s": 3})
     with open_sandbox(SandboxConfig()) as sandbox:
-        track = Track(sandbox, store.work, arms, SCRIPT, "isobench", timing, Limits())
-        race = interleaved(track, (0,), lambda race, confidence: {"human"})
-    assert [race.states[f"patch:{n}"].status for n in range(3)] == ["timeout"] * 3
-    assert race.extra_s > (2 - patience.SLACK_S) - patience.COMPANY * (race.base_load_s or 0)  # all at the same moment
-    assert race.alive("human")
+        context = SessionContext(sandbox, store.work, arms, SCRIPT, "isobench", timing, Limits())
+        state = interleaved(context, (0,), lambda state, confidence: {"human"})
+    assert [state.states[f"patch:{n}"].status for n in range(3)] == ["timeout"] * 3
+    assert state.extra_s > (2 - patience.SLACK_S) - patience.ALLOWED * (
+        state.base_load_s or 0
+    )  # all at the same moment
+    assert state.alive("human")
 
 
 def test_who_wastes_a_whole_budget_is_out() -> None:
-    race = Race(states={name: ArmState(name) for name in ("base", "patch:a", "patch:b")})
+    state = SessionState(states={name: ArmState(name) for name in ("base", "patch:a", "patch:b")})
     for _ in range(4):
         taken_s = {"base": 1.0, "patch:a": 1.9, "patch:b": 6.0}
-        patience.charge(race, patience.beyond(taken_s), budget_s=10)
-    assert race.states["patch:a"].status == "ok"
-    assert race.states["patch:b"].status == "timeout"
-    assert "11 s more than base" in race.states["patch:b"].reason
-    assert race.extra_s == pytest.approx(15.0)
-    patience.charge(race, {"patch:a": 3.0, "patch:b": 2.0}, budget_s=10, at_once=True)
-    assert race.extra_s == pytest.approx(18.0)  # who ran side by side took the session's time once
+        patience.charge(state, patience.beyond(taken_s), budget_s=10)
+    assert state.states["patch:a"].status == "ok"
+    assert state.states["patch:b"].status == "timeout"
+    assert "11 s more than base" in state.states["patch:b"].reason
+    assert state.extra_s == pytest.approx(15.0)
+    patience.charge(state, {"patch:a": 3.0, "patch:b": 2.0}, budget_s=10, at_once=True)
+    assert state.extra_s == pytest.approx(18.0)  # who ran side by side took the session's time once
 
 
 def test_a_comparison_that_never_ends_costs_its_candidate(store: Store, impatient: None) -> None:
@@ -120,13 +122,15 @@ def test_a_comparison_that_never_ends_costs_its_candidate(store: Store, impatien
     script = SCRIPT.replace("    assert reference == candidate", "    assert sum(reference) == sum(candidate)")
     with open_sandbox(SandboxConfig()) as sandbox:
         timing = TIMING.model_copy(update={"call_timeout_s": 60})
-        track = Track(sandbox, store.work, {"base": arm(store, "base", FAST)}, script, "isobench", timing, Limits())
-        with Referee(track) as referee:
+        context = SessionContext(
+            sandbox, store.work, {"base": arm(store, "base", FAST)}, script, "isobench", timing, Limits()
+        )
+        with ResultChecker(context) as checker:
             good, same = b'v["list",[1,2]]', b'v["tuple",[1,2]]'
-            assert referee.check(good, same) == ("ok", "")
+            assert checker.check(good, same) == ("ok", "")
             start = time.monotonic()
-            status, reason = referee.check(good, b'v["range",[0,100000000000000,1]]')
+            status, reason = checker.check(good, b'v["range",[0,100000000000000,1]]')
             assert (status, "check took longer" in reason) == ("timeout", True)
             assert time.monotonic() - start < 55
-            assert referee.check(good, same) == ("ok", "")
-            assert referee.check(good, b'v["list",[1,3]]')[0] == "incorrect"
+            assert checker.check(good, same) == ("ok", "")
+            assert checker.check(good, b'v["list",[1,3]]')[0] == "incorrect"

@@ -11,7 +11,7 @@ from storage.store import Store
 from storage.tables import Comparison, Measurement
 from tasks.sandbox import open_sandbox
 from tasks.sandbox.models import Limits
-from tasks.timing.processes import Track
+from tasks.timing.processes import SessionContext
 from tasks.timing.protocols.duet import duet
 from tests.tasks.timing.sessions import SCRIPT, arm, session
 
@@ -76,6 +76,6 @@ def test_a_workload_that_ignores_the_seed_gets_fresh_processes_per_pair(store):
 def test_one_core_is_an_error_that_says_what_to_do(store):
     arms = {name: arm(store, name, SUM) for name in ("base", "human")}
     with open_sandbox(SandboxConfig()) as sandbox:
-        track = Track(sandbox, store.work, arms, LONGER, "isobench", TIMING, Limits())
+        context = SessionContext(sandbox, store.work, arms, LONGER, "isobench", TIMING, Limits())
         with pytest.raises(UserError, match=r"needs 2 cores.*gets 1 here.*interleaved"):
-            duet(track, (0,), lambda *_: set())
+            duet(context, (0,), lambda *_: set())

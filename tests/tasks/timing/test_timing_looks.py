@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from configs.models import TimingConfig
 from tasks.timing.interim_looks import InterimLooks
-from tasks.timing.models import ArmState, Question, Race, Sample
+from tasks.timing.models import ArmState, Question, Sample, SessionState
 
 MS = 1_000_000
 AGAINST_BASE = Question(arm="patch:a", against="base", threshold=1.2)
@@ -18,26 +18,26 @@ def sample(arm: str, turn: int, cpu_ms: int, hidden_ms: int) -> Sample:
     )  # fmt: skip
 
 
-def race(rounds: int, lies: int) -> Race:
+def state(rounds: int, lies: int) -> SessionState:
     """The patch is five times as fast, and in the first `lies` rounds it only says so."""
-    found = Race(states={name: ArmState(name) for name in ("base", "patch:a")})
+    found = SessionState(states={name: ArmState(name) for name in ("base", "patch:a")})
     for turn in range(rounds):
         found.samples += [sample("base", turn, 25, 0), sample("patch:a", turn, 5, 21 if turn < lies else 0)]
     return found
 
 
 def test_a_flag_that_settled_a_question_stays():
-    looks, found = InterimLooks([AGAINST_BASE], TimingConfig()), race(8, lies=8)
+    looks, found = InterimLooks([AGAINST_BASE], TimingConfig()), state(8, lies=8)
     assert looks.open_arms(found, 0.95) == set()
-    found.samples += race(40, lies=0).samples[16:]
+    found.samples += state(40, lies=0).samples[16:]
     assert looks.answer(found, AGAINST_BASE)[1] == "no"
     assert looks.flags(found, "patch:a") == ["late_answers"]
     assert InterimLooks([AGAINST_BASE], TimingConfig()).flags(found, "patch:a") == []  # by all rounds alone it is clear
 
 
-def test_a_race_that_begins_anew_is_judged_anew():
+def test_a_session_that_begins_anew_is_judged_anew():
     looks = InterimLooks([AGAINST_BASE], TimingConfig())
-    assert looks.open_arms(race(8, lies=8), 0.95) == set()
-    anew = race(1, lies=0)  # one round says nothing
+    assert looks.open_arms(state(8, lies=8), 0.95) == set()
+    anew = state(1, lies=0)  # one round says nothing
     assert looks.open_arms(anew, 0.95) == {"patch:a"}
     assert looks.flags(anew, "patch:a") == []

@@ -9,7 +9,7 @@ from configs.models import TimingConfig
 from storage.store import Store
 from storage.tables import Comparison, Machine, Measurement
 from tasks.timing.charging import charges
-from tasks.timing.models import ArmState, Race, Session
+from tasks.timing.models import ArmState, Session, SessionState
 from tasks.timing.protocols.sequential import SEQUENTIAL_RUNS
 from tasks.timing.rows import samples_of
 from tasks.timing.verdict import compare
@@ -236,12 +236,12 @@ def test_time_up_ends_a_session_with_what_there_is(store):
 def test_a_verdict_can_be_checked_from_the_store_alone(store):
     found = session(store, {"base": SLOW, "human": FAST}, MIDDLE)
     rows = sorted(store.rows(Measurement, session_id=found.session_id), key=lambda row: row.round)
-    race = Race(states={name: ArmState(name) for name in ("base", "human")}, samples=samples_of(rows))
-    compared = compare(race, "human", "base", 0.95, "interleaved")
+    state = SessionState(states={name: ArmState(name) for name in ("base", "human")}, samples=samples_of(rows))
+    compared = compare(state, "human", "base", 0.95, "interleaved")
     (row,) = store.rows(Comparison, session_id=found.session_id)
     assert compared is not None
     assert compared.found.ratio == pytest.approx(row.ratio)
     assert compared.calls.ratio == pytest.approx(row.calls_ratio)
     assert [sample.charge_ns for sample in rows if sample.arm == "human" and not sample.warmup] == pytest.approx(
-        list(charges(race.samples, "human").values())
+        list(charges(state.samples, "human").values())
     )

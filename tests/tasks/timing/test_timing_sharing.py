@@ -63,15 +63,15 @@ def sample(arm: str, turn: int = 0, **more: float) -> Sample:
     )  # fmt: skip
 
 
-def company(store: Store, **more) -> dict[bool, set[bool]]:
-    """Whether calls had company, of warm-up and of counted rounds."""
+def co_runners(store: Store, **more) -> dict[bool, set[bool]]:
+    """Whether calls had co-runners, of warm-up and of counted rounds."""
     found = session(store, **more)
     rows = store.rows(Measurement, session_id=found.session_id)
     return {warmup: {row.company_ns > 0 for row in rows if row.warmup == warmup} for warmup in (True, False)}
 
 
 def test_counted_calls_of_one_thread_share_the_core_and_wait_for_each_other(store):
-    assert company(store, bodies={"base": SLOW, "human": SLOW}, script=LONG) == {True: {False}, False: {True}}
+    assert co_runners(store, bodies={"base": SLOW, "human": SLOW}, script=LONG) == {True: {False}, False: {True}}
     rows = [row for row in store.rows(Measurement) if not row.warmup]
     assert all(row.cpu_bound for row in rows)
     for row in rows:
@@ -92,7 +92,7 @@ def test_counted_calls_of_one_thread_share_the_core_and_wait_for_each_other(stor
 )
 def test_calls_that_cannot_be_told_apart_do_not_share(store, human, settings):
     timing = QUICK.model_copy(update={"min_rounds": 2, "max_rounds": 2, "processes": 1, **settings})
-    found = company(store, bodies={"base": SLOW, "human": human}, script=LONG, timing=timing)
+    found = co_runners(store, bodies={"base": SLOW, "human": human}, script=LONG, timing=timing)
     assert found[False] <= {False}  # (empty if a call was too long even for itself)
 
 
@@ -117,7 +117,7 @@ def test_an_arm_that_takes_the_core_until_time_is_up_is_out_and_the_others_are_t
     assert not any(row.company_ns for row in store.rows(Measurement, session_id=found.session_id))
 
 
-def test_a_call_is_charged_for_its_own_time_and_no_more_wait_is_believed_than_company_explains():
+def test_a_call_is_charged_for_its_own_time_and_no_more_wait_is_believed_than_co_runners_explain():
     base = [sample("base", n, wall_ns=195, wait_ns=95, outside_ns=195.1, company_ns=95) for n in range(4)]
     fair = [sample("patch:a", n, wall_ns=190, wait_ns=95, outside_ns=190.1, company_ns=100) for n in range(4)]
     assert [round(ns / MS) for ns in call_times(base + fair, "patch:a").values()] == [95] * 4

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.timing.clocks import clock_flags
-from tasks.timing.models import ArmState, Race, Sample
+from tasks.timing.models import ArmState, Sample, SessionState
 from tasks.timing.stats import Interval
 from tasks.timing.verdict import compare, log_ratios, point_verdict, questions_for, verdict_at
 
@@ -23,8 +23,8 @@ def sample(arm: str, turn: int, wall_ms: float, **more) -> Sample:
     return Sample(arm=arm, round=turn, wall_ns=wall, **{**values, **more})
 
 
-def race(samples: list[Sample]) -> Race:
-    return Race(states={name: ArmState(name) for name in {s.arm for s in samples}}, samples=samples)
+def state(samples: list[Sample]) -> SessionState:
+    return SessionState(states={name: ArmState(name) for name in {s.arm for s in samples}}, samples=samples)
 
 
 def rounds(base_ms: float = 50, arm_ms: float = 25, count: int = 12, **more) -> list[Sample]:
@@ -46,7 +46,7 @@ def test_the_whole_interval_decides(low, high, verdict):
 
 def test_nothing_timed_is_inconclusive():
     assert verdict_at(None, 1.2) == point_verdict(None, 1.2) == "inconclusive"
-    assert compare(race([sample("base", 0, 1), sample("human", 0, 1)]), "human", "base", 0.95, "interleaved") is None
+    assert compare(state([sample("base", 0, 1), sample("human", 0, 1)]), "human", "base", 0.95, "interleaved") is None
 
 
 def test_questions_of_a_session():
@@ -59,7 +59,7 @@ def test_questions_of_a_session():
 
 def test_rounds_are_paired_and_shared_noise_cancels():
     samples = rounds()
-    found = compare(race(samples), "human", "base", 0.95, "interleaved")
+    found = compare(state(samples), "human", "base", 0.95, "interleaved")
     assert found is not None
     found = found.found
     assert found.ratio == pytest.approx(2.0, rel=0.01)
@@ -70,7 +70,7 @@ def test_rounds_are_paired_and_shared_noise_cancels():
 def test_warm_up_and_incorrect_rounds_do_not_count():
     samples = [*rounds(), sample("base", 90, 50, warmup=True), sample("human", 90, 500, warmup=True)]
     samples += [sample("base", 91, 50), sample("human", 91, 500, correct=False)]
-    found = compare(race(samples), "human", "base", 0.95, "interleaved")
+    found = compare(state(samples), "human", "base", 0.95, "interleaved")
     assert found is not None
     found = found.found
     assert found.n_rounds == 12
@@ -78,7 +78,7 @@ def test_warm_up_and_incorrect_rounds_do_not_count():
 
 def test_batches_are_compared_per_call():
     samples = [sample("base", n, 40, number=4) for n in range(8)] + [sample("human", n, 10, number=2) for n in range(8)]
-    found = compare(race(samples), "human", "base", 0.95, "interleaved")
+    found = compare(state(samples), "human", "base", 0.95, "interleaved")
     assert found is not None
     found = found.found
     assert found.ratio == pytest.approx(2.0)
@@ -87,7 +87,7 @@ def test_batches_are_compared_per_call():
 def test_time_given_to_other_programs_is_left_out():
     samples = [sample("base", n, 50 + 3 * n, wait_ns=3 * n * MS) for n in range(8)]
     samples += [sample("human", n, 25 + n, wait_ns=n * MS) for n in range(8)]
-    found = compare(race(samples), "human", "base", 0.95, "interleaved")
+    found = compare(state(samples), "human", "base", 0.95, "interleaved")
     assert found is not None
     found = found.found
     assert found.ratio == pytest.approx(2.0)
@@ -103,7 +103,7 @@ def test_a_probe_that_reports_less_than_the_driver_saw_is_flagged_and_the_driver
     """The arm says 5 ms, the driver saw 25 ms: the ratio is 2, not 10."""
     samples = rounds(arm_ms=5, outside_ns=25 * MS)
     assert clock_flags(samples, "human") == ["late_answers"]
-    found = compare(race(samples), "human", "base", 0.95, "interleaved")
+    found = compare(state(samples), "human", "base", 0.95, "interleaved")
     assert found is not None
     found = found.found
     assert found.ratio == pytest.approx(2.0, rel=0.05)
@@ -113,7 +113,7 @@ def test_a_claimed_wait_earns_little():
     """On a calm machine an arm claims to have waited for 80 % of its time; it is no faster than base."""
     samples = rounds(arm_ms=50, wait_ns=40 * MS)
     assert clock_flags(samples, "human") == ["clocks_disagree"]
-    found = compare(race(samples), "human", "base", 0.95, "interleaved")
+    found = compare(state(samples), "human", "base", 0.95, "interleaved")
     assert found is not None
     found = found.found
     assert 1.0 <= found.ratio < 1.1
@@ -150,7 +150,7 @@ def test_noise_around_honest_clocks_and_setups_is_not_flagged():
 
 def test_sequential_compares_means():
     samples = [sample("base", n, ms) for n, ms in enumerate([10, 20, 30])] + [sample("human", n, 10) for n in range(3)]
-    found = compare(race(samples), "human", "base", 0.95, "sequential")
+    found = compare(state(samples), "human", "base", 0.95, "sequential")
     assert found is not None
     found = found.found
     assert found.ratio == pytest.approx(2.0)
@@ -166,7 +166,7 @@ def test_arms_that_were_each_paired_with_base_are_compared_through_it():
             place = {"process": turn // 4}
             samples += [sample("base", 2 * turn + number, 100 * speed, **place)]
             samples += [sample(name, 2 * turn + number, ms * speed, **place)]
-    found = compare(race(samples), "patch:a", "human", 0.95, "duet")
+    found = compare(state(samples), "patch:a", "human", 0.95, "duet")
     assert found is not None
     found = found.found
     assert found.ratio == pytest.approx(1.25)
@@ -179,7 +179,7 @@ def test_a_duet_on_cores_of_different_speed_is_fair():
     for turn in range(12):
         fast, slow = (1.0, 1.2) if turn % 2 else (1.2, 1.0)
         samples += [sample("base", turn, 110 * fast), sample("human", turn, 100 * slow)]
-    found = compare(race(samples), "human", "base", 0.95, "duet")
+    found = compare(state(samples), "human", "base", 0.95, "duet")
     assert found is not None
     found = found.found
     assert found.ratio == pytest.approx(1.1)

@@ -8,14 +8,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tasks.code.paths import is_benchmark_path
+from tasks.code.paths import TEST_FOLDERS, is_benchmark_path, is_test_module
 from tasks.code.python import lines_of
 from tasks.perftests.sources.pytest.benchmarks import functions_to_call
 from tasks.perftests.sources.pytest.claims import speaks_of_speed
 from tasks.perftests.targets import FunctionNode, parse_file, read_source
 from tasks.sandbox import foreign
 
-TEST_FOLDERS = frozenset({"tests", "test", "testing"})
+HELPER_FOLDERS = TEST_FOLDERS | {"testing"}
+"""Folders whose modules go with the tests that import them; elsewhere `testing` is code of the project, as in numpy."""
 SKIPPED_FOLDERS = frozenset({"node_modules", "build", "dist", "site-packages", "__pycache__"})
 MAX_FILES, MAX_TESTS = 8, 48
 MAX_FILE_BYTES = 2_000_000
@@ -103,18 +104,12 @@ def test_files(checkout: Path) -> Iterator[str]:
         name = PurePosixPath(folder).name
         return not name.startswith(".") and name not in SKIPPED_FOLDERS
 
-    return (path for path in foreign.files(checkout, enter=enter) if is_test_file(path) or is_benchmark_file(path))
+    return (path for path in foreign.files(checkout, enter=enter) if is_test_module(path) or is_benchmark_file(path))
 
 
 def is_benchmark_file(path: str) -> bool:
     """Whether the path is a Python file in a place, or with a name, of benchmarks."""
     return path.endswith(".py") and is_benchmark_path(path)
-
-
-def is_test_file(path: str) -> bool:
-    """Whether pytest would collect the file, or unittest projects would name a test file so."""
-    name = PurePosixPath(path).name
-    return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py") or name == "tests.py")
 
 
 def subject_of(path: str) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 from configs.models import PerfTestConfig
 from storage.tables import Commit
 from tasks.code.native import grammar_of
+from tasks.code.paths import is_test_module
 from tasks.perftests.coverage import changed_lines
 from tasks.perftests.models import Proposal
 from tasks.perftests.sources.pytest import growing
-from tasks.perftests.sources.pytest.candidates import Candidate, find_candidates, is_benchmark_file, is_test_file
+from tasks.perftests.sources.pytest.candidates import Candidate, find_candidates, is_benchmark_file
 from tasks.perftests.sources.pytest.sizes import has_version, version_of
 from tasks.perftests.sources.pytest.suite import Suite, SuiteTooLarge, build_suite, has_test, text_of
 from tasks.perftests.sources.workloads import (
@@ -79,7 +80,7 @@ class Trial:
         """Tests that may execute the change, by the side whose text is taken. Raises NothingFound."""
         commit = self.commit
         patched = {**changed_lines(commit.patch, "human"), **changed_lines(commit.test_patch, "human")}
-        written = {path: lines for path, lines in patched.items() if is_test_file(path) or is_benchmark_file(path)}
+        written = {path: lines for path, lines in patched.items() if is_test_module(path) or is_benchmark_file(path)}
         changed_tests = list(written)
         found: dict[tuple[str, str], Candidate] = {}
         for side, touched in (("human", written), ("base", {})):

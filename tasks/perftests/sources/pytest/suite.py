@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from tasks.code.paths import is_test_module
 from tasks.code.python import parse
 from tasks.perftests.sources.pytest.benchmarks import callable_text, functions_to_call
-from tasks.perftests.sources.pytest.candidates import TEST_FOLDERS, is_benchmark_file, is_test_file
+from tasks.perftests.sources.pytest.candidates import HELPER_FOLDERS, is_benchmark_file
 from tasks.perftests.sources.pytest.claims import without_claims
 from tasks.perftests.sources.pytest.pruning import keep_tests
 from tasks.perftests.sources.pytest.sizes import scaled_module, version_of, with_versions
@@ -100,7 +101,7 @@ def _surroundings(checkout: Path, path: str, suite: Suite) -> Iterator[str]:
     top = len(packages[-1].parts) - 1 if packages else 0
     for place in packages:
         init = (place / "__init__.py").as_posix()
-        if TEST_FOLDERS & set(place.parts[top:]):
+        if HELPER_FOLDERS & set(place.parts[top:]):
             yield init
         elif init not in suite.files:
             # pytest needs the file to see a package; Python finds its modules in the arm, through __path__
@@ -140,7 +141,7 @@ def _absolute(folder: PurePosixPath, dotted: str) -> list[PurePosixPath]:
 def _found(checkout: Path, modules: Iterable[PurePosixPath], folder: PurePosixPath) -> Iterator[str]:
     for module in modules:
         for candidate in (module.with_suffix(".py"), module / "__init__.py") if module.name else ():
-            inside = TEST_FOLDERS & set(candidate.parts[:-1]) or is_test_file(candidate.name)
+            inside = HELPER_FOLDERS & set(candidate.parts[:-1]) or is_test_module(candidate.name)
             beside = candidate.parent == folder and not foreign.is_file(checkout, folder / "__init__.py")
             if (inside or (beside and folder != PurePosixPath("."))) and foreign.is_file(checkout, candidate):
                 yield candidate.as_posix()
