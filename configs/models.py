@@ -344,7 +344,7 @@ class SweepConfig(Section):
     max_windows: int = Field(default=20, gt=0)
     """Windows at most, newest first."""
     max_sessions: int = Field(default=300, gt=0)
-    """Timing sessions at most, over all windows and searches."""
+    """Timing sessions at most, over all windows and searches. Timing the steps found once more comes on top."""
 
 
 class ScoringConfig(Section):

@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
+import httpx
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.actions import CancelFlowRun, SendNotification
@@ -93,17 +94,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.stuck_after_h * 3600 < LEAST_S:
         parser.error(f"--stuck-after-h must be {LEAST_S} seconds at least: the server looks that often")
+    if given.block and "/" not in given.block:
+        parser.error(f"--block {given.block}: TYPE/NAME is wanted, such as slack-webhook/ops")
     if not get_current_settings().api.url:
         complain("PREFECT_API_URL names no server: start one, and set it")
         return 1
     try:
         block = _webhook(given.webhook) if given.webhook else _known(given.block)
+        with get_client(sync_client=True) as client:
+            for name in install(client, block, timedelta(hours=given.stuck_after_h)):
+                say(f"installed: {name}")
     except ObjectNotFound:
         complain(f"the server has no block {given.block}: `prefect block ls` lists them")
         return 1
-    with get_client(sync_client=True) as client:
-        for name in install(client, block, timedelta(hours=given.stuck_after_h)):
-            say(f"installed: {name}")
+    except httpx.HTTPError as error:
+        complain(f"the server at PREFECT_API_URL cannot be used: {error or type(error).__name__}")
+        return 1
     return 0
 
 

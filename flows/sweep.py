@@ -48,7 +48,7 @@ def sweep(
         chosen = choose_tests(found, spans)
         searched = compare_windows(found, chosen)
         while pending := [one for one in searched if one.search.pending]:
-            if found.left <= 0:
+            if found.left < sum(len(one.search.pending) for one in pending):
                 leave(found, pending)
                 break
             halve(found, pending)
